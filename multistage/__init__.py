@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps in three narrowing stages of real training runs."""

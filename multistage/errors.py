@@ -1,0 +1,84 @@
+"""Every error that this project raises on purpose.
+
+The tree, and the exit code that the command line ends with::
+
+    MultistageError              a sentence on what happened, and a hint on what to do      1
+    ├── UsageError               what was asked for cannot be done; nothing was started     2
+    │   ├── SpaceError           a parameter, a range, a scale
+    │   ├── BudgetError          a budget, a split, a grid that does not fit
+    │   ├── FolderError          a sweep's folder: another sweep's, damaged, not writable
+    │   └── MissingExtraError    an optional dependency is not installed
+    ├── SweepFailedError         the sweep ran and cannot go on
+    │   ├── AllRunsFailedError   every run of a stage failed
+    │   └── MetricMissingError   no run logs the metric that the sweep optimizes
+    ├── TrackerError             the W&B server said no, or cannot be reached
+    ├── LaunchError              workers cannot be started or keep dying
+    └── ServiceError             a local service does not start, or does not stop
+"""
+
+from typing import ClassVar
+
+
+class MultistageError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        message: One sentence on what happened, with the value that caused it.
+        hint: One sentence on what to do about it; empty where the message says it all.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class UsageError(MultistageError):
+    """What was asked for cannot be done; nothing was started or written."""
+
+    exit_code = 2
+
+
+class SpaceError(UsageError):
+    """A parameter, its range or its scale makes no sense."""
+
+
+class BudgetError(UsageError):
+    """A budget or a split does not add up, or a grid does not fit it."""
+
+
+class FolderError(UsageError):
+    """A sweep's folder holds another sweep, a damaged state, or cannot be written."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is missing; the hint names the extra that brings it."""
+
+
+class SweepFailedError(MultistageError):
+    """The sweep ran, and cannot go on."""
+
+
+class AllRunsFailedError(SweepFailedError):
+    """Every run of a stage failed by its config's fault."""
+
+
+class MetricMissingError(SweepFailedError):
+    """Runs finish without ever logging the metric that the sweep optimizes."""
+
+
+class TrackerError(MultistageError):
+    """The W&B server refused a request or cannot be reached."""
+
+
+class LaunchError(MultistageError):
+    """Workers cannot be started, or keep dying."""
+
+
+class ServiceError(MultistageError):
+    """A local service does not start or does not stop."""

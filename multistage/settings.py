@@ -1,0 +1,26 @@
+"""Where this installation keeps its things, read from the environment."""
+
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one user on one machine; each is an environment variable ``MULTISTAGE_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="MULTISTAGE_", frozen=True)
+
+    home: Path = Field(default_factory=lambda: user_data_path("multistage-sweep"))
+    """Folder of the two local services: databases, key, pid files, logs."""
+
+    @property
+    def wandb_server_folder(self) -> Path:
+        """Data of the embedded W&B server."""
+        return self.home.absolute() / "wandb_server"
+
+    @property
+    def prefect_folder(self) -> Path:
+        """Database, pid file and log of the local Prefect server."""
+        return self.home.absolute() / "prefect"
