@@ -1,0 +1,1 @@
+"""The DAG: which task follows which."""
