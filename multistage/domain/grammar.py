@@ -1,0 +1,191 @@
+"""The language of ``--params``: ``gae_lambda,policy_lr:1e-4-1e-2,n_layers:int:1-4,act:[relu|tanh]``.
+
+Each parameter is ``name``, ``name:min-max`` or ``name:[a|b|c]``. Between name and range, words say how a
+range is searched: ``log`` or ``linear``, and ``float``, ``int`` or ``pow2``. A known parameter keeps its own
+kind and scale wherever no word says otherwise; a power of two whose new bounds are none becomes an integer on
+a log scale.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import assert_never
+
+from pydantic import ValidationError
+
+from multistage.domain.defaults import GUIDE_PARAMETERS
+from multistage.domain.results import Value
+from multistage.domain.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    PowerOfTwoParameter,
+    Scale,
+    SearchSpace,
+    is_power_of_two,
+)
+from multistage.errors import SpaceError
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
+_INTEGER = re.compile(r"[+-]?\d+")
+_NAME = re.compile(r"[A-Za-z0-9_./-]+")
+_SCALES: Mapping[str, Scale] = {"log": "log", "linear": "linear"}
+_KINDS = ("float", "int", "pow2")
+_FORMS = (
+    "Write `name`, `name:min-max`, `name:log:min-max`, `name:int:min-max`, `name:pow2:min-max` "
+    "or `name:[a|b|c]`."
+)
+
+
+def parse_params(text: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS) -> SearchSpace:
+    """The space that a user's ``--params`` describes.
+
+    Args:
+        text: Parameters separated by commas, in the language above.
+        known: Parameters that may be named without a range, with that range.
+
+    Raises:
+        SpaceError: The text is no such list, or a parameter in it makes no sense.
+    """
+    if not text.strip():
+        raise SpaceError("No parameter was named.", _list_known(known))
+    parameters = [_parse_parameter(item.strip(), known) for item in re.split(r",(?![^\[]*\])", text)]
+    try:
+        return SearchSpace(parameters=tuple(parameters))
+    except ValidationError as error:
+        raise SpaceError(_read_reason(error), "Name each parameter once.") from None
+
+
+def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
+    if not item:
+        raise SpaceError("The list of parameters has an empty place.", "Remove the comma that stands alone.")
+    name, *words = (part.strip() for part in re.split(r":(?![^\[]*\])", item))
+    if not _NAME.fullmatch(name):
+        raise SpaceError(
+            f"{name!r} is no name for a parameter.", "Use letters, digits and the characters _ . / - only."
+        )
+    scale: Scale | None = None
+    kind: str | None = None
+    while words and words[0] in (*_SCALES, *_KINDS):
+        word = words.pop(0)
+        if (word in _SCALES and scale) or (word in _KINDS and kind):
+            raise SpaceError(f"{name} has two words for one thing in {item!r}.", _FORMS)
+        scale, kind = (_SCALES[word], kind) if word in _SCALES else (scale, word)
+    if len(words) > 1:
+        raise SpaceError(f"{name} has a word that is not known in {item!r}.", _FORMS)
+    usual = known.get(name)
+    if usual is None and not words:
+        raise SpaceError(f"{name} has no range of its own.", _suggest(name, known))
+    try:
+        if words and words[0].startswith("["):
+            if scale or kind:
+                raise SpaceError(
+                    f"{name} has choices, which have no scale and no kind.", f"Write `{name}:{words[0]}`."
+                )
+            return CategoricalParameter(name=name, choices=_parse_choices(name, words[0]))
+        if usual is not None and not words and not scale and not kind:
+            return usual
+        low, high = _parse_range(name, words[0]) if words else _read_range(usual)
+        return _build(name, low, high, kind, scale, usual)
+    except ValidationError as error:
+        raise SpaceError(_read_reason(error), _mend(name, error)) from None
+
+
+def _build(
+    name: str, low: str, high: str, kind: str | None, scale: Scale | None, usual: Parameter | None
+) -> Parameter:
+    if float(low) == float(high):
+        raise SpaceError(
+            f"{name} has a range without width.", f"Write `{name}:[{low}]` to keep it at that value."
+        )
+    numbers = float(low), float(high)
+    whole = all(number.is_integer() for number in numbers)
+    if kind is None:
+        match usual:
+            case None | FloatParameter():
+                kind = "float"
+            case IntParameter():
+                kind = "int"
+            case PowerOfTwoParameter():
+                powers = scale is None and all(map(is_power_of_two, numbers))
+                kind, scale = ("pow2", None) if powers else ("int", scale or "log")
+            case CategoricalParameter():
+                kind = "int" if whole and all(_is_whole(choice) for choice in usual.choices) else "float"
+            case _:
+                assert_never(usual)
+    if scale is None and isinstance(usual, FloatParameter | IntParameter):
+        scale = usual.scale
+    if kind == "float":
+        return FloatParameter(name=name, low=numbers[0], high=numbers[1], scale=scale or "linear")
+    if not whole:
+        raise SpaceError(
+            f"{name} takes whole numbers, and {low} to {high} has bounds that are none.",
+            f"Write whole bounds, or `{name}:float:{low}-{high}`.",
+        )
+    if kind == "int":
+        return IntParameter(name=name, low=int(numbers[0]), high=int(numbers[1]), scale=scale or "linear")
+    if scale == "linear":
+        raise SpaceError(
+            f"{name} takes powers of two, which lie on a log scale.", f"Write `{name}:int:{low}-{high}`."
+        )
+    return PowerOfTwoParameter(name=name, low=int(numbers[0]), high=int(numbers[1]))
+
+
+def _parse_range(name: str, text: str) -> tuple[str, str]:
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        raise SpaceError(f"{name} has {text!r} where a range should be.", _FORMS)
+    return found[1], found[2]
+
+
+def _read_range(usual: Parameter | None) -> tuple[str, str]:
+    if usual is None or isinstance(usual, CategoricalParameter):
+        name = "" if usual is None else usual.name
+        raise SpaceError(f"{name} has choices, and no range that a scale could apply to.", _FORMS)
+    return repr(usual.low), repr(usual.high)
+
+
+def _parse_choices(name: str, text: str) -> tuple[Value, ...]:
+    choices = [choice.strip() for choice in text[1:-1].split("|")]
+    if not text.endswith("]") or not all(choices):
+        raise SpaceError(f"{name} has {text!r} where choices should be.", f"Write `{name}:[a|b|c]`.")
+    return tuple(_parse_value(choice) for choice in choices)
+
+
+def _parse_value(text: str) -> Value:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if re.fullmatch(_NUMBER, text) else text
+
+
+def _is_whole(value: Value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _read_reason(error: ValidationError) -> str:
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+
+
+def _mend(name: str, error: ValidationError) -> str:
+    reason = _read_reason(error)
+    if "log scale" in reason:
+        return f"Give a minimum above 0, or write `{name}:linear:min-max`."
+    if "powers of two" in reason:
+        return f"Use bounds such as 64 and 1024, or write `{name}:int:min-max`."
+    if "above its maximum" in reason:
+        return "Put the smaller bound first."
+    return _FORMS
+
+
+def _suggest(name: str, known: Mapping[str, Parameter]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    guess = f"Did you mean {nearest[0]}? " if nearest else ""
+    return f"{guess}Write `{name}:min-max`. {_list_known(known)}"
+
+
+def _list_known(known: Mapping[str, Parameter]) -> str:
+    return f"Known without a range: {', '.join(known)}." if known else _FORMS

@@ -1,0 +1,68 @@
+"""What a run's value is: ``--metric-value last|best|mean:N``."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from multistage.domain.model import Model
+from multistage.domain.results import Goal
+from multistage.errors import UsageError
+
+
+class MetricValue(Model):
+    """How a run's history of the metric becomes its one value; ``str()`` gives the option's text back."""
+
+    kind: Literal["last", "best", "mean"] = "last"
+    window: int = Field(default=1, ge=1)
+    """Number of last logged values that a mean takes."""
+
+    def __str__(self) -> str:
+        return f"mean:{self.window}" if self.kind == "mean" else self.kind
+
+
+def parse_metric_value(text: str) -> MetricValue:
+    """Read the option.
+
+    Raises:
+        UsageError: The text is neither ``last``, ``best`` nor ``mean:N`` with N of at least 1.
+    """
+    if text in ("last", "best"):
+        return MetricValue(kind="last" if text == "last" else "best")
+    found = re.fullmatch(r"mean:([1-9]\d*)", text)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no way to value a run.", "Use `last`, `best` or `mean:N`, such as `mean:10`."
+        )
+    return MetricValue(kind="mean", window=int(found[1]))
+
+
+def extract_value(
+    history: Sequence[float], summary: float | None, how: MetricValue, goal: Goal
+) -> float | None:
+    """A run's value.
+
+    Args:
+        history: The metric's logged values, oldest first; empty where the history was not fetched (``last``
+            needs none).
+        summary: The metric in the run's summary: its last logged value, or what the program put there.
+        how: The option.
+        goal: Which of the logged values is the best.
+
+    Returns:
+        The value, or None where the metric was never logged. ``best`` passes over NaN and infinite values
+        where there is a finite one; ``last`` and ``mean`` tell them as they are, since a run that diverged
+        has no good last value.
+    """
+    if how.kind == "last":
+        return summary if summary is not None else (history[-1] if history else None)
+    if not history:
+        return summary
+    if how.kind == "best":
+        finite = [value for value in history if math.isfinite(value)]
+        choose = max if goal == "maximize" else min
+        return choose(finite) if finite else history[-1]
+    window = history[-how.window :]
+    return math.fsum(window) / len(window) if all(map(math.isfinite, window)) else math.nan

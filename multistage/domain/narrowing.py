@@ -1,0 +1,173 @@
+"""From the ranges of one stage to those of the next."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from multistage.domain.model import Model
+from multistage.domain.results import Evaluation, Value
+from multistage.domain.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    NumericParameter,
+    Parameter,
+    PowerOfTwoParameter,
+    SearchSpace,
+)
+
+Edge = Literal["none", "low", "high", "both"]
+
+SMALLEST_SHARE = 0.05
+"""A range of real numbers keeps at least this share of its current width: leading configs that agree by
+chance must not end the search for that parameter."""
+
+
+class ParameterNarrowing(Model):
+    """What became of one parameter's range, and why."""
+
+    name: str
+    before: tuple[Value, ...]
+    """Bounds or choices of the stage that ended."""
+    after: tuple[Value, ...]
+    """Bounds or choices of the stage that comes."""
+    edge: Edge = "none"
+    """At which of the first bounds the leading configs push: a wider first range might hold better ones."""
+    evidence: str
+    """One sentence for people."""
+
+
+class Narrowing(Model):
+    """The next stage's space, and a note on each parameter."""
+
+    space: SearchSpace
+    notes: tuple[ParameterNarrowing, ...]
+
+
+def narrow(first: SearchSpace, current: SearchSpace, top: Sequence[Evaluation], width: float) -> Narrowing:
+    """The ranges in which the leading configs lie.
+
+    Each numeric range becomes the mean of the leading configs plus and minus ``width`` standard deviations,
+    both on the parameter's own scale, within the *first* bounds: a range may move or widen again where the
+    leaders do. It is never empty: real numbers keep a small share of the current width, whole numbers a step
+    to each side. Choices are those seen among the leaders.
+
+    Args:
+        first: The space that the user asked for.
+        current: The space of the stage that ended.
+        top: The leading runs; where there are none, nothing changes.
+        width: Standard deviations to each side of the mean.
+    """
+    narrowed: list[Parameter] = []
+    notes: list[ParameterNarrowing] = []
+    for parameter in current.parameters:
+        values = [evaluation.config[parameter.name] for evaluation in top]
+        after, edge, evidence = _narrow_parameter(first[parameter.name], parameter, values, width)
+        narrowed.append(after)
+        notes.append(
+            ParameterNarrowing(
+                name=parameter.name,
+                before=tuple(parameter.bounds),
+                after=tuple(after.bounds),
+                edge=edge,
+                evidence=evidence,
+            )
+        )
+    return Narrowing(space=SearchSpace(parameters=tuple(narrowed)), notes=tuple(notes))
+
+
+def _narrow_parameter(
+    first: Parameter, current: Parameter, values: list[Value], width: float
+) -> tuple[Parameter, Edge, str]:
+    if not values:
+        return current, "none", f"{current.name} stays as it was: no run has a value to go by."
+    if isinstance(first, CategoricalParameter):
+        seen = tuple(choice for choice in first.choices if choice in values)
+        kept = first.model_copy(update={"choices": seen})
+        return kept, "none", _explain_choices(first, kept, values)
+    assert not isinstance(current, CategoricalParameter)  # noqa: S101 - no narrowing changes a kind
+    if first.low == first.high:
+        return first, "none", f"{first.name} has one value only, {first.low:g}."
+    scaled = np.array([first.to_scale(value) for value in values])
+    mean, spread = float(scaled.mean()), float(scaled.std())
+    low, high = _bound(first, current, mean - width * spread, mean + width * spread)
+    after = first.model_copy(update={"low": low, "high": high})
+    edge = _find_edge(first, mean, spread)
+    return after, edge, _explain_range(first, current, after, values, mean, spread, edge)
+
+
+def _bound(
+    first: NumericParameter, current: NumericParameter, low: float, high: float
+) -> tuple[Value, Value]:
+    """Bounds nearest to two positions on the scale that lie within the first ones and are never equal."""
+    if isinstance(first, FloatParameter):
+        least, most = first.extent
+        start, end = current.extent
+        room = max(SMALLEST_SHARE * (end - start), SMALLEST_SHARE**2 * (most - least))
+        middle = min(max((low + high) / 2, least), most)
+        # At a bound the whole of the room lies on the inner side.
+        low = min(low, max(middle - room / 2, least), most - room)
+        high = max(high, min(middle + room / 2, most), least + room)
+        return first.from_scale(low), first.from_scale(high)
+    lowest, highest = first.from_scale(low), first.from_scale(high)
+    if lowest == highest:
+        steps = (
+            (int(lowest) // 2, int(lowest) * 2)
+            if isinstance(first, PowerOfTwoParameter)
+            else (
+                int(lowest) - 1,
+                int(lowest) + 1,
+            )
+        )
+        return max(steps[0], int(first.low)), min(steps[1], int(first.high))
+    return lowest, highest
+
+
+def _find_edge(first: NumericParameter, mean: float, spread: float) -> Edge:
+    """The bound within a standard deviation of the leaders' mean, give or take a twentieth of the range."""
+    least, most = first.extent
+    margin = spread + SMALLEST_SHARE * (most - least)
+    at_low, at_high = mean - margin < least, mean + margin > most
+    if at_low and at_high:
+        return "both"
+    return "low" if at_low else "high" if at_high else "none"
+
+
+def _explain_choices(first: CategoricalParameter, after: CategoricalParameter, values: list[Value]) -> str:
+    counts = ", ".join(f"{choice} ({values.count(choice)})" for choice in after.choices)
+    dropped = [str(choice) for choice in first.choices if choice not in after.choices]
+    rest = f"; {', '.join(dropped)} did not lead" if dropped else ""
+    return f"{first.name} keeps what the top {len(values)} configs use: {counts}{rest}."
+
+
+def _explain_range(
+    first: NumericParameter,
+    current: NumericParameter,
+    after: NumericParameter,
+    values: list[Value],
+    mean: float,
+    spread: float,
+    edge: Edge,
+) -> str:
+    (start, end), (new_start, new_end) = current.extent, after.extent
+    moved = f"{first.name} goes from {current.low:g}..{current.high:g} to {after.low:g}..{after.high:g}"
+    if after.bounds == current.bounds:
+        moved = f"{first.name} stays at {after.low:g}..{after.high:g}"
+    elif new_end - new_start > end - start:
+        moved = f"{first.name} widens from {current.low:g}..{current.high:g} to {after.low:g}..{after.high:g}"
+    match first:
+        case PowerOfTwoParameter():
+            centre, about = 2.0**mean, f"give or take a factor of {2.0**spread:.3g}"
+        case FloatParameter(scale="log") | IntParameter(scale="log"):
+            centre, about = math.exp(mean), f"give or take a factor of {math.exp(spread):.3g}"
+        case _:
+            centre, about = mean, f"give or take {spread:.3g}"
+    warnings = {
+        "none": "",
+        "low": f" They push against the lower bound {first.low:g}.",
+        "high": f" They push against the upper bound {first.high:g}.",
+        "both": " They lie at both bounds.",
+    }
+    return f"{moved}: the top {len(values)} configs centre on {centre:.4g}, {about}.{warnings[edge]}"

@@ -1,0 +1,52 @@
+import math
+
+import pytest
+
+from multistage.domain.metric import MetricValue, extract_value, parse_metric_value
+from multistage.errors import UsageError
+
+
+@pytest.mark.parametrize("text", ["last", "best", "mean:1", "mean:25"])
+def test_the_option_reads_and_prints_itself(text: str) -> None:
+    assert str(parse_metric_value(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "mean", "mean:0", "mean:-3", "mean:x", "median", "Last"])
+def test_other_words_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="mean:N"):
+        parse_metric_value(text)
+
+
+LAST, BEST, MEAN2 = MetricValue(), MetricValue(kind="best"), MetricValue(kind="mean", window=2)
+
+
+@pytest.mark.parametrize(
+    ("history", "summary", "how", "value"),
+    [
+        ([1, 5, 3], 3.5, LAST, 3.5),
+        ([1, 5, 3], None, LAST, 3),
+        ([], None, LAST, None),
+        ([1, 5, 3], 3, BEST, 5),
+        ([1, math.nan, math.inf, 3], 3, BEST, 3),
+        ([], 7, BEST, 7),
+        ([], None, MEAN2, None),
+        ([1, 5, 3], 3, MEAN2, 4),
+        ([5], 5, MEAN2, 5),
+    ],
+)
+def test_values(history: list[float], summary: float | None, how: MetricValue, value: float | None) -> None:
+    assert extract_value(history, summary, how, "maximize") == value
+
+
+def test_the_best_of_a_minimized_metric_is_its_least() -> None:
+    assert extract_value([3, 1, 2], 2, BEST, "minimize") == 1
+
+
+def test_a_diverged_run_has_no_finite_value() -> None:
+    for how in (BEST, MEAN2):
+        value = extract_value([math.nan, math.nan], None, how, "maximize")
+        assert value is not None
+        assert math.isnan(value)
+    value = extract_value([1, math.inf], 1, MEAN2, "maximize")
+    assert value is not None
+    assert math.isnan(value)
