@@ -54,6 +54,10 @@ class NumericParameter(Model, ABC):
     def size(self) -> int | None:
         """Number of values; None for a continuous range."""
 
+    @abstractmethod
+    def list_values(self) -> list[Value]:
+        """Every value of a parameter with a `size`; both bounds of a continuous one, which has no such list."""
+
     def to_unit(self, value: Value) -> float:
         """The value's place in the unit interval; beyond it where the value is beyond the bounds."""
         start, end = self.extent
@@ -129,6 +133,10 @@ class FloatParameter(NumericParameter):
         """Positions moved to the nearest possible ones."""
         return np.clip(positions, *self.extent)
 
+    def list_values(self) -> list[Value]:
+        """Its bounds."""
+        return [self.low] if self.low == self.high else [self.low, self.high]
+
     def describe(self) -> str:
         """One phrase for people."""
         return _describe(self.name, f"{self.low:g}", f"{self.high:g}", ["log"] if self.scale == "log" else [])
@@ -178,6 +186,10 @@ class IntParameter(NumericParameter):
         """Whether it is a whole number within the bounds."""
         return super().contains(value) and float(value).is_integer()
 
+    def list_values(self) -> list[Value]:
+        """Every whole number within the bounds."""
+        return list(range(self.low, self.high + 1))
+
     def describe(self) -> str:
         """One phrase for people."""
         kinds = ["int", "log"] if self.scale == "log" else ["int"]
@@ -225,6 +237,10 @@ class PowerOfTwoParameter(NumericParameter):
     def contains(self, value: Value) -> bool:
         """Whether it is a power of two within the bounds."""
         return super().contains(value) and float(value).is_integer() and is_power_of_two(int(value))
+
+    def list_values(self) -> list[Value]:
+        """Every power of two within the bounds."""
+        return [1 << exponent for exponent in range(self.low.bit_length() - 1, self.high.bit_length())]
 
     def describe(self) -> str:
         """One phrase for people."""
@@ -279,6 +295,10 @@ class CategoricalParameter(Model):
     def contains(self, value: Value) -> bool:
         """Whether the value is one of the choices."""
         return value in self.choices
+
+    def list_values(self) -> list[Value]:
+        """The choices."""
+        return list(self.choices)
 
     def describe(self) -> str:
         """One phrase for people, such as ``activation one of relu, tanh``."""
@@ -349,11 +369,15 @@ class SearchSpace(Model):
 
     def grid(self, resolution: int) -> list[Config]:
         """Every combination of ``resolution`` values a parameter (fewer where a parameter has fewer)."""
-        return list(self._walk_grid(resolution))
+        return list(self._combine([parameter.grid(resolution) for parameter in self.parameters]))
 
-    def _walk_grid(self, resolution: int) -> Iterator[Config]:
-        for values in product(*(parameter.grid(resolution) for parameter in self.parameters)):
-            yield dict(zip(self.names, values, strict=True))
+    def list_configs(self) -> list[Config]:
+        """Every config of a space with a `size`; mind how large that is."""
+        return list(self._combine([parameter.list_values() for parameter in self.parameters]))
+
+    def _combine(self, values: Sequence[Sequence[Value]]) -> Iterator[Config]:
+        for combination in product(*values):
+            yield dict(zip(self.names, combination, strict=True))
 
     def grid_size(self, resolution: int) -> int:
         """Number of configs of that grid, without building it."""

@@ -79,6 +79,22 @@ def test_snapping_many_positions_agrees_with_single_values(parameter: Parameter,
     assert np.allclose(parameter.snap(positions), singly, atol=2e-5 * (end - start) + 1e-9 * scale, rtol=1e-9)
 
 
+def test_a_finite_space_lists_its_configs() -> None:
+    space = SearchSpace(
+        parameters=(
+            IntParameter(name="n", low=1, high=9, scale="log"),
+            PowerOfTwoParameter(name="b", low=4, high=16),
+            CategoricalParameter(name="a", choices=("x", True)),
+            FloatParameter(name="f", low=0.5, high=0.5),
+        )
+    )
+    configs = space.list_configs()
+    assert len(configs) == space.size == 9 * 3 * 2
+    assert all(space.contains(config) for config in configs)
+    assert configs[0] == {"n": 1, "b": 4, "a": "x", "f": 0.5}
+    assert FloatParameter(name="f", low=0, high=1).list_values() == [0.0, 1.0]
+
+
 @given(spaces())
 def test_spaces_survive_json(space: SearchSpace) -> None:
     assert SearchSpace.model_validate_json(space.model_dump_json()) == space

@@ -1,0 +1,74 @@
+"""Scrambled Sobol points: even coverage of a space at any number of points."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.stats import qmc
+
+from multistage.domain.results import Config, Value
+from multistage.domain.space import SearchSpace
+
+LARGEST_LIST = 100_000
+"""Finite spaces up to this size are listed where points run out."""
+
+Key = tuple[Value, ...]
+
+
+def key_of(config: Config) -> Key:
+    """A config's values in the order of the names, by which twins are told."""
+    return tuple(config[name] for name in sorted(config))
+
+
+def draw_points(dimensions: int, count: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The first ``count`` points of a scrambled Sobol sequence in the unit cube, shape (count, dimensions).
+
+    Source: scipy.stats.qmc.Sobol (Joe and Kuo's directions, Owen's scrambling).
+    """
+    sobol = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
+    return sobol.random_base2(max(0, int(count - 1).bit_length()))[:count]
+
+
+def sample_sobol(space: SearchSpace, count: int, seed: int, taken: Sequence[Config] = ()) -> list[Config]:
+    """Configs that cover the space evenly.
+
+    Args:
+        space: Where they lie.
+        count: How many.
+        seed: Of the scrambling.
+        taken: Configs that are there already.
+
+    Returns:
+        Exactly ``count`` configs, all distinct and none of them taken, as long as the space has so many; a finite space
+        that is exhausted is gone through again, every config as often as any other.
+    """
+    seen = Counter(key_of(config) for config in taken)
+    chosen: list[Config] = []
+    for config in _walk(space, 4 * count, seed):
+        if len(chosen) < count and not seen[key_of(config)]:
+            seen[key_of(config)] += 1
+            chosen.append(config)
+    if len(chosen) < count:
+        rest = _list_shuffled(space, seed)
+        while len(chosen) < count:
+            fewest = min(seen[key_of(config)] for config in rest)
+            for config in rest:
+                if len(chosen) < count and seen[key_of(config)] == fewest:
+                    seen[key_of(config)] += 1
+                    chosen.append(config)
+    return chosen
+
+
+def _walk(space: SearchSpace, count: int, seed: int) -> Iterator[Config]:
+    for point in draw_points(len(space), count, seed):
+        yield space.from_unit(point)
+
+
+def _list_shuffled(space: SearchSpace, seed: int) -> list[Config]:
+    if space.size is not None and space.size <= LARGEST_LIST:
+        configs = space.list_configs()
+    else:
+        # So many points of so large a space that were not enough are twins by rounding; any of them will do.
+        configs = list(_walk(space, 64, seed))
+    order = np.random.default_rng(seed).permutation(len(configs))
+    return [configs[index] for index in order]

@@ -1,0 +1,50 @@
+"""The first stage's configs, all known before it starts."""
+
+from typing import Literal
+
+import numpy as np
+
+from multistage.domain.results import Config
+from multistage.domain.space import SearchSpace
+from multistage.errors import BudgetError
+from multistage.search.sobol import sample_sobol
+
+Stage1Method = Literal["auto", "grid", "sobol"]
+
+
+def plan_stage1(
+    space: SearchSpace, method: Stage1Method, resolution: int, budget: int, seed: int
+) -> list[Config]:
+    """The configs of stage 1, in the order in which they are to be trained.
+
+    A grid comes in an order drawn by the seed: cut off anywhere, it has covered the space evenly. In its own order the
+    leading parameters would barely have moved.
+
+    Args:
+        space: The space that the user asked for.
+        method: ``grid`` is the grid alone; ``sobol`` is Sobol points alone; ``auto`` is the grid, filled up with Sobol
+            points, where the grid fits the budget, and Sobol points alone where it does not.
+        resolution: Values a parameter in the grid.
+        budget: Runs of the stage.
+        seed: Of the order and of the Sobol points.
+
+    Returns:
+        Exactly ``budget`` configs; with ``grid`` as many as the grid has.
+
+    Raises:
+        BudgetError: The grid was asked for and has more configs than the budget.
+    """
+    size = space.grid_size(resolution)
+    if method == "grid" and size > budget:
+        raise BudgetError(
+            f"A grid of {resolution} values a parameter has {size} configs, and stage 1 has {budget} runs.",
+            "Use `--stage1 auto` or `--stage1 sobol`, a smaller `--grid-resolution`, fewer parameters or a larger "
+            "`--budget`.",
+        )
+    grid: list[Config] = []
+    if method != "sobol" and size <= budget:
+        configs = space.grid(resolution)
+        grid = [configs[index] for index in np.random.default_rng(seed).permutation(size)]
+    if method == "grid":
+        return grid
+    return grid + sample_sobol(space, budget - len(grid), seed, taken=grid)
