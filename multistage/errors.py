@@ -12,6 +12,7 @@ The tree, and the exit code that the command line ends with::
     │   ├── AllRunsFailedError   every run of a stage failed
     │   └── MetricMissingError   no run logs the metric that the sweep optimizes
     ├── TrackerError             the W&B server said no, or cannot be reached
+    ├── TrainingError            a bundled training cannot go on: its config made it diverge
     ├── LaunchError              workers cannot be started or keep dying
     └── ServiceError             a local service does not start, or does not stop
 """
@@ -74,6 +75,10 @@ class MetricMissingError(SweepFailedError):
 
 class TrackerError(MultistageError):
     """The W&B server refused a request or cannot be reached."""
+
+
+class TrainingError(MultistageError):
+    """A bundled training cannot go on: its config made it diverge."""
 
 
 class LaunchError(MultistageError):
