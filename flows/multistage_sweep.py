@@ -1,0 +1,58 @@
+"""The parent flow: three narrowing stages, then the result."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.stage import sweep_stage
+from multistage.domain.plan import STAGES
+from multistage.domain.state import State
+from tasks.records import publish_report
+from tasks.sweeps import brief_stage, open_sweep
+from tasks.workers import stop_workers
+
+
+@flow(
+    name="multistage-sweep",
+    flow_run_name="{config_id}",
+    persist_result=True,
+    result_serializer="json",
+    on_failure=[stop_workers],
+    on_cancellation=[stop_workers],
+    on_crashed=[stop_workers],
+)
+def multistage_sweep(
+    config_id: Annotated[str, Field(description="What to train, such as CartPole-v1:ppo.")],
+    params: Annotated[str, Field(description="Swept hyperparameters: name, name:min-max, name:log:min-max, ...")],
+    budget: Annotated[int, Field(ge=10, description="Training runs in all.")] = 500,
+    metric: Annotated[str | None, Field(description="Logged key to optimize; the trainer's own by default.")] = None,
+    goal: Annotated[Literal["maximize", "minimize"] | None, Field(description="The trainer's own by default.")] = None,
+    metric_value: Annotated[str, Field(description="A run's value: last, best or mean:N of its logged ones.")] = "last",
+    entity: Annotated[str | None, Field(description="W&B user or team.")] = None,
+    project: Annotated[str | None, Field(description="W&B project; the config id up to its colon by default.")] = None,
+    name: Annotated[str | None, Field(description="The sweep's name and folder.")] = None,
+    workers: Annotated[int | None, Field(ge=1, description="Workers at once; the cores by default.")] = None,
+    program: Annotated[str | None, Field(description="Your own training script.")] = None,
+    command: Annotated[str | None, Field(description="W&B's command, with its macros and ${config_id}.")] = None,
+    split: Annotated[str, Field(description="Percent of the budget a stage.")] = "30/50/20",
+    stage1: Annotated[Literal["auto", "grid", "sobol"], Field(description="How stage 1 explores.")] = "auto",
+    grid_resolution: Annotated[int, Field(ge=2, le=100, description="Grid values a parameter.")] = 5,
+    finalists: Annotated[str, Field(description="Contenders trained again: auto, a number, or a percentage.")] = "auto",
+    seed: Annotated[int, Field(ge=0, description="Makes the search and the trainings reproducible.")] = 0,
+    train_arg: Annotated[list[str] | None, Field(description="Fixed key=value settings of every run.")] = None,
+    worker_idle: Annotated[float, Field(gt=0, description="Seconds without work after which a worker leaves.")] = 60,
+    runs_dir: Annotated[Path, Field(description="Where the sweeps' folders lie.")] = Path("runs"),
+    resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,
+) -> State:
+    """Find good hyperparameters in three stages of training runs.
+
+    Needs no service from outside: the embedded W&B server and the workers are started here, on this machine.
+    """
+    with open_sweep(flow_run.parameters) as session:
+        for number in STAGES:
+            stage = sweep_stage.with_options(result_storage=session.folder.results)
+            stage(session.folder.name, number, brief_stage(session, number))
+        return publish_report(session.folder.path)

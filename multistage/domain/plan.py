@@ -1,0 +1,161 @@
+"""What a sweep is going to do: its settings, its identity and the budget of each stage."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from multistage.domain.budget import Split, split_budget
+from multistage.domain.model import Model
+from multistage.domain.results import Config, Goal
+from multistage.domain.space import SearchSpace
+from multistage.errors import BudgetError
+
+StageNumber = Literal[1, 2, 3]
+STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
+Stage1Method = Literal["auto", "grid", "sobol"]
+
+_IDENTITY = (
+    "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
+    "tracker", "search", "split", "stage1", "grid_resolution", "finalists", "seed", "seed_parameter",
+)  # fmt: skip
+
+
+class SweepSettings(Model):
+    """Everything that was asked for, resolved: no value here depends on the machine or the day."""
+
+    config_id: str
+    """What is trained, such as ``CartPole-v1:ppo``: a bundled trainer, or a label beside ``program``."""
+    space: SearchSpace
+    """The swept hyperparameters with their first bounds."""
+    metric: str
+    metric_value: str = "last"
+    """``last``, ``best`` or ``mean:N``: which of a run's logged values stands for it."""
+    goal: Goal = "maximize"
+    budget: Annotated[int, Field(ge=1)]
+    """Runs in all, finalists included."""
+    split: Split
+    stage1: Stage1Method = "auto"
+    grid_resolution: Annotated[int, Field(ge=2, le=100)] = 5
+    search: Literal["gp"] = "gp"
+    finalists: Annotated[int, Field(ge=0)] = 0
+    """Runs of stage 3 that train contenders again on fresh seeds."""
+    seed: int = 0
+    seed_parameter: str | None = None
+    """Hyperparameter that takes each run's seed; None where the training takes none."""
+    program: str | None = None
+    """The user's own script; None for a bundled trainer."""
+    command: tuple[str, ...] = ()
+    """W&B's command with its macros; empty for W&B's default."""
+    fixed: Config = Field(default_factory=dict)
+    """Settings that every run is trained with."""
+    baseline: Config = Field(default_factory=dict)
+    """The trainer's own defaults of the swept hyperparameters; empty where they are not known."""
+    entity: str
+    project: str
+    tracker: Literal["embedded"] = "embedded"
+
+    def identify(self) -> Mapping[str, object]:
+        """Give the settings that make this sweep what it is; a resume may not change them."""
+        return self.model_dump(mode="json", include=set(_IDENTITY))
+
+    def hash_identity(self) -> str:
+        """Give 8 hexadecimal digits that change whenever `identify` does."""
+        text = json.dumps(self.identify(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def compare_identity(self, other: Self) -> Mapping[str, tuple[object, object]]:
+        """Give what differs in the identities of two sweeps: by setting, this one's and the other's."""
+        mine, theirs = self.identify(), other.identify()
+        return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
+
+
+class RunOptions(Model):
+    """How a sweep is run: what a resume may change."""
+
+    workers: Annotated[int, Field(ge=1, le=1000)]
+    """Workers at once."""
+    worker_idle: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds without work after which a worker leaves."""
+    directory: Path
+    """Where trainings run."""
+
+
+class StagePlan(Model):
+    """What one stage will do."""
+
+    stage: StageNumber
+    runs: int
+    """The stage's share of the budget, finalists included."""
+    method: Literal["grid", "grid+sobol", "sobol", "gaussian process"]
+    grid_points: int = 0
+    """Points of the grid among the stage's runs."""
+    finalists: int = 0
+    """The stage's last runs, which train contenders again on fresh seeds."""
+
+
+class StageBrief(Model):
+    """What the steps of one stage are told."""
+
+    folder: Path
+    """The sweep's folder."""
+    stage: StagePlan
+    box: SearchSpace
+    """The ranges that the stage searches."""
+    key: str
+    """Changes whenever a finished step of this stage would have to be done again."""
+
+
+class SweepPlan(Model):
+    """A sweep before it runs."""
+
+    settings: SweepSettings
+    stages: tuple[StagePlan, StagePlan, StagePlan]
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        if sum(stage.runs for stage in self.stages) != self.settings.budget:
+            raise ValueError("the stages' runs do not add up to the budget")
+        return self
+
+
+def plan_sweep(settings: SweepSettings) -> SweepPlan:
+    """Share the budget among the stages and choose stage 1's method.
+
+    Raises:
+        BudgetError: If the grid was asked for and does not fit stage 1's budget.
+    """
+    first, second, third = split_budget(settings.budget, settings.split)
+    points = settings.space.grid_size(settings.grid_resolution)
+    method: Literal["grid", "grid+sobol", "sobol"]
+    match settings.stage1:
+        case "grid":
+            if points > first:
+                raise BudgetError(
+                    f"A grid of {points} points does not fit the {first} runs of stage 1.",
+                    "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
+                )
+            method, first, second = "grid", points, second + first - points
+        case "auto" if points == first:
+            method = "grid"
+        case "auto" if points < first:
+            method = "grid+sobol"
+        case _:
+            method, points = "sobol", 0
+    return SweepPlan(
+        settings=settings,
+        stages=(
+            StagePlan(stage=1, runs=first, method=method, grid_points=points),
+            StagePlan(stage=2, runs=second, method="gaussian process"),
+            StagePlan(stage=3, runs=third, method="gaussian process", finalists=settings.finalists),
+        ),
+    )
+
+
+def derive_seed(settings: SweepSettings, stage: int, index: int) -> int:
+    """Give the seed that a slot's training uses: 31 bits, the same whenever and wherever it is asked for."""
+    text = f"{settings.seed}/{stage}/{index}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,27 @@
+"""What a user asks for, as flat and textual as flags and a deployment's parameters are."""
+
+from multistage.domain.defaults import GUIDE_BUDGET, GUIDE_RESOLUTION
+from multistage.domain.model import Model
+from multistage.domain.plan import Stage1Method
+from multistage.domain.results import Goal
+
+
+class SweepRequest(Model):
+    """The part of a request that `multistage.request.resolve_request` turns into a sweep's settings."""
+
+    config_id: str
+    params: str
+    budget: int = GUIDE_BUDGET
+    metric: str | None = None
+    goal: Goal | None = None
+    metric_value: str = "last"
+    entity: str | None = None
+    project: str | None = None
+    program: str | None = None
+    command: str | None = None
+    split: str = "30/50/20"
+    stage1: Stage1Method = "auto"
+    grid_resolution: int = GUIDE_RESOLUTION
+    finalists: str = "auto"
+    seed: int = 0
+    train_arg: tuple[str, ...] = ()

@@ -1,0 +1,155 @@
+"""The unit of a budget: slots, and the runs that are their attempts.
+
+A slot is one place of a stage's budget: (stage, index, config, seed). Each attempt at it is one run, named
+``s<stage>-<index>`` and, when the machine lost an earlier attempt, ``s<stage>-<index>-r<attempt>``. A slot is used
+when an attempt finishes, is stopped early, or fails by its config's fault; an attempt lost to the machine is made
+again, at most twice, and then the slot counts as failed.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Literal
+
+from multistage.domain.model import Model
+from multistage.domain.results import Config, Evaluation, Outcome
+
+MAX_ATTEMPTS = 3
+"""Attempts at a slot, the first one included."""
+
+RunPhase = Literal["queued", "active", "finished", "stopped", "failed", "lost"]
+
+SlotStatus = Literal["open", "retry", "used"]
+"""Being worked on; lost and to be tried again; settled."""
+
+_NAME = re.compile(r"^s(?P<stage>[1-3])-(?P<index>\d{4,})(?:-r(?P<attempt>[1-9]\d*))?$")
+
+
+def classify_run(state: str, stop_requested: bool = False) -> RunPhase:
+    """Tell what a run's state means for its slot. The only place that decides whether a run has ended, and why.
+
+    Args:
+        state: W&B's word: pending, running, preempting, finished, failed, crashed, killed or preempted.
+        stop_requested: Whether the sweep's early termination asked the run to stop.
+    """
+    match state:
+        case "pending":
+            return "queued"
+        case "finished":
+            return "stopped" if stop_requested else "finished"
+        case "failed":
+            return "stopped" if stop_requested else "failed"
+        case "crashed" | "killed" | "preempted":
+            return "stopped" if stop_requested else "lost"
+        case _:
+            return "active"
+
+
+class SlotName(Model):
+    """The display name of a run: which slot, and which attempt at it."""
+
+    stage: int
+    index: int
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        retry = f"-r{self.attempt}" if self.attempt else ""
+        return f"s{self.stage}-{self.index:04d}{retry}"
+
+
+def parse_slot_name(text: str) -> SlotName | None:
+    """Read a run's display name; None where it is not one of ours."""
+    found = _NAME.match(text)
+    if found is None:
+        return None
+    return SlotName(stage=int(found["stage"]), index=int(found["index"]), attempt=int(found["attempt"] or 0))
+
+
+class RunRecord(Model):
+    """One run of a sweep, as the tracker holds it."""
+
+    run_id: str
+    name: SlotName
+    phase: RunPhase
+    config: Config
+    seed: int | None = None
+    value: float | None = None
+    """The metric by ``--metric-value``; None where it was not logged."""
+    logged: tuple[str, ...] = ()
+    """The keys that the run has logged, the tracker's own (with a leading underscore) left out."""
+    error: str = ""
+    """Why it failed, in one line, where the run said so."""
+    created_at: datetime | None = None
+    heartbeat_at: datetime | None = None
+    finalist: bool = False
+
+
+class Slot(Model):
+    """A slot with its attempts so far."""
+
+    index: int
+    attempts: tuple[RunRecord, ...]
+    status: SlotStatus
+    outcome: Outcome | None = None
+    """Set when the slot is used."""
+
+    @property
+    def last(self) -> RunRecord:
+        """The latest attempt."""
+        return self.attempts[-1]
+
+    @property
+    def decisive(self) -> RunRecord:
+        """The attempt that settled the slot, else the latest one."""
+        ended = [run for run in self.attempts if run.phase in ("finished", "stopped", "failed")]
+        return ended[0] if ended else self.attempts[-1]
+
+    @property
+    def lost(self) -> int:
+        """Number of attempts that the machine lost."""
+        return sum(run.phase == "lost" for run in self.attempts)
+
+
+def settle_slot(index: int, attempts: Iterable[RunRecord]) -> Slot:
+    """Decide where a slot stands from its attempts.
+
+    An attempt that was given up as lost and reported again later still settles its slot: the first attempt that ended
+    by itself counts, and any other is surplus.
+    """
+    ordered = tuple(sorted(attempts, key=lambda run: run.name.attempt))
+    for run in ordered:
+        match run.phase:
+            case "finished" | "stopped" | "failed":
+                return Slot(index=index, attempts=ordered, status="used", outcome=run.phase)
+            case "queued" | "active" | "lost":
+                continue
+    if any(run.phase in ("queued", "active") for run in ordered):
+        return Slot(index=index, attempts=ordered, status="open")
+    if len(ordered) < MAX_ATTEMPTS:
+        return Slot(index=index, attempts=ordered, status="retry")
+    return Slot(index=index, attempts=ordered, status="used", outcome="failed")
+
+
+def settle_slots(runs: Iterable[RunRecord]) -> Mapping[int, Slot]:
+    """Group a stage's runs by slot, in the order of their indices."""
+    grouped: dict[int, list[RunRecord]] = {}
+    for run in runs:
+        grouped.setdefault(run.name.index, []).append(run)
+    return {index: settle_slot(index, grouped[index]) for index in sorted(grouped)}
+
+
+def evaluate_slot(stage: int, slot: Slot) -> Evaluation | None:
+    """Turn a used slot into evidence; None while it is open."""
+    if slot.outcome is None:
+        return None
+    run = slot.decisive
+    return Evaluation(
+        stage=stage,
+        index=slot.index,
+        config=run.config,
+        outcome=slot.outcome,
+        value=run.value if slot.outcome != "failed" else None,
+        seed=run.seed,
+        run_id=run.run_id,
+        finalist=run.finalist,
+    )

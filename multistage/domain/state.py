@@ -1,0 +1,163 @@
+"""The versioned content of ``state.json``: the guide's keys, and what else people and tools need.
+
+The file mirrors the truth, which lies with the tracker (runs) and Prefect (finished tasks). It holds no secret.
+"""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from multistage.domain.model import Model
+from multistage.domain.narrowing import ParameterNarrowing
+from multistage.domain.plan import RunOptions, StageNumber, StagePlan, SweepSettings
+from multistage.domain.request import SweepRequest
+from multistage.domain.results import Config, Value
+from multistage.domain.space import SearchSpace
+from multistage.domain.workers import WorkerRecord
+from multistage.errors import FolderError
+
+SCHEMA_VERSION: Literal[1] = 1
+
+SweepStatus = Literal["running", "completed", "failed", "stopped"]
+
+
+class TopConfig(Model):
+    """One of the configs that a stage hands on."""
+
+    config: Config
+    value: float
+    run_id: str
+
+
+class StageCount(Model):
+    """How a stage's slots ended."""
+
+    used: int
+    failed: int
+    attempts_lost: int
+
+
+class StageRecord(Model):
+    """A finished stage."""
+
+    stage: StageNumber
+    sweep_id: str
+    runs_completed: int
+    """Slots used: the stage's share of the budget."""
+    best_metric: float | None
+    best_config: Config | None
+    best_run: str | None
+    top_configs: tuple[TopConfig, ...]
+    method: str
+    bounds: dict[str, list[Value]]
+    """The box that the stage searched."""
+    narrowing: tuple[ParameterNarrowing, ...] = ()
+    """What the next stage's box became, with the evidence; empty after stage 3."""
+    next_space: SearchSpace | None = None
+    """The next stage's box; None after stage 3."""
+    runs_failed: int = 0
+    attempts_lost: int = 0
+    """Runs that the machine lost; their slots were trained again."""
+    started_at: datetime
+    ended_at: datetime
+
+
+class StageProgress(Model):
+    """The stage that is running."""
+
+    stage: StageNumber
+    sweep_id: str | None = None
+    sweep_url: str | None = None
+    runs: int
+    used: int = 0
+    running: int = 0
+    queued: int = 0
+    failed: int = 0
+    attempts_lost: int = 0
+    best_metric: float | None = None
+    started_at: datetime
+
+
+class Recommended(Model):
+    """The config that the sweep stands for, and the evidence for it."""
+
+    config: Config
+    mean: float
+    """Expected value of a new run of this config: shrunken, so usually below the highest value seen."""
+    interval: tuple[float, float]
+    """95% interval of that mean."""
+    seeds: int
+    """Runs of exactly this config."""
+    probability_better_than_defaults: float | None = None
+
+
+class State(Model):
+    """All of ``state.json``. The first ten keys are the guide's."""
+
+    config_id: str
+    entity: str
+    project: str
+    params: dict[str, list[Value]]
+    metric_name: str
+    total_budget: int
+    budget_used: int = 0
+    stages_completed: tuple[StageRecord, ...] = ()
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    uid: str
+    """Tells this sweep from an earlier one of the same name, in the tracker too."""
+    status: SweepStatus = "running"
+    ended_because: str | None = None
+    goal: Literal["maximize", "minimize"]
+    best_metric: float | None = None
+    """The best value seen, which is a maximum over noise."""
+    best_stage: int | None = None
+    best_config: Config | None = None
+    best_run: str | None = None
+    recommended: Recommended | None = None
+    current_stage: StageProgress | None = None
+    plan: tuple[StagePlan, StagePlan, StagePlan]
+    request: SweepRequest
+    """What was asked for; a resume asks for it again."""
+    settings: SweepSettings
+    options: RunOptions
+    tracker_url: str | None = None
+    prefect_url: str | None = None
+    flow_run_id: str | None = None
+    workers: tuple[WorkerRecord, ...] = ()
+    created_at: datetime
+    updated_at: Annotated[datetime, Field(description="Last write of this file.")]
+
+
+def parse_state(text: str, where: str) -> State:
+    """Read a ``state.json``.
+
+    Args:
+        text: The file's content.
+        where: The file's path, for the error.
+
+    Raises:
+        FolderError: If it is no JSON, of another schema version, or its content is damaged.
+    """
+    hint = "The file is left as it is: mend it or move it away, or start another sweep with --name."
+    try:
+        raw: Any = json.loads(text)
+    except ValueError as error:
+        raise FolderError(f"{where} is damaged: {error}.", hint) from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise FolderError(f"{where} has schema version {version!r}, and this release reads {SCHEMA_VERSION}.", hint)
+    try:
+        return State.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise FolderError(f"{where} is damaged at {place or 'its top'}: {first['msg']}.", hint) from error
+
+
+def format_state(state: State) -> str:
+    """Write a ``state.json``: indented JSON, the guide's keys first. NaN and infinity become null."""
+    return state.model_dump_json(indent=2) + "\n"

@@ -1,0 +1,78 @@
+"""Which sweeps are being driven on this machine: a list that outlives every process, and one lock a sweep."""
+
+import hashlib
+import signal
+from pathlib import Path
+
+import psutil
+
+from multistage.domain.model import Model
+from multistage.errors import ServiceError
+from multistage.launchers.local import LocalLauncher
+from multistage.settings import Settings
+from multistage.sweep_folder import SweepFolder, write_atomically
+
+STOP_TIMEOUT = 20
+"""Seconds that a driver has to end its workers and leave."""
+
+
+class LiveSweep(Model):
+    """A sweep with a driver, or with workers that outlived it."""
+
+    folder: Path
+    driver: int | None
+    """Process id of the driver; None where only workers are left."""
+
+
+def register_sweep(settings: Settings, folder: SweepFolder) -> None:
+    """Note that a sweep's folder may be live."""
+    name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
+    write_atomically(_list(settings) / name, f"{folder.path}\n")
+
+
+def list_live_sweeps(settings: Settings) -> list[LiveSweep]:
+    """List the sweeps that have a driver or workers; forget those that have neither."""
+    live = []
+    for entry in sorted(_list(settings).glob("[0-9a-f]*")):
+        folder = SweepFolder(Path(entry.read_text(encoding="utf-8").strip()))
+        driver = folder.find_driver()
+        if driver is not None or _has_workers(folder):
+            live.append(LiveSweep(folder=folder.path, driver=driver))
+        else:
+            entry.unlink(missing_ok=True)
+    return live
+
+
+def end_sweep(live: LiveSweep) -> None:
+    """End a sweep's driver, its workers and their trainings; a resume goes on with it.
+
+    Raises:
+        ServiceError: If the driver does not leave.
+    """
+    if live.driver is not None:
+        try:
+            driver = psutil.Process(live.driver)
+            driver.send_signal(signal.SIGINT)
+            driver.wait(STOP_TIMEOUT)
+        except psutil.NoSuchProcess:
+            pass
+        except psutil.TimeoutExpired as error:
+            raise ServiceError(
+                f"Process {live.driver}, which drives {live.folder}, did not leave within {STOP_TIMEOUT} s.",
+                f"End it with kill -9 {live.driver}; a resume goes on with the sweep.",
+            ) from error
+    folder = SweepFolder(live.folder)
+    state = folder.read_state()
+    if state is not None:
+        LocalLauncher(folder.logs).stop(state.workers)
+
+
+def _has_workers(folder: SweepFolder) -> bool:
+    if not folder.state_file.is_file():
+        return False
+    launcher = LocalLauncher(folder.logs)
+    return any(launcher.is_alive(worker) for worker in folder.load_state().workers)
+
+
+def _list(settings: Settings) -> Path:
+    return settings.home.absolute() / "sweeps"

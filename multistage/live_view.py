@@ -1,0 +1,155 @@
+"""What the terminal shows while a sweep runs, read from its ``state.json`` alone."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from multistage.domain.state import State
+from multistage.report.banner import format_config, format_number
+from multistage.sweep_folder import SweepFolder
+
+REFRESH = 0.5
+"""Seconds between two looks at the state."""
+LINE_EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+class LiveView:
+    """Shows a sweep's progress until the context ends: a view that redraws itself, or plain lines without a terminal.
+
+    Args:
+        folder: The sweep's folder.
+        console: Where to show it.
+    """
+
+    def __init__(self, folder: SweepFolder, console: Console) -> None:
+        self._folder = folder
+        self._console = console
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="live view", daemon=True)
+        self._began = time.monotonic()
+        self._first_used: int | None = None
+        self._stages_told = 0
+        self._begun_told = 0
+        self._line_at = 0.0
+        self._line_used = -1
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        if not self._console.is_terminal:
+            while not self._ended.wait(REFRESH):
+                self._tell(self._folder.read_state())
+            self._tell(self._folder.read_state())
+            return
+        with Live(console=self._console, refresh_per_second=4, transient=True) as live:
+            while not self._ended.wait(REFRESH):
+                state = self._folder.read_state()
+                if state is not None:
+                    self._tell_stages(state)
+                    live.update(self._draw(state))
+        state = self._folder.read_state()
+        if state is not None:
+            self._tell_stages(state)
+
+    def _tell(self, state: State | None) -> None:
+        if state is None:
+            return
+        self._tell_stages(state)
+        current = state.current_stage
+        if current is None:
+            return
+        if current.stage > self._begun_told:
+            self._begun_told = current.stage
+            plan = state.plan[current.stage - 1]
+            self._console.print(f"Stage {current.stage} of 3: {plan.runs} runs, {plan.method}. {current.sweep_url}")
+        now = time.monotonic()
+        if current.used != self._line_used and now - self._line_at >= LINE_EVERY:
+            self._line_at, self._line_used = now, current.used
+            self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
+
+    def _tell_stages(self, state: State) -> None:
+        for record in state.stages_completed[self._stages_told :]:
+            self._stages_told += 1
+            self._console.print(
+                f"Stage {record.stage} done: {record.runs_completed} runs"
+                + (f" ({record.runs_failed} failed)" if record.runs_failed else "")
+                + f", best {format_number(record.best_metric)} with {format_config(record.best_config)}",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
+            for note in record.narrowing:
+                self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
+
+    def _estimate(self, state: State) -> float | None:
+        """Estimate the seconds left from the pace since this view began; None before the first run ended."""
+        if self._first_used is None:
+            self._first_used = state.budget_used
+        done = state.budget_used - self._first_used
+        if done <= 0:
+            return None
+        return (time.monotonic() - self._began) / done * (state.total_budget - state.budget_used)
+
+    def _draw(self, state: State) -> Group:
+        table = Table.grid(padding=(0, 2))
+        completed = {record.stage: record for record in state.stages_completed}
+        current = state.current_stage
+        for plan in state.plan:
+            record = completed.get(plan.stage)
+            if record is not None:
+                used, note, best = record.runs_completed, "done", record.best_metric
+            elif current is not None and current.stage == plan.stage:
+                used, best = current.used, current.best_metric
+                note = f"{current.running} running, {current.queued} queued"
+                note += f", {current.failed} failed" if current.failed else ""
+            else:
+                used, note, best = 0, plan.method, None
+            table.add_row(
+                f"Stage {plan.stage}",
+                ProgressBar(total=plan.runs, completed=used, width=30),
+                f"{used}/{plan.runs}",
+                Text(note),
+                f"best {format_number(best)}" if best is not None else "",
+            )
+        left = self._estimate(state)
+        rest = f", about {describe_duration(left)} left" if left is not None else ""
+        return Group(table, Text(f"{state.budget_used} of {state.total_budget} runs{rest}"))
+
+
+def describe_progress(state: State, seconds_left: float | None) -> str:
+    """Write the running stage's progress in a line."""
+    current = state.current_stage
+    if current is None:
+        return f"{state.budget_used} of {state.total_budget} runs"
+    line = f"Stage {current.stage}: {current.used}/{current.runs} runs, {current.running} running"
+    if current.failed:
+        line += f", {current.failed} failed"
+    if current.best_metric is not None:
+        line += f", best {format_number(current.best_metric)}"
+    if seconds_left is not None:
+        line += f", about {describe_duration(seconds_left)} left"
+    return line
+
+
+def describe_duration(seconds: float) -> str:
+    """Write a duration as people say it: ``40 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,136 @@
+"""Make a sweep's folder ready: begin a new sweep in it, or take up the one that it holds."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from multistage.domain.model import Model
+from multistage.domain.plan import RunOptions
+from multistage.domain.request import SweepRequest
+from multistage.domain.state import State
+from multistage.errors import FolderError, UsageError
+from multistage.request import ResolvedRequest, count_cores
+from multistage.sweep_folder import SweepFolder, name_sweep
+
+
+class AskedSweep(Model):
+    """A flow run's parameters, sorted: what, how and where."""
+
+    request: SweepRequest
+    options: RunOptions
+    folder_path: Path
+    resume: bool
+
+    @property
+    def folder(self) -> SweepFolder:
+        """The sweep's folder; it need not exist yet."""
+        return SweepFolder(self.folder_path)
+
+
+def locate_folder(parameters: Mapping[str, Any]) -> Path:
+    """Find the sweep's folder from the parameters of the parent's or a stage's flow run."""
+    brief = parameters.get("brief")
+    if brief is not None:
+        return Path(brief["folder"] if isinstance(brief, Mapping) else brief.folder)
+    name = parameters.get("name") or name_sweep(str(parameters["config_id"]))
+    return Path(parameters.get("runs_dir") or "runs").absolute() / name
+
+
+def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
+    """Sort the parameters of the parent flow's run.
+
+    Args:
+        parameters: By name, as flat as the flow takes them; None stands for a default.
+        directory: Where trainings run, and a relative program is looked for.
+    """
+    given = {key: value for key, value in parameters.items() if value is not None}
+    return AskedSweep(
+        request=SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given}),
+        options=RunOptions(
+            workers=given.get("workers") or count_cores(),
+            worker_idle=given.get("worker_idle", 60.0),
+            directory=directory.absolute(),
+        ),
+        folder_path=locate_folder(parameters),
+        resume=bool(given.get("resume", False)),
+    )
+
+
+def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -> State | None:
+    """Look whether a sweep may be started, or taken up, in a folder. Writes nothing.
+
+    Returns:
+        The state of the sweep to take up; None for a new one.
+
+    Raises:
+        FolderError: If a new sweep's folder holds a sweep, or there is none to take up, or its state is damaged.
+        UsageError: If a resume would change what the sweep is.
+    """
+    state = folder.load_state() if resume else folder.read_state()
+    if state is None:
+        return None
+    if not resume:
+        progress = f"{state.budget_used} of {state.total_budget} runs, {state.status}"
+        raise FolderError(
+            f"{folder.path} holds a sweep of {state.config_id} already ({progress}).",
+            f"Go on with it by `multistage-sweep --resume {folder.state_file}`, look at it with "
+            f"`multistage-sweep status {folder.name}`, or start another one with --name.",
+        )
+    changes = state.settings.compare_identity(resolved.plan.settings)
+    if changes:
+        difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, (old, new) in changes.items())
+        raise UsageError(
+            f"A resume cannot change what the sweep is: {difference}.",
+            "Leave it as it was, or start another with --name.",
+        )
+    if state.settings.budget != resolved.plan.settings.budget:
+        raise UsageError(
+            f"The budget was {state.settings.budget} runs and would be {resolved.plan.settings.budget}.",
+            "Leave --budget as it was, or start another sweep with --name.",
+        )
+    return state
+
+
+def prepare_folder(
+    folder: SweepFolder, request: SweepRequest, resolved: ResolvedRequest, options: RunOptions, resume: bool
+) -> State:
+    """Write the state that the sweep starts, or goes on, with.
+
+    Raises:
+        FolderError: As `check_folder`, or if the folder cannot be written.
+        UsageError: As `check_folder`.
+    """
+    now = datetime.now(UTC)
+    settings = resolved.plan.settings
+    state = check_folder(folder, resolved, resume)
+    if state is not None:
+        state = state.model_copy(
+            update={
+                "options": options.model_copy(update={"directory": state.options.directory}),
+                "status": "running",
+                "ended_because": None,
+                "updated_at": now,
+            }
+        )
+    else:
+        state = State(
+            config_id=settings.config_id,
+            entity=settings.entity,
+            project=settings.project,
+            params=settings.space.bounds,
+            metric_name=settings.metric,
+            total_budget=settings.budget,
+            name=folder.name,
+            uid=secrets.token_hex(4),
+            goal=settings.goal,
+            plan=resolved.plan.stages,
+            request=request.model_copy(update={"program": settings.program}),
+            settings=settings,
+            options=options,
+            created_at=now,
+            updated_at=now,
+        )
+    folder.write_state(state)
+    return state

@@ -1,0 +1,1 @@
+"""What is shown of a sweep: the banner, tables, plots."""

@@ -1,0 +1,69 @@
+"""The banner that a finished sweep ends with, as the guide prints it, and the same as Markdown."""
+
+import json
+from pathlib import Path
+
+from multistage.domain.results import Config
+from multistage.domain.state import State
+
+WIDTH = 60
+
+
+def format_number(value: float | None) -> str:
+    """Write a metric's value with up to 5 significant digits."""
+    return "none" if value is None else f"{value:.5g}"
+
+
+def format_config(config: Config | None) -> str:
+    """Write a config as JSON, its numbers shortened to 6 significant digits."""
+    short = {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in (config or {}).items()}
+    return json.dumps(short)
+
+
+def describe_recommendation(state: State) -> str:
+    """Say in a line what the recommended config can be expected to reach."""
+    found = state.recommended
+    if found is None:
+        return "none: no run finished with a value"
+    low, high = (format_number(end) for end in found.interval)
+    seeds = "1 run" if found.seeds == 1 else f"{found.seeds} runs"
+    return f"{format_number(found.mean)} expected (95%: {low} to {high}, {seeds} of it)"
+
+
+def format_banner(state: State, state_file: Path) -> str:
+    """Write the guide's closing banner: runs, best metric and its stage, best config, where the state is."""
+    rule = "=" * WIDTH
+    lost = sum(stage.attempts_lost for stage in state.stages_completed)
+    failed = sum(stage.runs_failed for stage in state.stages_completed)
+    lines = [
+        rule,
+        "MULTI-STAGE SWEEP COMPLETE!",
+        rule,
+        f"Total runs: {state.budget_used}" + (f" ({failed} failed)" if failed else ""),
+        f"Best metric: {format_number(state.best_metric)} (Stage {state.best_stage})",
+        f"Best config: {format_config(state.best_config)}",
+        f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
+        f"             {describe_recommendation(state)}",
+        *([f"Lost to the machine and trained again: {lost} runs"] if lost else []),
+        "",
+        f"State saved to: {state_file}",
+        rule,
+    ]
+    return "\n".join(lines)
+
+
+def describe_result(state: State) -> str:
+    """Write the result as Markdown, for Prefect's artifact."""
+    rows = "\n".join(
+        f"| {one.stage} | {one.method} | {one.runs_completed} | {format_number(one.best_metric)} | "
+        f"`{format_config(one.best_config)}` |"
+        for one in state.stages_completed
+    )
+    recommended = state.recommended.config if state.recommended else None
+    return (
+        f"# {state.config_id}: {format_number(state.best_metric)}\n\n"
+        f"Best value of `{state.metric_name}` seen, in stage {state.best_stage}, of {state.budget_used} runs.\n\n"
+        f"Best config: `{format_config(state.best_config)}`\n\n"
+        f"Recommended: `{format_config(recommended)}`, {describe_recommendation(state)}.\n\n"
+        f"| stage | search | runs | best | config |\n|---|---|---|---|---|\n{rows}\n"
+    )

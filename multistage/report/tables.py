@@ -1,0 +1,141 @@
+"""Tables for the terminal: a plan, a sweep's state, all sweeps; and the best config in three formats."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from multistage.domain.plan import RunOptions, SweepPlan
+from multistage.domain.results import Config
+from multistage.domain.state import State
+from multistage.errors import FolderError
+from multistage.report.banner import describe_recommendation, format_config, format_number
+from multistage.sweep_folder import SweepFolder
+
+
+def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
+    """Draw what a sweep would run."""
+    settings = plan.settings
+    ranges = Table(title="Swept hyperparameters", title_justify="left")
+    ranges.add_column("range")
+    ranges.add_column("the trainer's default")
+    for parameter in settings.space.parameters:
+        ranges.add_row(escape(parameter.describe()), str(settings.baseline.get(parameter.name, "")))
+    stages = Table(title="Stages", title_justify="left")
+    for column in ("stage", "runs", "search", "ranges"):
+        stages.add_column(column)
+    boxes = {1: "as above", 2: "mean ± 2 std of stage 1's top 10%", 3: "mean ± 1 std of stage 2's top 10%"}
+    for stage in plan.stages:
+        search: str = stage.method
+        if stage.grid_points:
+            search += f", {stage.grid_points} grid points"
+        if stage.finalists:
+            search += f"; the last {stage.finalists} train contenders again on fresh seeds"
+        stages.add_row(str(stage.stage), str(stage.runs), search, boxes[stage.stage])
+    lines = [
+        (
+            f"{settings.config_id}: {settings.goal} {settings.metric} ({settings.metric_value}), {settings.budget} runs, "
+            f"{options.workers} at once"
+        ),
+        f"Project {settings.entity}/{settings.project}, folder {folder}",
+    ]
+    if settings.fixed:
+        lines.append(f"Every run with {format_config(settings.fixed)}")
+    if settings.program:
+        command = " ".join(settings.command) or "${env} ${interpreter} ${program} ${args}"
+        lines.append(f"Program {settings.program}, by {command}")
+    return Group(*(Text(line) for line in lines), ranges, stages)
+
+
+def draw_state(state: State, state_file: Path) -> Group:
+    """Draw where one sweep stands."""
+    table = Table()
+    for column in ("stage", "search", "runs", "failed", "lost", "best", "best config"):
+        table.add_column(column, overflow="fold")
+    for record in state.stages_completed:
+        table.add_row(
+            str(record.stage),
+            record.method,
+            str(record.runs_completed),
+            str(record.runs_failed),
+            str(record.attempts_lost),
+            format_number(record.best_metric),
+            escape(format_config(record.best_config)),
+        )
+    now = state.current_stage
+    if now is not None:
+        runs = f"{now.used}/{now.runs}, {now.running} running"
+        table.add_row(str(now.stage), state.plan[now.stage - 1].method, runs, str(now.failed), str(now.attempts_lost),
+                      format_number(now.best_metric), "")  # fmt: skip
+    lines = [
+        f"{state.name}: {state.status}"
+        + (f" ({state.ended_because})" if state.ended_because else "")
+        + f", {state.budget_used} of {state.total_budget} runs",
+        *([f"Sweep: {now.sweep_url}"] if now and now.sweep_url else []),
+        *([f"Prefect: {state.prefect_url}"] if state.prefect_url else []),
+    ]
+    ends = [
+        f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",
+        f"Recommended: {format_config(state.recommended.config)}, {describe_recommendation(state)}"
+        if state.recommended
+        else f"Go on with: multistage-sweep --resume {state_file}"
+        if state.status != "running"
+        else "",
+    ]
+    return Group(*(Text(line) for line in lines), table, *(Text(line) for line in ends if line))
+
+
+def draw_sweeps(sweeps: Sequence[tuple[SweepFolder, State]], runs_dir: Path) -> Table | Text:
+    """Draw a line for each sweep of a folder."""
+    if not sweeps:
+        return Text(f"There is no sweep in {runs_dir} yet.")
+    table = Table()
+    for column in ("sweep", "status", "runs", "best", "updated"):
+        table.add_column(column, overflow="fold")
+    for folder, state in sweeps:
+        table.add_row(
+            escape(folder.name),
+            state.status,
+            f"{state.budget_used}/{state.total_budget}",
+            format_number(state.best_metric),
+            f"{state.updated_at.astimezone():%Y-%m-%d %H:%M}",
+        )
+    return table
+
+
+def select_best(state: State) -> Config:
+    """Give the config that a sweep stands for: the recommended one, or while it runs the best so far.
+
+    Raises:
+        FolderError: If no run has finished with a value yet.
+    """
+    config = state.recommended.config if state.recommended else state.best_config
+    if config is None:
+        raise FolderError(
+            f"The sweep {state.name} has no best config yet: no stage is complete.",
+            "Look again after stage 1.",
+        )
+    return config
+
+
+def format_best(state: State, how: Literal["json", "yaml", "args"]) -> str:
+    """Write the config that a sweep stands for, with the fixed settings that it was found with.
+
+    Raises:
+        FolderError: As `select_best`.
+    """
+    config = state.settings.fixed | select_best(state)
+    match how:
+        case "json":
+            return json.dumps(config, indent=2)
+        case "yaml":
+            return yaml.safe_dump(config, sort_keys=False).rstrip()
+        case "args":
+            return shlex.join(f"--{name}={value}" for name, value in config.items())

@@ -1,0 +1,202 @@
+"""Drives one stage: fills its sweep with slots, keeps workers at it, and settles every slot.
+
+The loop asks the tracker what changed, settles slots, asks the search for configs, enqueues them, and sees to the
+workers. It keeps no truth of its own: started again after a crash it finds every slot in the sweep's runs.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
+from multistage.domain.results import Config, Evaluation
+from multistage.domain.slots import RunRecord, Slot, SlotName, evaluate_slot, settle_slots
+from multistage.domain.space import SearchSpace
+from multistage.domain.state import StageProgress
+from multistage.errors import AllRunsFailedError, MetricMissingError
+from multistage.search.multistage import Proposal, StagedSearch
+
+HOPELESS = 20
+"""So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone."""
+
+
+class Tracker(Protocol):
+    """What the driver needs of a sweep. `multistage.session` puts the wandb client behind it."""
+
+    records: dict[str, RunRecord]
+
+    def read(self) -> Sequence[RunRecord]:
+        """Read the runs that changed into `records`."""
+        ...
+
+    def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
+        """Queue an attempt at a slot."""
+        ...
+
+
+class Fleet(Protocol):
+    """The stage's workers."""
+
+    def tend(self, work: int, progressed: bool) -> None:
+        """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying."""
+        ...
+
+    def explain_failure(self, run: RunRecord) -> str:
+        """Say why a run failed, in a line; empty where nothing is known."""
+        ...
+
+
+class StageDriver:
+    """One stage's loop.
+
+    Args:
+        settings: The sweep's settings.
+        stage: The stage's share of the budget.
+        box: The ranges that this stage searches.
+        earlier: Used slots of the stages before.
+        search: Proposes the configs.
+        tracker: The stage's sweep.
+        fleet: The stage's workers.
+        ahead: Runs that may be queued beyond those that train: the number of workers.
+        report: Told of every change.
+        interval: Seconds between two looks at the tracker.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: SweepSettings,
+        stage: StagePlan,
+        box: SearchSpace,
+        earlier: Sequence[Evaluation],
+        search: StagedSearch,
+        tracker: Tracker,
+        fleet: Fleet,
+        ahead: int,
+        report: Callable[[Mapping[int, Slot]], None],
+        interval: float,
+    ) -> None:
+        self._settings = settings
+        self._stage = stage
+        self._box = box
+        self._earlier = tuple(earlier)
+        self._search = search
+        self._tracker = tracker
+        self._fleet = fleet
+        self._ahead = ahead
+        self._report = report
+        self._interval = interval
+        self._sent: dict[int, tuple[SlotName, Config]] = {}
+        """Enqueued by this process and not yet seen in the tracker, by slot."""
+
+    def drive(self) -> Mapping[int, Slot]:
+        """Work until every slot of the stage is used.
+
+        Returns:
+            The slots by index; as many as the stage has runs.
+
+        Raises:
+            MetricMissingError: If runs finish without logging the metric.
+            AllRunsFailedError: If every run fails.
+            LaunchError: If workers keep dying.
+            TrackerError: If the server cannot be reached.
+        """
+        while True:
+            progressed = bool(self._tracker.read())
+            slots = settle_slots(self._tracker.records.values())
+            for index, slot in slots.items():
+                sent = self._sent.get(index)
+                if sent is not None and slot.last.name.attempt >= sent[0].attempt:
+                    del self._sent[index]
+            self._check(slots)
+            self._fill(slots)
+            self._report(slots)
+            used = sum(slot.status == "used" for slot in slots.values())
+            if used >= self._stage.runs:
+                return slots
+            open_slots = sum(slot.status == "open" for slot in slots.values() if slot.index not in self._sent)
+            self._fleet.tend(open_slots + len(self._sent), progressed)
+            time.sleep(self._interval)
+
+    def _check(self, slots: Mapping[int, Slot]) -> None:
+        used = [slot for slot in slots.values() if slot.status == "used"]
+        finished = [slot for slot in used if slot.outcome == "finished"]
+        if finished and all(slot.decisive.value is None for slot in used) and len(finished) >= min(2, self._stage.runs):
+            logged = sorted({key for slot in finished for key in slot.decisive.logged})
+            raise MetricMissingError(
+                f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
+                f"{self._settings.metric!r}.",
+                f"They logged: {', '.join(logged)}. Name one with --metric."
+                if logged
+                else "They logged nothing at all: does the training call wandb.log?",
+            )
+        enough = min(self._stage.runs, HOPELESS)
+        if len(used) >= enough and all(slot.outcome == "failed" for slot in used):
+            first = min(used, key=lambda slot: slot.index).decisive
+            reason = first.error or self._fleet.explain_failure(first)
+            raise AllRunsFailedError(
+                f"All {len(used)} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
+                f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
+                "Try one run by hand with the same hyperparameters.",
+            )
+
+    def _fill(self, slots: Mapping[int, Slot]) -> None:
+        for index, slot in slots.items():
+            if slot.status == "retry" and index not in self._sent:
+                name = SlotName(stage=self._stage.stage, index=index, attempt=slot.last.name.attempt + 1)
+                self._enqueue(name, slot.last.config)
+        if self._stage.stage == 1:
+            for index, config in enumerate(self._search.plan_stage1()):
+                if index not in slots and index not in self._sent:
+                    self._enqueue(SlotName(stage=1, index=index), config)
+            return
+        known = set(slots) | set(self._sent)
+        waiting = len(self._sent) + sum(
+            slot.status == "open" and slot.last.phase == "queued" for slot in slots.values()
+        )
+        wanted = min(self._ahead - waiting, self._stage.runs - len(known))
+        if wanted <= 0:
+            return
+        free = (index for index in range(self._stage.runs) if index not in known)
+        for index, proposal in zip(free, self._propose(slots, len(known), wanted), strict=False):
+            self._enqueue(SlotName(stage=self._stage.stage, index=index), proposal.config)
+
+    def _propose(self, slots: Mapping[int, Slot], used: int, count: int) -> Sequence[Proposal]:
+        finalists_from = self._stage.runs - self._stage.finalists
+        evaluations = [*self._earlier]
+        pending = [
+            Proposal(config=config, finalist=index >= finalists_from) for index, (_, config) in self._sent.items()
+        ]
+        for index, slot in slots.items():
+            evaluation = evaluate_slot(self._stage.stage, slot)
+            if evaluation is not None:
+                evaluations.append(evaluation)
+            elif index not in self._sent:
+                pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
+        return self._search.propose(self._stage.stage, self._box, evaluations, pending, used, count)
+
+    def _enqueue(self, name: SlotName, config: Config) -> None:
+        takes_seed = self._settings.seed_parameter is not None
+        seed = derive_seed(self._settings, name.stage, name.index) if takes_seed else None
+        self._tracker.enqueue(name, config, seed)
+        self._sent[name.index] = (name, config)
+
+
+def measure_progress(progress: StageProgress, slots: Mapping[int, Slot], goal: str) -> StageProgress:
+    """Count where a stage stands."""
+    used = [slot for slot in slots.values() if slot.status == "used"]
+    values = [
+        slot.decisive.value for slot in used
+        if slot.outcome == "finished" and slot.decisive.value is not None and abs(slot.decisive.value) < float("inf")
+    ]  # fmt: skip
+    best = (max if goal == "maximize" else min)(values, default=None)
+    return progress.model_copy(
+        update={
+            "used": len(used),
+            "running": sum(slot.last.phase == "active" for slot in slots.values()),
+            "queued": sum(slot.last.phase == "queued" for slot in slots.values()),
+            "failed": sum(slot.outcome == "failed" for slot in used),
+            "attempts_lost": sum(slot.lost for slot in slots.values()),
+            "best_metric": best,
+        }
+    )

@@ -1,0 +1,170 @@
+"""A sweep's folder: ``state.json``, ``results/``, ``logs/``, ``report.html`` and the lock of its driver.
+
+Where a command takes NAME, it takes a sweep's name, its folder or its ``state.json``: `find_folder`.
+"""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from multistage.domain.state import State, format_state, parse_state
+from multistage.errors import FolderError
+
+STATE_FILE = "state.json"
+
+
+def name_sweep(config_id: str) -> str:
+    """Give the guide's name of a sweep's folder, such as ``multistage_sweep_CartPole-v1_ppo``."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in config_id)
+    return f"multistage_sweep_{safe}"
+
+
+def find_folder(name: str, runs_dir: Path) -> "SweepFolder":
+    """Find a sweep by its name, its folder or its ``state.json``.
+
+    Raises:
+        FolderError: If there is no such sweep; the hint lists those that there are.
+    """
+    given = Path(name)
+    for candidate in (given.parent if given.name == STATE_FILE else given, runs_dir / name):
+        if (candidate / STATE_FILE).is_file():
+            return SweepFolder(candidate)
+    there = sorted(path.parent.name for path in runs_dir.glob(f"*/{STATE_FILE}"))
+    hint = f"Sweeps in {runs_dir}: {', '.join(there)}." if there else f"There is no sweep in {runs_dir} yet."
+    raise FolderError(f"No sweep is called {name!r}, and no state.json lies there.", hint)
+
+
+def list_folders(runs_dir: Path) -> list["SweepFolder"]:
+    """List the sweeps in a folder, by name."""
+    return [SweepFolder(path.parent) for path in sorted(runs_dir.glob(f"*/{STATE_FILE}"))]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's content so that a reader, or a crash, sees the old or the new one, never a part.
+
+    Raises:
+        FolderError: If the folder cannot be written or the disk is full; the old file stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise FolderError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            "Free some space or make the folder writable, or choose another with --runs-dir.",
+        ) from error
+
+
+class SweepFolder:
+    """The folder of one sweep.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.path.name
+
+    @property
+    def state_file(self) -> Path:
+        """The mirrored state."""
+        return self.path / STATE_FILE
+
+    @property
+    def results(self) -> Path:
+        """Prefect's persisted results."""
+        return self.path / "results"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of workers and runs."""
+        return self.path / "logs"
+
+    def read_state(self) -> State | None:
+        """Read ``state.json``; None where there is none.
+
+        Raises:
+            FolderError: If the file is damaged, of another schema, or cannot be read. It is never rewritten then.
+        """
+        try:
+            text = self.state_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FolderError(f"{self.state_file} cannot be read: {error}.", "The file is left as it is.") from error
+        return parse_state(text, str(self.state_file))
+
+    def load_state(self) -> State:
+        """Read ``state.json`` of a sweep that exists.
+
+        Raises:
+            FolderError: If there is none, or as `read_state`.
+        """
+        state = self.read_state()
+        if state is None:
+            raise FolderError(f"{self.state_file} does not exist.", "Start the sweep without --resume.")
+        return state
+
+    def write_state(self, state: State) -> None:
+        """Replace ``state.json`` atomically, synced to the disk.
+
+        Raises:
+            FolderError: If it cannot be written; the old file stays.
+        """
+        write_atomically(self.state_file, format_state(state))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second driver out for as long as the context lasts; the kernel lets go when this process dies.
+
+        Raises:
+            FolderError: If another process drives this sweep; the message names it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise FolderError(
+                    f"Process {file.read().strip()} is already driving the sweep in {self.path}.",
+                    "Watch it with `multistage-sweep status`, or end it first.",
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def find_driver(self) -> int | None:
+        """Find the process that holds the lock; None where nobody does."""
+        try:
+            with (self.path / ".lock").open("r", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            return int((self.path / ".lock").read_text(encoding="utf-8") or 0) or None
+        return None

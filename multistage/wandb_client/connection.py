@@ -1,0 +1,73 @@
+"""A connection to a W&B server, the embedded one or another."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, TypeVar
+
+import wandb
+import wandb.errors
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from multistage.errors import TrackerError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+REQUEST_TIMEOUT = 20
+"""Seconds that one request may take before the server counts as unreachable."""
+
+
+class Connection:
+    """What is needed to talk to one project of a W&B server.
+
+    The client reads its server and key from the environment, so this sets both there for the whole process; the key
+    is kept nowhere else.
+
+    Args:
+        base_url: The server, such as ``http://127.0.0.1:8080``.
+        api_key: Its key.
+        entity: User or team.
+        project: Project; created by the server with its first sweep.
+    """
+
+    def __init__(self, base_url: str, api_key: str, entity: str, project: str) -> None:
+        self.base_url = base_url
+        self.entity = entity
+        self.project = project
+        os.environ.update(self._environment(api_key))
+        self._api: wandb.Api | None = None
+
+    @staticmethod
+    def _environment_defaults() -> Mapping[str, str]:
+        return {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_ERROR_REPORTING": "false"}
+
+    def _environment(self, api_key: str) -> dict[str, str]:
+        return {"WANDB_BASE_URL": self.base_url, "WANDB_API_KEY": api_key, **self._environment_defaults()}
+
+    @property
+    def path(self) -> str:
+        """``entity/project``, as the client takes it."""
+        return f"{self.entity}/{self.project}"
+
+    @property
+    def api(self) -> wandb.Api:
+        """The client's public API, without its caches."""
+        if self._api is None:
+            self._api = self.call(wandb.Api, overrides={"base_url": self.base_url}, timeout=REQUEST_TIMEOUT)
+        self._api.flush()  # type: ignore[no-untyped-call]
+        return self._api
+
+    def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call the client, and give its many failures one name.
+
+        Raises:
+            TrackerError: If the server refuses the request or cannot be reached.
+        """
+        try:
+            return function(*args, **kwargs)
+        except (wandb.errors.Error, WandbApiFailedError, ConnectionError, TimeoutError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise TrackerError(
+                f"The W&B server at {self.base_url} did not do {getattr(function, '__name__', 'a request')}: {reason}.",
+                "Runs that were started go on; --resume goes on with the sweep when the server is back.",
+            ) from error

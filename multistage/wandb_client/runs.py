@@ -1,0 +1,138 @@
+"""Runs of a sweep: read what changed since the last look."""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from wandb.apis.public.runs import Run
+
+from multistage.domain.metric import extract_value, parse_metric_value
+from multistage.domain.plan import StagePlan, SweepSettings
+from multistage.domain.results import Config
+from multistage.domain.slots import RunRecord, classify_run, parse_slot_name
+from multistage.errors import TrackerError
+from multistage.wandb_client.connection import Connection
+
+PAGE = 500
+"""Runs a request."""
+
+
+class RunReader:
+    """Reads a sweep's runs; each `read` costs by what changed since the one before.
+
+    A run that reported since is found by its heartbeat; one that is being trained is asked for by its id, since a
+    server may settle a silent run without a heartbeat.
+
+    Args:
+        connection: Where the sweep is.
+        sweep_id: The sweep.
+        settings: The metric, its goal, and the names of the swept hyperparameters.
+        stage: The stage, whose last runs may be finalists.
+    """
+
+    def __init__(self, connection: Connection, sweep_id: str, settings: SweepSettings, stage: StagePlan) -> None:
+        self._connection = connection
+        self._sweep_id = sweep_id
+        self._settings = settings
+        self._stage = stage
+        self._how = parse_metric_value(settings.metric_value)
+        self._cursor: str | None = None
+        self.records: dict[str, RunRecord] = {}
+        """Every run of the sweep, by id."""
+
+    def read(self) -> list[RunRecord]:
+        """Read the runs that changed; also found in `records` afterwards.
+
+        Raises:
+            TrackerError: If the server cannot be reached.
+        """
+        changed = []
+        for run in self._connection.call(self._fetch):
+            record = self._interpret(run)
+            self._cursor = max(self._cursor or "", run.heartbeat_at or "") or None
+            if record is not None and record != self.records.get(record.run_id):
+                self.records[record.run_id] = record
+                changed.append(record)
+        return changed
+
+    def _fetch(self) -> list[Run]:
+        conditions: list[dict[str, Any]] = [{"sweep": self._sweep_id}]
+        if self._cursor is not None:
+            active = [run.run_id for run in self.records.values() if run.phase == "active"]
+            conditions.append({"$or": [{"heartbeatAt": {"$gte": self._cursor}}, {"name": {"$in": active}}]})
+        runs = self._connection.api.runs(
+            self._connection.path,
+            filters={"$and": conditions},
+            order="+created_at",
+            per_page=PAGE,
+            lazy=False,
+        )
+        try:
+            return list(runs)
+        except ValueError as error:  # the client's word for a project that does not exist
+            raise TrackerError(f"Project {self._connection.path} is not there: {error}.") from error
+
+    def _interpret(self, run: Run) -> RunRecord | None:
+        """Turn the client's run into ours; None for a run that is no slot's, such as one started by hand."""
+        name = parse_slot_name(run.name or "")
+        if name is None:
+            return None
+        summary = run.summary_metrics
+        phase = classify_run(run.state)
+        config = run.config
+        parameter = self._settings.seed_parameter
+        seed = config.get(parameter) if parameter else None
+        finalists_from = self._stage.runs - self._stage.finalists
+        return RunRecord(
+            run_id=run.id,
+            name=name,
+            phase=phase,
+            config=self._select_swept(config),
+            seed=seed if isinstance(seed, int) else None,
+            value=self._read_value(run, summary)
+            if phase in ("finished", "stopped")
+            else read_metric(summary, self._settings.metric, self._settings.goal),
+            logged=tuple(sorted(key for key in summary if not key.startswith("_"))),
+            error=" ".join(str(summary.get("error") or "").split())[:500],
+            created_at=_parse_time(run.created_at),
+            heartbeat_at=_parse_time(run.heartbeat_at),
+            finalist=name.index >= finalists_from,
+        )
+
+    def _select_swept(self, config: Mapping[str, Any]) -> Config:
+        return {name: config[name] for name in self._settings.space.names if name in config}
+
+    def _read_value(self, run: Run, summary: Mapping[str, Any]) -> float | None:
+        metric, goal = self._settings.metric, self._settings.goal
+        last = read_metric(summary, metric, goal)
+        if self._how.kind == "last" or last is None:
+            return last
+        rows = [row[metric] for row in run.scan_history(keys=[metric])]
+        return extract_value([float(value) for value in rows], last, self._how, goal)
+
+
+def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | None:
+    """Read a metric from a run's summary.
+
+    A metric's name may be one flat key with slashes or dots, or a path into nested dicts. Where the training asked for
+    another summary (`define_metric`), the entry is a dict such as ``{"min": 0.1}``: the goal's own end is taken, else
+    the last, else whichever there is. W&B writes NaN and infinities as strings.
+    """
+    found: Any = summary.get(metric)
+    if found is None:
+        found = summary
+        for part in metric.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, Mapping):
+        end = "max" if goal == "maximize" else "min"
+        found = next((found[key] for key in (end, "last", "best", "mean", "min", "max") if key in found), None)
+    if isinstance(found, str) and found in ("NaN", "Infinity", "-Infinity"):
+        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}[found]
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return float(found)
+
+
+def _parse_time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

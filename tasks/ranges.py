@@ -1,0 +1,19 @@
+"""Narrow the ranges for the next stage."""
+
+from prefect import get_run_logger, task
+
+from multistage.domain.narrowing import Narrowing
+from multistage.domain.plan import StageBrief
+from multistage.session import open_session
+from tasks.persistence import PERSISTED
+
+
+@task(task_run_name="narrow_ranges stage {brief.stage.stage}", **PERSISTED)
+def narrow_ranges(brief: StageBrief, sweep_id: str) -> Narrowing:
+    """Narrow the box around the stage's top configs, with a sentence of evidence for each parameter."""
+    session = open_session(brief.folder)
+    evaluations = session.read_evaluations(brief.stage, sweep_id)
+    narrowing = session.search.narrow(brief.stage.stage, evaluations, brief.box)
+    for note in narrowing.notes:
+        get_run_logger().info("%s", note.evidence)
+    return narrowing

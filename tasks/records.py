@@ -1,0 +1,57 @@
+"""Mirror what happened into ``state.json``, and show it in Prefect."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from multistage.domain.narrowing import Narrowing
+from multistage.domain.plan import StageBrief
+from multistage.domain.state import StageCount, StageRecord, State, TopConfig
+from multistage.report.banner import describe_result
+from multistage.session import open_session
+from tasks.persistence import PERSISTED
+
+
+@task(task_run_name="mirror_state stage {brief.stage.stage}", **PERSISTED)
+def mirror_state(
+    brief: StageBrief, sweep_id: str, count: StageCount, top: Sequence[TopConfig], narrowing: Narrowing | None
+) -> StageRecord:
+    """Add the finished stage to ``state.json`` and show its top configs in Prefect."""
+    session = open_session(brief.folder)
+    best = top[0] if top else None
+    started = session.state.current_stage.started_at if session.state.current_stage else session.state.updated_at
+    record = StageRecord(
+        stage=brief.stage.stage,
+        sweep_id=sweep_id,
+        runs_completed=count.used,
+        best_metric=best.value if best else None,
+        best_config=best.config if best else None,
+        best_run=best.run_id if best else None,
+        top_configs=tuple(top),
+        method=brief.stage.method,
+        bounds=brief.box.bounds,
+        narrowing=narrowing.notes if narrowing else (),
+        next_space=narrowing.space if narrowing else None,
+        runs_failed=count.failed,
+        attempts_lost=count.attempts_lost,
+        started_at=started,
+        ended_at=datetime.now(UTC),
+    )
+    session.complete_stage(record)
+    create_table_artifact(
+        table=[{**one.config, session.settings.metric: one.value, "run": one.run_id} for one in top],
+        key=f"stage-{brief.stage.stage}-top-configs",
+        description=f"The best configs of stage {brief.stage.stage} of {session.folder.name}.",
+    )
+    return record
+
+
+@task(task_run_name="publish_report")
+def publish_report(folder: Path) -> State:
+    """Settle what the sweep recommends, end it, and show the result in Prefect."""
+    state = open_session(folder).complete_sweep()
+    create_markdown_artifact(markdown=describe_result(state), key="result", description=f"Result of {state.name}.")
+    return state

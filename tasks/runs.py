@@ -1,0 +1,32 @@
+"""Wait for a stage's runs, and read the best of them."""
+
+from prefect import get_run_logger, task
+
+from multistage.domain.plan import StageBrief
+from multistage.domain.selection import select_top
+from multistage.domain.state import StageCount, TopConfig
+from multistage.session import open_session
+from multistage.wandb_client.sweeps import finish_sweep
+from tasks.persistence import PERSISTED
+
+
+@task(task_run_name="wait_for_runs stage {brief.stage.stage}", **PERSISTED)
+def wait_for_runs(brief: StageBrief, sweep_id: str) -> StageCount:
+    """Fill the sweep with the stage's slots, see every one settled, and end the sweep."""
+    session = open_session(brief.folder)
+    count = session.drive_stage(brief.stage, brief.box, sweep_id)
+    finish_sweep(session.connection, sweep_id)
+    get_run_logger().info("%d runs done, %d of them failed", count.used, count.failed)
+    return count
+
+
+@task(task_run_name="fetch_top_configs stage {brief.stage.stage}", **PERSISTED)
+def fetch_top_configs(brief: StageBrief, sweep_id: str) -> list[TopConfig]:
+    """Read the stage's best 10% of the configs, at least 5, the best first."""
+    session = open_session(brief.folder)
+    evaluations = session.read_evaluations(brief.stage, sweep_id)
+    return [
+        TopConfig(config=one.config, value=one.value, run_id=one.run_id)
+        for one in select_top(evaluations, session.settings.goal)
+        if one.value is not None
+    ]

@@ -1,0 +1,63 @@
+"""Open a multi-stage sweep, brief its stages, and create each stage's W&B sweep."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.runtime import flow_run
+
+from multistage.domain.plan import StageBrief, StageNumber
+from multistage.live_sweeps import register_sweep
+from multistage.preparation import prepare_folder, read_parameters
+from multistage.request import resolve_request
+from multistage.session import Session, close_session, open_session
+from multistage.settings import Settings
+from multistage.wandb_client import sweeps
+from tasks.persistence import PERSISTED
+
+
+@contextlib.contextmanager
+def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
+    """Begin the sweep that a flow run's parameters ask for, or take it up; hold its lock meanwhile.
+
+    Raises:
+        UsageError: If the parameters make no sense, or the folder is another sweep's.
+    """
+    asked = read_parameters(parameters, Path.cwd())
+    resolved = resolve_request(asked.request, asked.options.directory)
+    with asked.folder.lock():
+        prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume)
+        register_sweep(Settings(), asked.folder)
+        session = open_session(asked.folder.path)
+        session.update_state(flow_run_id=str(flow_run.id), prefect_url=flow_run.ui_url)
+        try:
+            yield session
+        finally:
+            close_session(asked.folder.path)
+
+
+def brief_stage(session: Session, number: StageNumber) -> StageBrief:
+    """Tell a stage's steps their box, which the stage before has narrowed, and the key of their results."""
+    state = session.state
+    before = {record.stage: record.next_space for record in state.stages_completed}
+    stage = state.plan[number - 1]
+    return StageBrief(
+        folder=session.folder.path,
+        stage=stage,
+        box=before.get(number - 1) or state.settings.space,
+        key=f"{state.settings.hash_identity()}-{stage.runs}",
+    )
+
+
+@task(task_run_name="create_sweep stage {brief.stage.stage}", **PERSISTED)
+def create_sweep(brief: StageBrief) -> str:
+    """Create the stage's sweep, or find the one that a killed process created; gives its id."""
+    session = open_session(brief.folder)
+    name = session.name_sweep(brief.stage.stage)
+    found = sweeps.find_sweep(session.connection, name)
+    if found is not None:
+        return found
+    config = sweeps.build_sweep_config(session.settings, name, brief.box.parameters, brief.stage.runs)
+    return sweeps.create_sweep(session.connection, config)

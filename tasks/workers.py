@@ -1,0 +1,28 @@
+"""Start and stop a stage's workers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.client.schemas.objects import FlowRun, State
+
+from multistage.domain.plan import StageBrief
+from multistage.domain.workers import WorkerRecord
+from multistage.preparation import locate_folder
+from multistage.session import open_session, stop_sweep
+from tasks.persistence import PERSISTED
+
+
+@task(task_run_name="launch_workers stage {brief.stage.stage}", **PERSISTED)
+def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
+    """Start the stage's workers; `wait_for_runs` replaces those that end before the work does."""
+    session = open_session(brief.folder)
+    session.begin_stage(brief.stage, sweep_id)
+    workers = session.launch_workers(sweep_id, min(session.state.options.workers, brief.stage.runs))
+    get_run_logger().info("%d workers train sweep %s", len(workers), sweep_id)
+    return workers
+
+
+def stop_workers(_flow: object, flow_run: FlowRun, state: State[Any]) -> None:
+    """End the sweep's workers and note why; a hook of both flows, safe to be called twice and from any process."""
+    stop_sweep(locate_folder(flow_run.parameters), "failed" if state.is_failed() else "stopped", state.message or "")
