@@ -1,0 +1,188 @@
+"""Agents: registered, heard, given runs."""
+
+import json
+import time
+from typing import Any
+
+from multistage.wandb_server.filters import Clause
+from multistage.wandb_server.lifecycle import LIVE
+from multistage.wandb_server.nodes import (
+    RefusedError,
+    decode_node,
+    encode_node,
+    find_project,
+    find_sweep,
+    get_project,
+)
+from multistage.wandb_server.pagination import fetch_page, parse_order
+from multistage.wandb_server.runs import create_run, parse_object
+from multistage.wandb_server.state import Request, Resolvers
+from multistage.wandb_server.store import Row, generate_id
+from multistage.wandb_server.sweeps import parse_config
+
+MAX_HOST = 256
+
+Command = dict[str, Any]
+
+
+def _create_agent(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+    given = arguments["input"]
+    store = request.store
+    project = find_project(store, given.get("entityName"), given.get("projectName"))
+    sweep = find_sweep(store, project, given["sweep"])
+    if sweep is None:
+        raise RefusedError(f"Sweep {given['sweep'][:60]!r} not found.", 404)
+    now = store.tick()
+    with store.transaction():
+        agent_id = store.insert(
+            "agents",
+            sweep_id=sweep["id"],
+            name=generate_id(),
+            host=given["host"][:MAX_HOST],
+            created_at=now,
+            heartbeat_at=now,
+        )
+    return {"agent": store.one("SELECT * FROM agents WHERE id = ?", (agent_id,))}
+
+
+def _heartbeat(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+    given = arguments["input"]
+    store = request.store
+    match decode_node("Agent", given["id"]):
+        case [name]:
+            agent = store.one("SELECT * FROM agents WHERE name = ?", (name,))
+        case _:
+            agent = None
+    if agent is None:
+        raise RefusedError(f"Agent {given['id'][:60]!r} not found; its sweep may have been deleted.", 404)
+    sweep = store.one("SELECT * FROM sweeps WHERE id = ?", (agent["sweep_id"],))
+    assert sweep is not None  # noqa: S101 - a foreign key
+    states = parse_object("The runs' state", given.get("runState") or "{}")
+    listed = {name for name, running in states.items() if running}
+    request.state.presence.note(agent["id"])
+    return {"agent": agent, "commands": json.dumps(_decide(request, sweep, agent, listed))}
+
+
+def _decide(request: Request, sweep: Row, agent: Row, listed: set[str]) -> list[Command]:
+    lifecycle = request.state.lifecycle
+    live = request.store.all(
+        f"SELECT id, name, state, stop_requested FROM runs WHERE agent_id = ? AND {LIVE}",  # noqa: S608
+        (agent["id"],),
+    )
+    for run in live:
+        if run["name"] in listed:
+            lifecycle.vouch(run["id"])
+        else:
+            lifecycle.miss(run["id"])
+    match sweep["state"]:
+        case "CANCELED":
+            for run in live:
+                lifecycle.miss(run["id"])
+            return [{"type": "exit"}]
+        case "FINISHED" if not listed:
+            return [{"type": "exit"}]
+        case "PENDING" | "RUNNING" if not listed:
+            return _hand_out(request, sweep, agent)
+        case _:
+            return [
+                {"type": "stop", "run_id": run["name"]}
+                for run in live
+                if run["stop_requested"] and run["name"] in listed
+            ]
+
+
+def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command]:
+    """The next run of a sweep: one that was preempted, or the first in its queue."""
+    store = request.store
+    if preempted := store.one(
+        "SELECT * FROM runs WHERE project_id = ? AND sweep = ? AND state = 'preempted' ORDER BY id LIMIT 1",
+        (sweep["project_id"], sweep["name"]),
+    ):
+        with store.transaction():
+            store.update(
+                "runs",
+                preempted["id"],
+                state="pending",
+                agent_id=agent["id"],
+                stop_requested=0,
+                ended_at=None,
+                exitcode=None,
+                heartbeat_at=store.tick(),
+            )
+        request.state.lifecycle.watch(preempted["id"])
+        args = {key: value for key, value in json.loads(preempted["config"]).items() if key != "_wandb"}
+        return [_make_command("resume", sweep, preempted["name"], args)]
+    queued = store.one("SELECT * FROM queue WHERE sweep_id = ? ORDER BY id LIMIT 1", (sweep["id"],))
+    if queued is None:
+        return []
+    with store.transaction():
+        store.execute("DELETE FROM queue WHERE id = ?", (queued["id"],))
+        run_id = create_run(
+            store,
+            get_project(store, sweep["project_id"]),
+            queued["run_name"],
+            sweep=sweep["name"],
+            agent_id=agent["id"],
+            state="pending",
+            display_name=queued["display_name"],
+            config=queued["config"],
+        )
+        if sweep["state"] == "PENDING":
+            store.update("sweeps", sweep["id"], state="RUNNING", updated_at=store.tick())
+    request.state.lifecycle.watch(run_id)
+    return [_make_command("run", sweep, queued["run_name"], json.loads(queued["config"]))]
+
+
+def _make_command(kind: str, sweep: Row, run_name: str, args: dict[str, Any]) -> Command:
+    return {
+        "type": kind,
+        "run_id": run_name,
+        "args": args,
+        "program": parse_config(sweep["config"]).get("program"),
+    }
+
+
+def _is_present(agent: Row, request: Request) -> bool:
+    age = time.time() - agent["heartbeat_at"] / 1e6
+    return bool(age < request.state.lifecycle.timing.run_timeout)
+
+
+def _find_agent(sweep: Row, request: Request, agentName: str | None = None) -> Row | None:  # noqa: N803
+    request.state.presence.flush()
+    names = decode_node("Agent", agentName or "") or [agentName or ""]
+    return request.store.one("SELECT * FROM agents WHERE sweep_id = ? AND name = ?", (sweep["id"], names[0]))
+
+
+def _list_agents(sweep: Row, request: Request) -> dict[str, Any]:
+    request.state.presence.flush()
+    agents = request.store.all("SELECT * FROM agents WHERE sweep_id = ? ORDER BY id", (sweep["id"],))
+    request.spend(len(agents))
+    return {"edges": [{"node": agent} for agent in agents]}
+
+
+def _page_runs(
+    agent: Row,
+    request: Request,
+    after: str | None = None,
+    before: str | None = None,  # noqa: ARG001 - the client never sends it
+    first: int | None = None,
+    last: int | None = None,  # noqa: ARG001 - the client never sends it
+    order: str | None = None,
+) -> dict[str, Any]:
+    page = fetch_page(request.store, Clause("agent_id = ?", (agent["id"],)), parse_order(order), after, first)
+    request.spend(1 + len(page["edges"]))
+    return page
+
+
+RESOLVERS: Resolvers = {
+    "Mutation": {"createAgent": _create_agent, "agentHeartbeat": _heartbeat},
+    "Sweep": {"agent": _find_agent, "agents": _list_agents},
+    "Agent": {
+        "id": lambda agent, _: encode_node("Agent", agent["name"]),
+        "state": lambda agent, request: "RUNNING" if _is_present(agent, request) else "FINISHED",
+        "totalRuns": lambda agent, request: request.store.value(
+            "SELECT count(*) FROM runs WHERE agent_id = ?", (agent["id"],)
+        ),
+        "runs": _page_runs,
+    },
+}

@@ -1,0 +1,203 @@
+"""GraphQL, as W&B's client speaks it.
+
+A request is parsed and bounded, and every root field must exist: an unknown one is answered by an error that
+names it. The rest is executed without further validation: a leaf field that this server does not know is left
+out of the answer, as newer clients ask for fields that older servers lack.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    InlineFragmentNode,
+    NamedTypeNode,
+    NameNode,
+    NoFragmentCyclesRule,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    Visitor,
+    build_schema,
+    execute,
+    parse,
+    validate,
+    visit,
+)
+
+from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.state import Request, Resolver, Resolvers
+from multistage.wandb_server.store import format_time
+
+logger = logging.getLogger(__name__)
+
+MAX_QUERY = 100_000
+MAX_TOKENS = 5_000
+MAX_DEPTH = 30
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the client."""
+
+    body: dict[str, Any]
+    status: int = 200
+
+
+@dataclass
+class Executor:
+    """Executes requests against ``schema.graphql``.
+
+    Args:
+        resolvers: The fields that are more than a column of their row.
+    """
+
+    resolvers: Resolvers
+    schema: GraphQLSchema = field(init=False)
+    _prepare: Callable[[str], DocumentNode] = field(init=False)
+    _reported: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.schema = build_schema(files(__package__).joinpath("schema.graphql").read_text())
+        self._prepare = lru_cache(maxsize=256)(lambda query: _parse(query, self.schema))
+        for type_name, fields in self.resolvers.items():
+            object_type = self.schema.type_map[type_name]
+            assert isinstance(object_type, GraphQLObjectType)  # noqa: S101
+            for name, resolver in fields.items():
+                object_type.fields[name].resolve = _adapt(resolver)
+
+    async def execute(self, query: str, variables: dict[str, Any], operation: str | None, request: Request) -> Answer:
+        """Answer one request; refusals and the client's mistakes are part of the answer, never exceptions."""
+        try:
+            document = self._prepare(query)
+            self._check_root(document, operation)
+        except GraphQLError as error:
+            return Answer({"errors": [error.formatted]}, 400)
+        result = execute(
+            self.schema,
+            document,
+            context_value=request,
+            variable_values=variables,
+            operation_name=operation or None,
+            field_resolver=_read_column,
+        )
+        if not isinstance(result, ExecutionResult):
+            result = await result
+        for failure in result.errors or []:
+            match failure.original_error:
+                case RefusedError(status=int(status)):
+                    return Answer({"errors": [failure.formatted], "data": None}, status)
+                case RefusedError() | GraphQLError() | None:
+                    continue
+                case unexpected:
+                    raise unexpected
+        return Answer(dict(result.formatted), 400 if result.errors and result.data is None else 200)
+
+    def _check_root(self, document: DocumentNode, operation: str | None) -> None:
+        operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        if operation:
+            operations = [node for node in operations if node.name and node.name.value == operation]
+        for node in operations:
+            root = self.schema.get_root_type(node.operation)
+            if root is None:
+                raise GraphQLError(f"This server has no {node.operation.value}s.")
+            for name in _list_fields(node.selection_set, document):
+                if name not in root.fields and not name.startswith("__"):
+                    self._report(f"{root.name}.{name}")
+                    raise GraphQLError(f'Cannot query field "{name}" on type "{root.name}".')
+
+    def _report(self, what: str) -> None:
+        if what not in self._reported and len(self._reported) < 1000:
+            self._reported.add(what)
+            logger.warning("A client asked for %s, which this server does not have", what)
+
+
+def _parse(query: str, schema: GraphQLSchema) -> DocumentNode:
+    if len(query) > MAX_QUERY:
+        raise GraphQLError(f"The query has {len(query)} characters; the limit is {MAX_QUERY}.")
+    depth = deepest = 0
+    for character in query:
+        if character in "{[(":
+            depth += 1
+            deepest = max(depth, deepest)
+        elif character in "}])":
+            depth -= 1
+    if deepest > MAX_DEPTH:
+        raise GraphQLError(f"The query is nested {deepest} deep; the limit is {MAX_DEPTH}.")
+    document = parse(query, no_location=True, max_tokens=MAX_TOKENS)
+    if errors := validate(schema, document, [NoFragmentCyclesRule]):
+        raise errors[0]
+    substituted: DocumentNode = visit(document, _UnknownInputs(schema))
+    return substituted
+
+
+def _list_fields(selections: SelectionSetNode, document: DocumentNode) -> list[str]:
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    names: list[str] = []
+    pending = [selections]
+    seen: set[str] = set()
+    while pending:
+        for node in pending.pop().selections:
+            match node:
+                case FieldNode():
+                    names.append(node.name.value)
+                case InlineFragmentNode():
+                    pending.append(node.selection_set)
+                case FragmentSpreadNode() if node.name.value in fragments and node.name.value not in seen:
+                    seen.add(node.name.value)
+                    pending.append(fragments[node.name.value].selection_set)
+    return names
+
+
+class _UnknownInputs(Visitor):
+    def __init__(self, schema: GraphQLSchema) -> None:
+        super().__init__()
+        self.known = schema.type_map
+
+    def enter_variable_definition(self, node: Any, *_: Any) -> Any:
+        inner = node.type
+        while not isinstance(inner, NamedTypeNode):
+            inner = inner.type
+        if inner.name.value in self.known:
+            return None
+        # Its arguments are unknown as well; any value may pass.
+        return type(node)(
+            variable=node.variable,
+            type=NamedTypeNode(name=NameNode(value="JSON")),
+            default_value=node.default_value,
+            directives=node.directives,
+        )
+
+
+def _adapt(resolver: Resolver) -> Resolver:
+    def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+        return resolver(source, info.context, **arguments)
+
+    return resolve
+
+
+def _read_column(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -> Any:
+    """Fields without a resolver: a key of a dict, or a column of a row with W&B's spelling of the name."""
+    if isinstance(source, dict):
+        return source.get(info.field_name)
+    column = _to_column(info.field_name)
+    value = source[column] if column in source.keys() else None  # noqa: SIM118 - a row iterates over values
+    if column.endswith("_at") and isinstance(value, int):
+        return format_time(value)
+    return value
+
+
+@lru_cache(maxsize=512)
+def _to_column(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)

@@ -1,0 +1,149 @@
+"""The states of a run, and who is alive.
+
+A run reports through its file stream, and its agent vouches for it in every heartbeat. A run without either
+for a while is settled as ``crashed`` (``killed`` when it was asked to stop, ``preempted`` when it said so
+before). Signs of life are kept in memory: after a restart every live run gets a fresh deadline.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from multistage.wandb_server.nodes import get_run
+from multistage.wandb_server.store import Row, Store
+
+RunState = Literal["pending", "running", "preempting", "finished", "failed", "crashed", "killed", "preempted"]
+RUN_STATES: tuple[RunState, ...] = get_args(RunState)
+LIVE_STATES = ("pending", "running", "preempting")
+LIVE = "state IN ('pending', 'running', 'preempting')"
+"""As SQL; the same words as in the partial indexes."""
+
+INTERRUPTED = 255
+"""The exit code that wandb reports for a run ended by Ctrl+C or by a request to stop."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds after which silence means an end."""
+
+    run_timeout: float = 60.0
+    """No sign of life at all, neither from the run nor from its agent."""
+    final_grace: float = 3.0
+    """The agent says that the process is gone: time for what the run may still send."""
+    detached_grace: float = 35.0
+    """The agent says that it is gone, yet it went on reporting. wandb reports every 30 s at least."""
+
+
+class Lifecycle:
+    """Moves runs between their states.
+
+    Args:
+        store: Where the runs are.
+        timing: When silence means an end.
+    """
+
+    def __init__(self, store: Store, timing: Timing) -> None:
+        self.store = store
+        self.timing = timing
+        now = time.monotonic()
+        # A run made in state pending by hand has no agent, and may wait for ever.
+        live = store.all(
+            f"SELECT id FROM runs WHERE {LIVE} AND NOT (state = 'pending' AND agent_id IS NULL)"  # noqa: S608
+        )
+        self._signs: dict[int, float] = {row["id"]: now for row in live}
+        self._missing: dict[int, float] = {}
+        self._detached: set[int] = set()
+
+    def watch(self, run_id: int) -> None:
+        """Expect signs of life of a run from now on."""
+        self._signs[run_id] = time.monotonic()
+
+    def vouch(self, run_id: int) -> None:
+        """Note that a run's agent says that the run's process lives."""
+        self._signs[run_id] = time.monotonic()
+        self._missing.pop(run_id, None)
+        self._detached.discard(run_id)
+
+    def miss(self, run_id: int) -> None:
+        """Note that a run's agent says that the run's process is gone."""
+        self._missing.setdefault(run_id, time.monotonic())
+
+    def report(self, run: Row) -> None:
+        """Note that the run itself reported: it runs, whatever was thought of it."""
+        self._signs[run["id"]] = time.monotonic()
+        if self._missing.pop(run["id"], None) is not None:
+            self._detached.add(run["id"])
+        now = self.store.tick()
+        if run["state"] in ("pending", "crashed"):
+            self.store.update(
+                "runs",
+                run["id"],
+                state="running",
+                started_at=run["started_at"] or now,
+                heartbeat_at=now,
+                ended_at=None,
+                exitcode=None,
+            )
+        else:
+            self.store.update("runs", run["id"], heartbeat_at=now)
+
+    def request_stop(self, run: Row) -> None:
+        """Ask a live run to end itself; its agent and its file stream pass it on."""
+        if run["state"] in LIVE_STATES and not run["stop_requested"]:
+            self.store.update("runs", run["id"], stop_requested=1, heartbeat_at=self.store.tick())
+
+    def complete(self, run: Row, exitcode: int) -> None:
+        """Settle a run that said that it is done."""
+        state: RunState
+        if exitcode == 0:
+            state = "finished"
+        elif run["state"] == "preempting":
+            state = "preempted"
+        elif run["stop_requested"] or exitcode == INTERRUPTED:
+            state = "killed"
+        else:
+            state = "failed"
+        self.settle(run["id"], state, exitcode)
+
+    def give_up(self, run: Row) -> None:
+        """Settle a run that ended without a word."""
+        state: RunState
+        if run["state"] == "preempting":
+            state = "preempted"
+        elif run["stop_requested"]:
+            state = "killed"
+        else:
+            state = "crashed"
+        self.settle(run["id"], state, None)
+
+    def settle(self, run_id: int, state: RunState, exitcode: int | None) -> None:
+        """Put a run into a state that lasts."""
+        self.forget(run_id)
+        now = self.store.tick()
+        self.store.update("runs", run_id, state=state, exitcode=exitcode, heartbeat_at=now, ended_at=now)
+
+    def forget(self, run_id: int) -> None:
+        """Expect nothing more of a run."""
+        self._signs.pop(run_id, None)
+        self._missing.pop(run_id, None)
+        self._detached.discard(run_id)
+
+    def reap(self) -> list[int]:
+        """Settle every run whose silence has lasted too long; returns their ids."""
+        now = time.monotonic()
+        silent = [run_id for run_id, sign in self._signs.items() if now - sign > self.timing.run_timeout]
+        for run_id, since in self._missing.items():
+            detached = run_id in self._detached
+            grace = self.timing.detached_grace if detached else self.timing.final_grace
+            if now - max(since, self._signs.get(run_id, since) if detached else since) > grace:
+                silent.append(run_id)
+        reaped = sorted(set(silent))
+        if reaped:
+            with self.store.transaction():
+                for run_id in reaped:
+                    run = get_run(self.store, run_id)
+                    if run["state"] in LIVE_STATES:
+                        self.give_up(run)
+                    else:
+                        self.forget(run_id)
+        return reaped

@@ -1,0 +1,39 @@
+"""The bytes of files: where they lie, and the links through which clients reach them."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from urllib.parse import quote
+
+from multistage.wandb_server.credentials import sign
+
+MAX_FILE_NAME = 1024
+
+
+class Storage:
+    """The folder of uploaded files.
+
+    A file lies under the hash of its name: whatever a client calls it, no path leaves the folder.
+
+    Args:
+        folder: Where the files lie.
+        key: The API key that signs links.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.folder = folder
+        self.key = key
+
+    def locate(self, run_id: int, name: str) -> Path:
+        """Where a run's file lies, whether it was uploaded or not."""
+        digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+        return self.folder / "runs" / str(run_id) / digest
+
+    def link(self, base_url: str, method: str, run_id: int, name: str) -> str:
+        """A signed link for one method: wandb sends no key with uploads and downloads."""
+        path = f"/storage/runs/{run_id}/{quote(name, safe='')}"
+        return f"{base_url}{path}?signature={sign(self.key, method, f'{run_id}/{name}')}"
+
+    def delete_run(self, run_id: int) -> None:
+        """Delete every file of a run."""
+        shutil.rmtree(self.folder / "runs" / str(run_id), ignore_errors=True)

@@ -1,0 +1,196 @@
+"""Sweeps: made, changed, stopped, filled with queued runs."""
+
+from typing import Any, Literal, get_args
+
+import yaml
+
+from multistage.wandb_server.filters import Clause
+from multistage.wandb_server.lifecycle import LIVE
+from multistage.wandb_server.nodes import (
+    RefusedError,
+    encode_node,
+    ensure_project,
+    find_node,
+    find_project,
+    find_sweep,
+    get_project,
+    name_node,
+)
+from multistage.wandb_server.pagination import fetch_page, parse_order
+from multistage.wandb_server.projects import USER
+from multistage.wandb_server.runs import parse_object
+from multistage.wandb_server.state import Request, Resolvers
+from multistage.wandb_server.store import Row, Store, dump_json, generate_id
+
+SweepState = Literal["PENDING", "RUNNING", "PAUSED", "CANCELED", "FINISHED"]
+SWEEP_STATES: tuple[SweepState, ...] = get_args(SweepState)
+ENDED = ("CANCELED", "FINISHED")
+MAX_CONFIG = 1_000_000
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """A sweep's config from the YAML that the client sent.
+
+    Raises:
+        RefusedError: It is no YAML mapping.
+    """
+    if len(text) > MAX_CONFIG:
+        raise RefusedError(f"The sweep's config has {len(text)} characters; the limit is {MAX_CONFIG}.", 400)
+    try:
+        config = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RefusedError(f"The sweep's config is no YAML: {error}.", 400) from error
+    if not isinstance(config, dict):
+        raise RefusedError("The sweep's config must be a mapping.", 400)
+    return config
+
+
+def _upsert_sweep(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+    given = arguments["input"]
+    store = request.store
+    with store.transaction():
+        sweep = _require_sweep(request, given) if given.get("id") else _make_sweep(request, given)
+        _change_sweep(request, sweep, given)
+        changed = store.one("SELECT * FROM sweeps WHERE id = ?", (sweep["id"],))
+    return {"sweep": changed, "configValidationWarnings": []}
+
+
+def _require_sweep(request: Request, given: dict[str, Any]) -> Row:
+    store, sweep_id = request.store, given["id"]
+    sweep = find_node(store, "Sweep", sweep_id) or find_sweep(
+        store, find_project(store, given.get("entityName"), given.get("projectName")), sweep_id
+    )
+    if sweep is None:
+        raise RefusedError(f"Sweep {sweep_id[:60]!r} not found.", 404)
+    return sweep
+
+
+def _make_sweep(request: Request, given: dict[str, Any]) -> Row:
+    store = request.store
+    if given.get("config") is None:
+        raise RefusedError("A new sweep needs a config.", 400)
+    parse_config(given["config"])
+    project = ensure_project(store, given.get("entityName"), given.get("projectName"))
+    now = store.tick()
+    name = generate_id()
+    store.insert(
+        "sweeps",
+        project_id=project["id"],
+        name=name,
+        state="PENDING",
+        config=given["config"],
+        created_at=now,
+        updated_at=now,
+    )
+    sweep = find_sweep(store, project, name)
+    assert sweep is not None  # noqa: S101 - just made
+    return sweep
+
+
+def _change_sweep(request: Request, sweep: Row, given: dict[str, Any]) -> None:
+    columns = {
+        "config": "config",
+        "description": "description",
+        "displayName": "display_name",
+        "controller": "controller",
+        "scheduler": "scheduler",
+        "priorRunsFilters": "prior_runs_filters",
+    }
+    changes = {column: given[name] for name, column in columns.items() if given.get(name) is not None}
+    if "config" in changes:
+        parse_config(changes["config"])
+    state = (given.get("state") or sweep["state"]).upper()
+    if state not in SWEEP_STATES:
+        raise RefusedError(f"Unknown sweep state {state[:40]!r}; known are {', '.join(SWEEP_STATES)}.", 400)
+    request.store.update("sweeps", sweep["id"], **changes, state=state, updated_at=request.store.tick())
+    if state == "CANCELED" and sweep["state"] != "CANCELED":
+        live = request.store.all(
+            f"SELECT * FROM runs WHERE project_id = ? AND sweep = ? AND {LIVE}",  # noqa: S608
+            (sweep["project_id"], sweep["name"]),
+        )
+        for run in live:
+            request.state.lifecycle.request_stop(run)
+
+
+def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+    given = arguments["input"]
+    store = request.store
+    sweep = find_node(store, "Sweep", given["id"])
+    if sweep is None:
+        raise RefusedError(f"Sweep {given['id'][:60]!r} not found.", 404)
+    if sweep["state"] in ENDED:
+        raise RefusedError(f"Sweep {sweep['name']!r} is {sweep['state'].lower()}; it takes no more runs.", 400)
+    config = wrap_values(parse_object("The run's config", given["config"]))
+    run_name = generate_id()
+    with store.transaction():
+        item = store.insert(
+            "queue",
+            sweep_id=sweep["id"],
+            run_name=run_name,
+            display_name=given.get("displayName"),
+            config=dump_json(config),
+        )
+    project = get_project(store, sweep["project_id"])
+    return {
+        "id": encode_node("Run", run_name, project["name"], project["entity"]),
+        "runQueueItemId": encode_node("QueueItem", item),
+    }
+
+
+def wrap_values(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's config as agents need it: ``{"lr": {"value": 0.1}}``."""
+    return {
+        key: value if isinstance(value, dict) and "value" in value else {"value": value}
+        for key, value in config.items()
+    }
+
+
+def select_runs(sweep: Row) -> Clause:
+    """The runs of a sweep."""
+    return Clause("project_id = ? AND sweep = ?", (sweep["project_id"], sweep["name"]))
+
+
+def count_runs(store: Store, sweep: Row) -> int:
+    """How many runs a sweep has had."""
+    runs = select_runs(sweep)
+    count: int = store.value(f"SELECT count(*) FROM runs WHERE {runs.sql}", runs.parameters)  # noqa: S608
+    return count
+
+
+def _page_runs(sweep: Row, request: Request, after: str | None = None, first: int | None = None) -> dict[str, Any]:
+    # The client's own sweep commands ask for no page and expect every run.
+    size = 1000 if first is None else first
+    page = fetch_page(request.store, select_runs(sweep), parse_order("+created_at"), after, size)
+    request.spend(1 + len(page["edges"]))
+    return page
+
+
+def _find_best(sweep: Row, request: Request) -> float | None:
+    metric = parse_config(sweep["config"]).get("metric")
+    if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
+        return None
+    function = "max" if metric.get("goal") == "maximize" else "min"
+    runs = select_runs(sweep)
+    value = request.store.value(
+        f"SELECT {function}(json_extract(summary, ?)) FROM runs "  # noqa: S608
+        f"WHERE {runs.sql} AND json_type(summary, ?) IN ('integer', 'real')",
+        (path := '$."' + metric["name"].replace('"', "") + '"', *runs.parameters, path),
+    )
+    return None if value is None else float(value)
+
+
+RESOLVERS: Resolvers = {
+    "Mutation": {"upsertSweep": _upsert_sweep, "enqueueSweepRun": _enqueue_run},
+    "Sweep": {
+        "id": lambda sweep, request: name_node(request.store, "Sweep", sweep),
+        "method": lambda sweep, _: str(parse_config(sweep["config"]).get("method", "custom")),
+        "bestLoss": _find_best,
+        "earlyStopJobRunning": lambda _, __: False,
+        "heartbeatAt": lambda _, __: None,
+        "runCount": lambda sweep, request: count_runs(request.store, sweep),
+        "runCountExpected": lambda _, __: None,
+        "runs": _page_runs,
+        "user": lambda _, __: USER,
+        "project": lambda sweep, request: get_project(request.store, sweep["project_id"]),
+    },
+}

@@ -1,0 +1,102 @@
+-- Times are microseconds since 1970. Unfinished runs are few; everything that polls or reaps uses an index.
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY,
+    entity TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    runs_made INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    UNIQUE (entity, name)
+);
+
+CREATE TABLE sweeps (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES projects,
+    name TEXT NOT NULL,
+    display_name TEXT,
+    description TEXT,
+    state TEXT NOT NULL,
+    config TEXT NOT NULL, -- YAML, as the client sent it
+    controller TEXT,
+    scheduler TEXT,
+    prior_runs_filters TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (project_id, name)
+);
+
+-- Runs that a client enqueued and no agent has taken.
+CREATE TABLE queue (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sweep_id INTEGER NOT NULL REFERENCES sweeps,
+    run_name TEXT NOT NULL,
+    display_name TEXT,
+    config TEXT NOT NULL
+);
+CREATE INDEX queue_by_sweep ON queue (sweep_id, id);
+
+CREATE TABLE agents (
+    id INTEGER PRIMARY KEY,
+    sweep_id INTEGER NOT NULL REFERENCES sweeps,
+    name TEXT NOT NULL UNIQUE,
+    host TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    heartbeat_at INTEGER NOT NULL
+);
+CREATE INDEX agents_by_sweep ON agents (sweep_id);
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES projects,
+    name TEXT NOT NULL,
+    display_name TEXT,
+    sweep TEXT, -- the sweep's name
+    agent_id INTEGER REFERENCES agents,
+    state TEXT NOT NULL,
+    stop_requested INTEGER NOT NULL DEFAULT 0,
+    exitcode INTEGER,
+    config TEXT NOT NULL DEFAULT '{}',
+    summary TEXT NOT NULL DEFAULT '{}',
+    system_metrics TEXT NOT NULL DEFAULT '{}',
+    description TEXT,
+    notes TEXT,
+    tags TEXT NOT NULL DEFAULT '[]',
+    run_group TEXT,
+    job_type TEXT,
+    program TEXT,
+    commit_hash TEXT,
+    repo TEXT,
+    host TEXT,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER, -- when the run itself first reported
+    heartbeat_at INTEGER NOT NULL, -- moves with every change that a poller must see; unique
+    ended_at INTEGER,
+    UNIQUE (project_id, name)
+);
+CREATE INDEX runs_by_heartbeat ON runs (project_id, heartbeat_at);
+CREATE INDEX runs_by_creation ON runs (project_id, created_at);
+CREATE INDEX runs_by_sweep ON runs (project_id, sweep, heartbeat_at) WHERE sweep IS NOT NULL;
+CREATE INDEX runs_by_agent ON runs (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX runs_live ON runs (agent_id) WHERE state IN ('pending', 'running', 'preempting');
+CREATE INDEX runs_preempted ON runs (project_id, sweep) WHERE state = 'preempted';
+
+-- What a run streams, a line a row: history, system events, console.
+CREATE TABLE lines (
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    stream INTEGER NOT NULL,
+    line INTEGER NOT NULL,
+    step INTEGER, -- of a history row
+    content TEXT NOT NULL,
+    PRIMARY KEY (run_id, stream, line)
+) WITHOUT ROWID;
+CREATE INDEX lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
+
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    md5 TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (run_id, name)
+);
