@@ -1,0 +1,180 @@
+"""W&B's agent, made attentive: it wakes when a training ends, and leaves when there is nothing left to do."""
+
+import logging
+import os
+import queue
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import wandb
+from wandb import wandb_agent
+from wandb.sdk import wandb_setup
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from multistage.worker.trainings import Training, find_log, start_training
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
+QUOTED_LINES = 5
+"""Of the output of a training that failed, in the worker's log."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a server is on this machine, where polling it often costs nobody anything."""
+    return urlsplit(url).hostname in LOOPBACK_HOSTS
+
+
+class ChildWatch:
+    """The agent's command queue: always empty, it only sleeps, and wakes as soon as a child process ends.
+
+    To be made in the main thread, of which it takes SIGCHLD.
+
+    Args:
+        on_wake: Called at the end of each sleep.
+        choose_pause: How long to sleep at most, in seconds; asked anew for each sleep.
+    """
+
+    def __init__(self, on_wake: Callable[[], None], choose_pause: Callable[[], float]) -> None:
+        self._on_wake = on_wake
+        self._choose_pause = choose_pause
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+        # Python writes a byte there for every signal that it handles, so SIGCHLD needs a handler, though an idle one.
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+    def get(self, block: bool, timeout: float) -> NoReturn:
+        """Sleep; the agent's own wish of how long is not heeded.
+
+        Raises:
+            queue.Empty: Always.
+        """
+        del block, timeout
+        ready, _, _ = select.select([self._reader], [], [], self._choose_pause())
+        if ready:
+            os.read(self._reader, 4096)
+        self._on_wake()
+        raise queue.Empty
+
+
+class SweepAgent(wandb_agent.Agent):
+    """W&B's agent for one sweep.
+
+    Args:
+        api: W&B's client.
+        sweep_id: The bare id; entity and project come from the environment, as in W&B's own agent.
+        idle: Leave after so many seconds without a run, an unreachable server included.
+    """
+
+    def __init__(self, api: wandb.Api, sweep_id: str, idle: float) -> None:
+        # The agent starts its processes through this name.
+        wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
+        super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause), sweep_id=sweep_id)
+        self._idle = idle
+        self._worked_at = time.monotonic()
+        self._reachable = True
+        near = is_loopback(api.settings["base_url"])
+        self._busy_pause, self._idle_pause = (1.0, 0.2) if near else (5.0, 5.0)
+
+    def _choose_pause(self) -> float:
+        """Seconds until the next heartbeat, unless a training ends before."""
+        return self._busy_pause if self._run_processes else self._idle_pause
+
+    @property
+    def trainings(self) -> list[Training]:
+        """Those that were started and not yet settled."""
+        return list(self._run_processes.values())
+
+    def is_flapping(self) -> bool:
+        """Never: whether a sweep with failing runs goes on is the orchestrator's decision."""
+        return False
+
+    def is_failing(self) -> bool:
+        """Never, as above."""
+        return False
+
+    def _settle_ended(self) -> None:
+        """Forget the trainings that have ended, so that the next heartbeat asks for another run.
+
+        W&B's agent restarts its wandb-core after every run, which takes half a second; here it stays, unless a forked
+        child has left a run open in it.
+        """
+        for run_id, training in list(self._run_processes.items()):
+            code = training.poll()
+            if code is None:
+                continue
+            self._report_end(training, code)
+            if not training.ended_in_order:
+                self._close_left_runs(code)
+            del self._run_processes[run_id]
+            self._finished += 1
+            self._worked_at = time.monotonic()
+
+    def _report_end(self, training: Training, code: int) -> None:
+        log = find_log(training.run_id)
+        logger.info("--- run %s exit code %d%s", training.run_id, code, f", output in {log}" if log else "")
+        if code != 0 and log is not None and log.exists():
+            for line in log.read_text(errors="replace").splitlines()[-QUOTED_LINES:]:
+                logger.info("    %s", line)
+
+    def _close_left_runs(self, code: int) -> None:
+        """End wandb-core, in which a dead child has left a run open, and start another.
+
+        With an exit code the run is closed with it. After a signal (a kill, a segmentation fault) it is left without
+        an end, exactly as by a program that dies with its own wandb-core: the server finds it crashed.
+        """
+        connection = wandb_setup.singleton()._connection
+        if code < 0 and connection is not None and connection._proc is not None:
+            connection._proc._process.kill()
+        try:
+            wandb.teardown(exit_code=max(code, 0))
+        except (SystemExit, Exception) as error:  # it reports wandb-core's own end
+            logger.debug("wandb-core ended: %r", error)
+        self._api = connect()
+
+    def _heartbeat_commands(self, agent_id: str, run_status: dict[str, bool]) -> list[dict[str, Any]]:
+        """Ask for commands, and leave after a while without any."""
+        commands: list[dict[str, Any]] = []
+        try:
+            commands = super()._heartbeat_commands(agent_id, run_status)
+            if not self._reachable:
+                logger.info("The server is back.")
+            self._reachable = True
+        except (WandbApiFailedError, TimeoutError) as error:
+            if is_refused(error):
+                raise
+            if self._reachable:
+                logger.warning("The server cannot be reached; trying again: %s", error)
+            self._reachable = False
+        if commands or self._run_processes:
+            self._worked_at = time.monotonic()
+        elif time.monotonic() - self._worked_at > self._idle:
+            logger.info("No run for %g s: leaving.", self._idle)
+            self._running = False
+        return commands
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether the server answered that this key may not do this, so that asking again is of no use."""
+    response = getattr(error, "response", None)
+    return response is not None and response.http_status in {401, 403}
+
+
+def connect() -> wandb.Api:
+    """Start wandb-core in this process and log in.
+
+    Raises:
+        wandb.Error: The server cannot be reached or refuses the key.
+    """
+    # One retry: this process asks again by itself, and must notice the end of a training meanwhile.
+    quick = wandb.Settings(
+        x_graphql_retry_max=1, x_graphql_retry_wait_min_seconds=0.1, x_graphql_retry_wait_max_seconds=1.0
+    )
+    wandb.setup(quick)
+    return wandb.Api()
