@@ -1,0 +1,115 @@
+"""The embedded W&B server as a local service."""
+
+import os
+import sys
+
+import psutil
+from pydantic import Field
+
+from multistage.domain.model import Model
+from multistage.errors import ServiceError
+from multistage.services.local_service import LocalService, answers
+from multistage.services.processes import CLOCK_TOLERANCE
+from multistage.settings import Settings
+
+
+class WandbServer(Model):
+    """An embedded W&B server that answers.
+
+    Args:
+        url: What a client takes as ``WANDB_BASE_URL``.
+        key: What it takes as ``WANDB_API_KEY``.
+        pid: Its process.
+        started: Whether this call started it.
+        note: What the user should know about the start; empty for nothing.
+    """
+
+    url: str
+    key: str = Field(repr=False)
+    pid: int
+    started: bool
+    note: str = ""
+
+
+def build_wandb_service(settings: Settings) -> LocalService:
+    """Describe how the embedded server is run."""
+    folder = settings.wandb_server_folder
+    return LocalService(
+        name="W&B server",
+        folder=folder,
+        # -P keeps the working directory, which is the data folder, out of the module path.
+        build_command=lambda port: [
+            sys.executable,
+            "-P",
+            "-m",
+            "multistage.wandb_server",
+            "--data",
+            str(folder),
+            "--port",
+            str(port),
+        ],
+        build_environment=lambda _: os.environ,
+        health_path="/healthz",
+    )
+
+
+def ensure_wandb_server(settings: Settings) -> WandbServer:
+    """Give the user's embedded server, starting it where it does not run.
+
+    Raises:
+        ServiceError: If it does not start.
+    """
+    if running := find_wandb_server(settings):
+        return running
+    service = build_wandb_service(settings).ensure()
+    return WandbServer(
+        url=f"http://127.0.0.1:{service.record.port}",
+        key=_read_key(settings),
+        pid=service.record.pid,
+        started=service.started,
+        note=service.note,
+    )
+
+
+def find_wandb_server(settings: Settings) -> WandbServer | None:
+    """Give the server of the user's data folder if it runs, also where somebody started it by hand."""
+    try:
+        content = (settings.wandb_server_folder / "server.json").read_bytes()
+    except OSError:
+        return None
+    announcement = Announcement.model_validate_json(content)
+    if not announcement.is_current() or not answers(f"{announcement.url}/healthz"):
+        return None
+    return WandbServer(url=announcement.url, key=_read_key(settings), pid=announcement.pid, started=False)
+
+
+class Announcement(Model):
+    """What a server writes into its folder's ``server.json`` while it answers.
+
+    Args:
+        url: Its address.
+        pid: Its process.
+        started_at: When it wrote this, in Unix seconds.
+    """
+
+    url: str
+    pid: int
+    started_at: float
+
+    def is_current(self) -> bool:
+        """Whether the process that wrote this lives: a later one with its pid started after the writing."""
+        try:
+            return psutil.Process(self.pid).create_time() <= self.started_at + CLOCK_TOLERANCE
+        except psutil.NoSuchProcess:
+            return False
+
+
+def _read_key(settings: Settings) -> str:
+    path = settings.wandb_server_folder / "key"
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise ServiceError(
+            f"The W&B server's key cannot be read: {error}.",
+            "`multistage-sweep down`, then `multistage-sweep up`, makes a new one.",
+        ) from error

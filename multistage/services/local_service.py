@@ -1,0 +1,238 @@
+"""A server process of one's own on this machine: started once, found again, ended whole."""
+
+import fcntl
+import os
+import socket
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from multistage.errors import ServiceError
+from multistage.services.processes import ProcessRecord, is_alive, start_process, stop_session
+
+POLL_INTERVAL = 0.05
+"""Seconds between two looks at something that is awaited."""
+LOG_TAIL_LINES = 15
+"""How much of the log an error shows."""
+
+# Services listen on this machine only: a proxy has no part in reaching them.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ServiceRecord(ProcessRecord):
+    """What is remembered of a service between two commands.
+
+    Args:
+        port: Its port, kept when the service has ended: the next start takes it again.
+    """
+
+    port: int
+
+
+@dataclass(frozen=True)
+class StartedService:
+    """A service that answers.
+
+    Args:
+        record: Its process and port.
+        started: Whether this call started it.
+        note: What the user should know about the start; empty for nothing.
+    """
+
+    record: ServiceRecord
+    started: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class LocalService:
+    """How to run one service.
+
+    Args:
+        name: What people call it.
+        folder: Its working directory; record, lock and log are kept here.
+        build_command: Makes the command line for a port.
+        build_environment: Makes the whole environment for a port.
+        health_path: Answers 200 once the service is up.
+        startup_timeout: Seconds that a start may take.
+    """
+
+    name: str
+    folder: Path
+    build_command: Callable[[int], Sequence[str]]
+    build_environment: Callable[[int], Mapping[str, str]]
+    health_path: str
+    startup_timeout: float = 120.0
+
+    @property
+    def log(self) -> Path:
+        """What the service printed since its last start; the one before is kept beside it."""
+        return self.folder / "server.log"
+
+    @property
+    def _record_path(self) -> Path:
+        return self.folder / "process.json"
+
+    def find(self) -> ServiceRecord | None:
+        """Give the running service, if it runs and answers."""
+        record = self.read_record()
+        return record if record and is_alive(record) and answers(self._build_health_url(record)) else None
+
+    def ensure(self) -> StartedService:
+        """Give the running service, starting it where it does not run.
+
+        Of several callers at once, one starts it and the others get what it started. A service that died comes back
+        on its port.
+
+        Raises:
+            ServiceError: If it does not start; the message ends with its log's last lines.
+        """
+        if running := self.find():
+            return StartedService(running, started=False)
+        with self._lock():
+            record = self.read_record()
+            if record and self._wait_until_ready(record):
+                return StartedService(record, started=False)
+            if record:
+                stop_session(record, self.name)
+            return self._start(record)
+
+    def stop(self) -> bool:
+        """End the service and all that it started.
+
+        Returns:
+            Whether anything ran.
+
+        Raises:
+            ServiceError: If a process cannot be ended.
+        """
+        if not self._record_path.exists():
+            return False
+        with self._lock():
+            record = self.read_record()
+            return record is not None and stop_session(record, self.name)
+
+    def _start(self, previous: ServiceRecord | None) -> StartedService:
+        port = previous.port if previous and is_free(previous.port) else find_free_port()
+        record = self._spawn(port)
+        ready = self._wait_until_ready(record)
+        if not ready and not is_alive(record) and not is_free(port):
+            # Another program was quicker to take the port.
+            record = self._spawn(find_free_port())
+            ready = self._wait_until_ready(record)
+        if not ready:
+            raise self._explain_failure(record)
+        moved = previous is not None and record.port != previous.port
+        note = f"Another program has its old port, so the {self.name} is now on port {record.port}." if moved else ""
+        return StartedService(record, started=True, note=note)
+
+    def _spawn(self, port: int) -> ServiceRecord:
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".previous.log"))
+        process = start_process(self.build_command(port), self.folder, self.build_environment(port), self.log)
+        record = ServiceRecord(port=port, **process.model_dump())
+        self._write_record(record)
+        return record
+
+    def _wait_until_ready(self, record: ServiceRecord) -> bool:
+        deadline = time.monotonic() + self.startup_timeout
+        while is_alive(record) and time.monotonic() < deadline:
+            if answers(self._build_health_url(record)):
+                return True
+            time.sleep(POLL_INTERVAL)
+        return False
+
+    def _build_health_url(self, record: ServiceRecord) -> str:
+        return f"http://127.0.0.1:{record.port}{self.health_path}"
+
+    def _explain_failure(self, record: ServiceRecord) -> ServiceError:
+        ended = not is_alive(record)
+        stop_session(record, self.name)
+        what = "ended before it was ready" if ended else f"was not ready after {self.startup_timeout:.0f} s"
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        said = f" Its log ends with:\n{tail}\n" if tail.strip() else " It printed nothing."
+        return ServiceError(f"The {self.name} {what}.{said}", f"The log is {self.log}.")
+
+    def read_record(self) -> ServiceRecord | None:
+        """Read what is remembered of the service, whether it runs or not.
+
+        Raises:
+            ServiceError: If the file is damaged.
+        """
+        try:
+            return ServiceRecord.model_validate_json(self._record_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise ServiceError(
+                f"{self._record_path} cannot be read: {error.errors()[0]['msg']}.",
+                f"End the {self.name} by hand if it runs, and delete that file.",
+            ) from error
+
+    def _write_record(self, record: ServiceRecord) -> None:
+        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".process-")
+        with os.fdopen(descriptor, "w") as file:
+            file.write(record.model_dump_json())
+        Path(temporary).replace(self._record_path)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Hold the folder's lock, which the kernel frees when its holder dies."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = (self.folder / "start.lock").open("w")
+        except OSError as error:
+            raise ServiceError(
+                f"The folder of the {self.name} cannot be used: {error}.",
+                "MULTISTAGE_HOME names another place for it.",
+            ) from error
+        with file:
+            deadline = time.monotonic() + 2 * self.startup_timeout
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise ServiceError(
+                            f"Another command has been starting or stopping the {self.name} "
+                            f"for {2 * self.startup_timeout:.0f} s.",
+                            f"Its log is {self.log}.",
+                        ) from error
+                    time.sleep(POLL_INTERVAL)
+            yield
+
+
+def answers(url: str) -> bool:
+    """Whether a URL of this machine answers 200 within 5 s."""
+    try:
+        with _opener.open(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (OSError, HTTPException):
+        return False
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on a port of 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: connections that linger after a restart do not hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def find_free_port() -> int:
+    """Let the kernel choose a port of 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,191 @@
+"""The Prefect server: one that the user has configured, or else a local service of one's own."""
+
+import os
+import re
+import sys
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from multistage.domain.model import Model
+from multistage.errors import ServiceError
+from multistage.services.local_service import LocalService, ServiceRecord
+from multistage.settings import Settings
+
+ANSWER_TIMEOUT = 10.0
+"""Seconds within which a configured server must answer anything at all."""
+
+
+class PrefectServer(Model):
+    """A Prefect server.
+
+    Args:
+        api_url: What a client takes as ``PREFECT_API_URL``.
+        ui_url: Where people look at it.
+        pid: Its process; None for a configured server, which is used as it is.
+        started: Whether this call started it.
+        note: What the user should know about the start; empty for nothing.
+    """
+
+    api_url: str
+    ui_url: str
+    pid: int | None
+    started: bool
+    note: str = ""
+
+
+def build_prefect_service(settings: Settings) -> LocalService:
+    """Describe how a Prefect server of one's own is run."""
+    folder = settings.prefect_folder
+    return LocalService(
+        name="Prefect server",
+        folder=folder,
+        build_command=lambda port: [
+            sys.executable,
+            "-P",
+            "-m",
+            "prefect",
+            "server",
+            "start",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ],
+        build_environment=lambda port: build_environment(folder, port, os.environ),
+        health_path="/api/health",
+    )
+
+
+def build_environment(folder: Path, port: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Make the server's environment: whatever Prefect settings the user has, they are meant for clients."""
+    kept = {name: value for name, value in environment.items() if not name.upper().startswith("PREFECT_")}
+    return kept | {
+        "PREFECT_HOME": str(folder / "home"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_CLI_PROMPT": "false",
+        # Without it the pages of a server on any port but 4200 stay empty.
+        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+    }
+
+
+def ensure_prefect_server(settings: Settings) -> PrefectServer:
+    """Give the configured Prefect server, or else the user's own, starting it where it does not run.
+
+    Neither the environment nor Prefect is touched: set ``PREFECT_API_URL`` before importing Prefect.
+
+    Raises:
+        ServiceError: If it does not start, or a configured one does not answer.
+    """
+    if configured := _find_foreign(settings):
+        check_reachable(configured.api_url)
+        return configured
+    service = build_prefect_service(settings).ensure()
+    return _describe(service.record, started=service.started, note=service.note)
+
+
+def find_prefect_server(settings: Settings) -> PrefectServer | None:
+    """Give the configured Prefect server, or else the user's own if it runs."""
+    if configured := _find_foreign(settings):
+        return configured
+    record = build_prefect_service(settings).find()
+    return _describe(record, started=False) if record else None
+
+
+def _describe(record: ServiceRecord, *, started: bool, note: str = "") -> PrefectServer:
+    url = f"http://127.0.0.1:{record.port}"
+    return PrefectServer(api_url=f"{url}/api", ui_url=url, pid=record.pid, started=started, note=note)
+
+
+class ClientVariables(BaseSettings):
+    """Those of Prefect's own variables that say where its server is."""
+
+    model_config = SettingsConfigDict(env_prefix="PREFECT_", extra="ignore")
+
+    api_url: str | None = None
+    ui_url: str | None = None
+    home: Path = Field(default_factory=lambda: Path.home() / ".prefect")
+    profiles_path: Path | None = None
+    profile: str | None = None
+
+
+def _find_foreign(settings: Settings) -> PrefectServer | None:
+    """Give the configured server, unless it is the user's own: its address may be in the environment already."""
+    url = read_configured_url(Path.cwd())
+    own = build_prefect_service(settings).read_record()
+    if url is None or (own and url == f"http://127.0.0.1:{own.port}/api"):
+        return None
+    ui_url = ClientVariables(_env_file=".env").ui_url or derive_ui_url(url)
+    return PrefectServer(api_url=url, ui_url=ui_url, pid=None, started=False)
+
+
+def read_configured_url(directory: Path) -> str | None:
+    """Read the API's URL as a Prefect client started in a directory would, without the second that its import takes.
+
+    In the order of https://docs.prefect.io/v3/concepts/settings-and-profiles: environment, ``.env``,
+    ``prefect.toml``, ``pyproject.toml``, active profile.
+
+    Raises:
+        ServiceError: If one of these files is no TOML.
+    """
+    variables = ClientVariables(_env_file=directory / ".env")
+    profiles = _read_toml(variables.profiles_path or variables.home / "profiles.toml")
+    active = variables.profile or profiles.get("active", "")
+    candidates = (
+        variables.api_url,
+        _read_toml(directory / "prefect.toml").get("api", {}).get("url"),
+        _read_toml(directory / "pyproject.toml").get("tool", {}).get("prefect", {}).get("api", {}).get("url"),
+        profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL"),
+    )
+    return next((str(url).rstrip("/") for url in candidates if url), None)
+
+
+def _read_toml(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ServiceError(f"{path} is no TOML: {error}.", "Mend it: Prefect reads its settings there.") from error
+
+
+def derive_ui_url(api_url: str) -> str:
+    """Give the address of the pages that belong to an API, on Prefect Cloud too."""
+    cloud = re.fullmatch(r"https://api\.prefect\.cloud/api/accounts/([^/]+)/workspaces/([^/]+)", api_url)
+    if cloud:
+        return f"https://app.prefect.cloud/account/{cloud[1]}/workspace/{cloud[2]}"
+    return api_url.removesuffix("/api")
+
+
+def check_reachable(api_url: str) -> None:
+    """Check that something answers at a configured address; what it answers is between it and Prefect's client.
+
+    Raises:
+        ServiceError: If nothing does.
+    """
+    if not api_url.startswith(("http://", "https://")):
+        raise ServiceError(f"The configured PREFECT_API_URL {api_url!r} is no http address.", _hint_foreign())
+    try:
+        with urllib.request.urlopen(f"{api_url}/health", timeout=ANSWER_TIMEOUT):  # noqa: S310
+            pass
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise ServiceError(
+            f"The configured Prefect server {api_url} does not answer: {reason}.", _hint_foreign()
+        ) from error
+
+
+def _hint_foreign() -> str:
+    return (
+        "Start that server, or take PREFECT_API_URL out of the environment and the active Prefect profile: "
+        "a local one is then started."
+    )

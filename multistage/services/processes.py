@@ -1,0 +1,119 @@
+"""Processes that outlive who started them: in sessions of their own, known again, ended with all below them."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from multistage.domain.model import Model
+from multistage.errors import ServiceError
+
+POLL_INTERVAL = 0.05
+"""Seconds between two looks at a process that is awaited."""
+GRACE = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+CLOCK_TOLERANCE = 2.0
+"""Seconds by which two readings of one process's start may differ: the boot time that they rest on is adjusted."""
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""What this process started, kept to be reaped."""
+
+
+class ProcessRecord(Model):
+    """How a process is known again.
+
+    Args:
+        pid: Its number; it leads a session of its own.
+        process_started_at: When it started, in Unix seconds: a later process with its number has another start.
+    """
+
+    pid: int
+    process_started_at: float
+
+
+def start_process(command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path) -> ProcessRecord:
+    """Start a process that outlives this one and its terminal; all that it prints goes to a new log."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _children[process.pid] = process
+    return ProcessRecord(pid=process.pid, process_started_at=psutil.Process(process.pid).create_time())
+
+
+def is_alive(record: ProcessRecord) -> bool:
+    """Whether the recorded process itself runs, rather than a later one with its pid."""
+    process = find_process(record.pid, record.process_started_at)
+    try:
+        return process is not None and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def find_process(pid: int, started_at: float) -> psutil.Process | None:
+    """Give the process of a pid if it is the one that started then, in Unix seconds."""
+    if child := _children.get(pid):
+        child.poll()
+    try:
+        process = psutil.Process(pid)
+        return process if abs(process.create_time() - started_at) < CLOCK_TOLERANCE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def stop_session(record: ProcessRecord, name: str) -> bool:
+    """End the recorded process and every process of its session: SIGTERM first, SIGKILL after the grace.
+
+    Returns:
+        Whether anything ran.
+
+    Raises:
+        ServiceError: If something survives SIGKILL.
+    """
+    processes = find_session(record)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in processes:
+            try:
+                process.send_signal(number)
+            except psutil.NoSuchProcess:
+                continue
+        deadline = time.monotonic() + GRACE
+        while (left := find_session(record)) and time.monotonic() < deadline:
+            time.sleep(POLL_INTERVAL)
+        if not left:
+            return bool(processes)
+        processes = left
+    pids = ", ".join(str(process.pid) for process in processes)
+    raise ServiceError(f"The {name} does not end: pid {pids} survived SIGKILL.", "Look at it with ps.")
+
+
+def find_session(record: ProcessRecord) -> list[psutil.Process]:
+    """List the recorded process and those of its session, also where their leader has died.
+
+    As long as one member lives, the kernel gives the session's number to no other process.
+    """
+    leader = find_process(record.pid, record.process_started_at)
+    if leader is None and psutil.pid_exists(record.pid):
+        return []
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if (
+                os.getsid(process.pid) == record.pid
+                and process.create_time() > record.process_started_at - CLOCK_TOLERANCE
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                members.append(process)
+        except (psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+            continue
+    return members
