@@ -12,10 +12,9 @@ from multistage.wandb_server.nodes import (
     encode_node,
     find_project,
     find_sweep,
-    get_project,
 )
 from multistage.wandb_server.pagination import fetch_page, parse_order
-from multistage.wandb_server.runs import create_run, parse_object
+from multistage.wandb_server.runs import parse_object
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, generate_id
 from multistage.wandb_server.sweeps import parse_config
@@ -112,25 +111,20 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command]:
         request.state.lifecycle.watch(preempted["id"])
         args = {key: value for key, value in json.loads(preempted["config"]).items() if key != "_wandb"}
         return [_make_command("resume", sweep, preempted["name"], args)]
-    queued = store.one("SELECT * FROM queue WHERE sweep_id = ? ORDER BY id LIMIT 1", (sweep["id"],))
+    queued = store.one(
+        "SELECT runs.id, runs.name, runs.config FROM queue JOIN runs ON runs.id = queue.run_id "
+        "WHERE queue.sweep_id = ? ORDER BY queue.id LIMIT 1",
+        (sweep["id"],),
+    )
     if queued is None:
         return []
     with store.transaction():
-        store.execute("DELETE FROM queue WHERE id = ?", (queued["id"],))
-        run_id = create_run(
-            store,
-            get_project(store, sweep["project_id"]),
-            queued["run_name"],
-            sweep=sweep["name"],
-            agent_id=agent["id"],
-            state="pending",
-            display_name=queued["display_name"],
-            config=queued["config"],
-        )
+        store.execute("DELETE FROM queue WHERE run_id = ?", (queued["id"],))
+        store.update("runs", queued["id"], agent_id=agent["id"], heartbeat_at=store.tick())
         if sweep["state"] == "PENDING":
             store.update("sweeps", sweep["id"], state="RUNNING", updated_at=store.tick())
-    request.state.lifecycle.watch(run_id)
-    return [_make_command("run", sweep, queued["run_name"], json.loads(queued["config"]))]
+    request.state.lifecycle.watch(queued["id"])
+    return [_make_command("run", sweep, queued["name"], json.loads(queued["config"]))]
 
 
 def _make_command(kind: str, sweep: Row, run_name: str, args: dict[str, Any]) -> Command:

@@ -18,7 +18,7 @@ from multistage.wandb_server.nodes import (
 )
 from multistage.wandb_server.pagination import fetch_page, parse_order
 from multistage.wandb_server.projects import USER
-from multistage.wandb_server.runs import parse_object
+from multistage.wandb_server.runs import create_run, parse_object
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, generate_id
 
@@ -109,7 +109,11 @@ def _change_sweep(request: Request, sweep: Row, given: dict[str, Any]) -> None:
             (sweep["project_id"], sweep["name"]),
         )
         for run in live:
-            request.state.lifecycle.request_stop(run)
+            if run["state"] == "pending" and run["agent_id"] is None:
+                request.state.lifecycle.settle(run["id"], "killed", None)
+            else:
+                request.state.lifecycle.request_stop(run)
+        request.store.execute("DELETE FROM queue WHERE sweep_id = ?", (sweep["id"],))
 
 
 def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
@@ -122,15 +126,18 @@ def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
         raise RefusedError(f"Sweep {sweep['name']!r} is {sweep['state'].lower()}; it takes no more runs.", 400)
     config = wrap_values(parse_object("The run's config", given["config"]))
     run_name = generate_id()
+    project = get_project(store, sweep["project_id"])
     with store.transaction():
-        item = store.insert(
-            "queue",
-            sweep_id=sweep["id"],
-            run_name=run_name,
+        run_id = create_run(
+            store,
+            project,
+            run_name,
+            sweep=sweep["name"],
+            state="pending",
             display_name=given.get("displayName"),
             config=dump_json(config),
         )
-    project = get_project(store, sweep["project_id"])
+        item = store.insert("queue", sweep_id=sweep["id"], run_id=run_id)
     return {
         "id": encode_node("Run", run_name, project["name"], project["entity"]),
         "runQueueItemId": encode_node("QueueItem", item),

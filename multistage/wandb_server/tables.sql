@@ -25,13 +25,11 @@ CREATE TABLE sweeps (
     UNIQUE (project_id, name)
 );
 
--- Runs that a client enqueued and no agent has taken.
+-- Runs that a client enqueued and no agent has taken: each is a run in state pending without an agent.
 CREATE TABLE queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
-    run_name TEXT NOT NULL,
-    display_name TEXT,
-    config TEXT NOT NULL
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
 );
 CREATE INDEX queue_by_sweep ON queue (sweep_id, id);
 
