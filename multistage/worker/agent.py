@@ -15,7 +15,7 @@ from wandb import wandb_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.worker.trainings import Training, find_log, start_training
+from multistage.worker.trainings import Training, end_trainings, find_log, start_training
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +86,11 @@ class SweepAgent(wandb_agent.Agent):
         """Seconds until the next heartbeat, unless a training ends before."""
         return self._busy_pause if self._run_processes else self._idle_pause
 
-    @property
-    def trainings(self) -> list[Training]:
-        """Those that were started and not yet settled."""
-        return list(self._run_processes.values())
+    def close(self) -> None:
+        """End what still trains, and wandb-core, within seconds: a server that is away is not waited for."""
+        trainings: list[Training] = list(self._run_processes.values())
+        end_trainings(trainings)
+        self._end_core(next((training.poll() for training in trainings if not training.ended_in_order), None))
 
     def is_flapping(self) -> bool:
         """Never: whether a sweep with failing runs goes on is the orchestrator's decision."""
@@ -111,7 +112,8 @@ class SweepAgent(wandb_agent.Agent):
                 continue
             self._report_end(training, code)
             if not training.ended_in_order:
-                self._close_left_runs(code)
+                self._end_core(code)
+                self._api = connect()
             del self._run_processes[run_id]
             self._finished += 1
             self._worked_at = time.monotonic()
@@ -123,20 +125,23 @@ class SweepAgent(wandb_agent.Agent):
             for line in log.read_text(errors="replace").splitlines()[-QUOTED_LINES:]:
                 logger.info("    %s", line)
 
-    def _close_left_runs(self, code: int) -> None:
-        """End wandb-core, in which a dead child has left a run open, and start another.
+    def _end_core(self, left_by: int | None) -> None:
+        """End wandb-core.
 
-        With an exit code the run is closed with it. After a signal (a kill, a segmentation fault) it is left without
-        an end, exactly as by a program that dies with its own wandb-core: the server finds it crashed.
+        Where a dead child has left its run open, an exit code closes the run with it. After a signal (a kill, a
+        segmentation fault) the run is left without an end, exactly as by a program that dies with a wandb-core of its
+        own: the server finds it crashed.
+
+        Args:
+            left_by: Exit code of the training that left its run open; None where none did.
         """
         connection = wandb_setup.singleton()._connection
-        if code < 0 and connection is not None and connection._proc is not None:
+        if left_by is not None and left_by < 0 and connection is not None and connection._proc is not None:
             connection._proc._process.kill()
         try:
-            wandb.teardown(exit_code=max(code, 0))
+            wandb.teardown(exit_code=max(left_by or 0, 0))
         except (SystemExit, Exception) as error:  # it reports wandb-core's own end
             logger.debug("wandb-core ended: %r", error)
-        self._api = connect()
 
     def _heartbeat_commands(self, agent_id: str, run_status: dict[str, bool]) -> list[dict[str, Any]]:
         """Ask for commands, and leave after a while without any."""
@@ -174,7 +179,7 @@ def connect() -> wandb.Api:
     """
     # One retry: this process asks again by itself, and must notice the end of a training meanwhile.
     quick = wandb.Settings(
-        x_graphql_retry_max=1, x_graphql_retry_wait_min_seconds=0.1, x_graphql_retry_wait_max_seconds=1.0
+        silent=True, x_graphql_retry_max=1, x_graphql_retry_wait_min_seconds=0.1, x_graphql_retry_wait_max_seconds=1.0
     )
     wandb.setup(quick)
     return wandb.Api()

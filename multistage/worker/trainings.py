@@ -23,15 +23,10 @@ import wandb
 
 from multistage.training.catalogue import PROGRAM, find_trainer
 from multistage.training.program import leave, parse_arguments, run_training
-
-RUN_LOGS_VARIABLE = "MULTISTAGE_RUN_LOGS"
-"""Names the folder of the runs' outputs, one file a run."""
+from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE
 
 PATIENCE = 4.0
 """Seconds between SIGTERM and SIGKILL: enough to send the last rows, and short enough for whoever waits."""
-
-CAN_FORK = sys.platform == "linux"
-"""Elsewhere a forked process may not use system libraries that its parent has used (macOS), so none is forked."""
 
 PR_SET_PDEATHSIG = 1
 """``man 2 prctl``."""
@@ -132,6 +127,7 @@ class ForkedTraining(Training):
         follow_parent(worker)
         os.environ.clear()
         os.environ.update(environment)
+        os.environ.setdefault("WANDB_SILENT", "true")
         with open_log(self.run_id) as log:
             if log is not None:
                 os.dup2(log.fileno(), 1)

@@ -1,0 +1,206 @@
+"""Workers on this machine."""
+
+import os
+import secrets
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import psutil
+
+from multistage.domain.workers import WorkerRecord
+from multistage.errors import LaunchError
+from multistage.launchers.orders import WorkerBirth, WorkerOrder
+from multistage.launchers.processes import end_processes, find_worker
+from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
+
+WARM_UP_LIMIT = 120.0
+"""Seconds within which a nursery must be ready; a cold disk takes twenty for torch."""
+
+PATIENCE = 6.0
+"""Seconds from SIGTERM to SIGKILL, above the worker's own for its training."""
+KILL_PATIENCE = 2.0
+"""Seconds to wait for the end after SIGKILL."""
+
+QUOTED_LINES = 5
+"""Of a failed training's output."""
+
+
+class LocalLauncher:
+    """Starts workers as processes of this machine, each in a session of its own; a ``Launcher``.
+
+    Args:
+        folder: Where logs go: ``worker-<id>.log``, ``runs/<run id>.log``, and wandb's own files.
+        environment: Added to this process's environment for the workers: the server's URL and key.
+        idle: Seconds without a run after which a worker leaves.
+        config_id: The bundled trainer to have ready; None for a program of the user's own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        idle: float = 60.0,
+        config_id: str | None = None,
+    ) -> None:
+        self._folder = folder.absolute()
+        self._environment = dict(environment or {})
+        self._idle = idle
+        self._config_id = config_id
+        self._launcher_id = secrets.token_hex(4)
+        self._launched = 0
+        self._nursery: subprocess.Popen[str] | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def prepare(self) -> None:
+        """Begin to import what the workers will need, in the background; `launch` does it where this was not called."""
+        with self._lock:
+            self._prepare()
+
+    def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
+        """Start workers for a sweep.
+
+        Args:
+            sweep: ``entity/project/id``.
+            count: How many.
+
+        Raises:
+            LaunchError: They do not start; the message quotes why.
+        """
+        with self._lock:
+            return [self._launch(sweep) for _ in range(count)]
+
+    def is_alive(self, record: WorkerRecord) -> bool:
+        """Whether the worker still runs; also of another launcher's worker."""
+        for child in self._children:
+            child.poll()  # buries it, if it is dead
+        return find_worker(record) is not None
+
+    def stop(self, records: Sequence[WorkerRecord]) -> None:
+        """End workers with every training below them, also of another launcher's; takes 8 s at most.
+
+        Raises:
+            LaunchError: A process survived SIGKILL.
+        """
+        survivors = end_processes(records, PATIENCE, KILL_PATIENCE)
+        for child in self._children:
+            child.poll()
+        if survivors:
+            pids = ", ".join(str(process.pid) for process in survivors)
+            raise LaunchError(
+                f"Processes cannot be ended: {pids}.", "Look at them with ps; they may hang in the kernel."
+            )
+
+    def read_failure(self, run_id: str) -> str:
+        """The last lines that a training printed, wandb's own left out; empty where it printed none."""
+        path = self._folder / "runs" / f"{Path(run_id).name}.log"
+        if not path.is_file():
+            return ""
+        lines = [line.rstrip() for line in path.read_text(errors="replace").splitlines()]
+        return "\n".join([line for line in lines if line and "wandb:" not in line][-QUOTED_LINES:])
+
+    def close(self) -> None:
+        """End the nursery; workers live on."""
+        with self._lock:
+            nursery, self._nursery = self._nursery, None
+            if nursery is None:
+                return
+            if nursery.stdin:
+                nursery.stdin.close()
+            try:
+                nursery.wait(timeout=1.0)
+            except subprocess.TimeoutExpired:  # it is still warming up
+                nursery.kill()
+                nursery.wait()
+            if nursery.stdout:
+                nursery.stdout.close()
+
+    def _prepare(self) -> None:
+        (self._folder / "runs").mkdir(parents=True, exist_ok=True)
+        if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
+            return
+        arguments = [] if self._config_id is None else ["--config_id", self._config_id]
+        with self._nursery_log.open("ab") as log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-m", "multistage.launchers.nursery", *arguments],
+                env=self._build_environment(self._launcher_id),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
+    def _launch(self, sweep: str) -> WorkerRecord:
+        self._prepare()
+        self._launched += 1
+        worker_id = f"{self._launcher_id}-{self._launched}"
+        order = WorkerOrder(
+            worker_id=worker_id, sweep=sweep, idle=self._idle, log=self._folder / f"worker-{worker_id}.log"
+        )
+        if self._nursery and self._nursery.stdin and self._nursery.stdout:
+            birth = self._order_from_nursery(order, self._nursery.stdin, self._nursery.stdout)
+        else:
+            birth = self._start_afresh(order)
+        return WorkerRecord(
+            worker_id=worker_id,
+            pid=birth.pid,
+            process_started_at=birth.process_started_at,
+            sweep=sweep,
+            log=str(order.log),
+            launched_at=datetime.now(UTC),
+        )
+
+    def _order_from_nursery(self, order: WorkerOrder, orders: IO[str], births: IO[str]) -> WorkerBirth:
+        try:
+            orders.write(f"{order.model_dump_json()}\n")
+            orders.flush()
+            ready, _, _ = select.select([births], [], [], WARM_UP_LIMIT)
+            answer = births.readline() if ready else ""
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            log = self._nursery_log.read_text(errors="replace").strip().splitlines()
+            raise LaunchError(
+                f"No worker can be started: {log[-1] if log else 'the nursery ended without a word'}",
+                f"The whole story is in {self._nursery_log}.",
+            )
+        return WorkerBirth.model_validate_json(answer)
+
+    def _start_afresh(self, order: WorkerOrder) -> WorkerBirth:
+        """Start a worker in an interpreter of its own, where forking is not safe."""
+        with order.log.open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
+                env=self._build_environment(order.worker_id),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._children.append(child)
+        return WorkerBirth(pid=child.pid, process_started_at=psutil.Process(child.pid).create_time())
+
+    def _build_environment(self, mark: str) -> dict[str, str]:
+        folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
+        return {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
+
+    @property
+    def _nursery_log(self) -> Path:
+        return self._folder / "nursery.log"

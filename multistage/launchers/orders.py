@@ -1,0 +1,21 @@
+"""What the local launcher and its nursery say to each other, one JSON line each."""
+
+from pathlib import Path
+
+from multistage.domain.model import Model
+
+
+class WorkerOrder(Model):
+    """A worker to be started."""
+
+    worker_id: str
+    sweep: str
+    idle: float
+    log: Path
+
+
+class WorkerBirth(Model):
+    """A worker that was started."""
+
+    pid: int
+    process_started_at: float

@@ -1,0 +1,12 @@
+"""What a worker and its launcher agree on."""
+
+import sys
+
+WORKER_VARIABLE = "MULTISTAGE_WORKER"
+"""Environment variable that holds the worker's id, in the worker and all that it executes."""
+
+RUN_LOGS_VARIABLE = "MULTISTAGE_RUN_LOGS"
+"""Names the folder of the runs' outputs, one file a run (``<run id>.log``); unset: the worker's own output."""
+
+CAN_FORK = sys.platform == "linux"
+"""Elsewhere a forked process may not use system libraries that its parent has used (macOS), so none is forked."""

@@ -1,0 +1,126 @@
+"""The worker's program: from its command line to its exit code.
+
+Reads ``WANDB_BASE_URL`` and ``WANDB_API_KEY`` from the environment, like everything that uses wandb. Ends with exit
+code 0 when the sweep is over or had no run for it, 1 when it cannot work, and by the signal that ended it.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+from wandb.sdk.sweeps import SweepNotFoundError
+
+from multistage.errors import MultistageError, TrackerError, UsageError
+from multistage.training.program import leave
+from multistage.worker.agent import SweepAgent, connect, is_loopback, is_refused
+
+logger = logging.getLogger("multistage.worker")
+
+RETRY_PAUSE = 1.0
+"""Seconds between two attempts to reach a server that is away."""
+
+LOOPBACK_TRANSMIT_INTERVAL = 1.0
+"""Seconds between two sendings of rows to a server on this machine; wandb's own 15 suit a server that is far."""
+
+
+class WorkerStopped(BaseException):  # like KeyboardInterrupt, it passes all handlers
+    """A signal asked the worker to end.
+
+    Args:
+        number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def stop_worker(number: int, _frame: FrameType | None) -> NoReturn:
+    """Signal handler: end the worker, once."""
+    for again in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)
+    raise WorkerStopped(number)
+
+
+def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
+    """Set what wandb and the trainings read from the environment."""
+    os.environ["WANDB_ENTITY"] = entity
+    os.environ["WANDB_PROJECT"] = project
+    os.environ["WANDB_SWEEP_ID"] = sweep_id
+    # `${interpreter}` in a sweep's command is `python`: it must be this one, wherever the worker was started from.
+    own = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    if is_loopback(os.environ.get("WANDB_BASE_URL", "")):
+        os.environ.setdefault("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", str(LOOPBACK_TRANSMIT_INTERVAL))
+
+
+def work(sweep: str, idle: float) -> None:
+    """Train a sweep's runs until it has none left.
+
+    Args:
+        sweep: ``entity/project/id``.
+        idle: Leave after so many seconds without a run, or without an answer from the server.
+
+    Raises:
+        UsageError: The sweep's name is no such path.
+        TrackerError: The server cannot be reached for ``idle`` seconds, refuses the key, or has no such sweep.
+    """
+    parts = sweep.split("/")
+    if len(parts) != 3 or not all(parts):
+        raise UsageError(f"{sweep!r} names no sweep.", "Give it as ENTITY/PROJECT/ID.")
+    prepare_environment(*parts)
+    started_at = time.monotonic()
+    agent: SweepAgent | None = None
+    try:
+        while True:
+            try:
+                agent = agent or SweepAgent(connect(), parts[-1], idle)
+                agent.run()  # type: ignore[no-untyped-call]
+                return
+            except SweepNotFoundError:
+                logger.info("The sweep is gone.")
+                return
+            except (wandb.Error, WandbApiFailedError, TimeoutError) as error:
+                if is_refused(error) or time.monotonic() - started_at > idle:
+                    raise TrackerError(f"The worker cannot work for sweep {sweep}: {error}") from error
+                logger.warning("The server cannot be reached; trying again: %s", error)
+                time.sleep(RETRY_PAUSE)
+    finally:
+        if agent is not None:
+            agent.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a worker, and end this process as it did.
+
+    Raises:
+        SystemExit: With the exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m multistage.worker", description="Train the runs of one W&B sweep.")
+    parser.add_argument("--sweep", required=True, metavar="ENTITY/PROJECT/ID")
+    parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="leave after so long without a run")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, force=True)
+    code = 0
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop_worker)
+        logger.info("Worker %d for sweep %s.", os.getpid(), options.sweep)
+        work(options.sweep, options.idle)
+    except MultistageError as error:
+        logger.error("%s", error)
+        code = error.exit_code
+    except WorkerStopped as stopped:
+        logger.info("Ended by %s.", signal.Signals(stopped.number).name)
+        code = -stopped.number
+    logging.shutdown()
+    leave(code)
