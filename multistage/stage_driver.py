@@ -86,6 +86,7 @@ class StageDriver:
         self._ahead = ahead
         self._report = report
         self._interval = interval
+        self._planned = search.plan_stage1() if stage.stage == 1 else []
         self._sent: dict[int, tuple[SlotName, Config]] = {}
         """Enqueued by this process and not yet seen in the tracker, by slot."""
 
@@ -146,10 +147,9 @@ class StageDriver:
                 name = SlotName(stage=self._stage.stage, index=index, attempt=slot.last.name.attempt + 1)
                 self._enqueue(name, slot.last.config)
         if self._stage.stage == 1:
-            for index, config in enumerate(self._search.plan_stage1()):
+            for index, config in enumerate(self._planned):
                 if index not in slots and index not in self._sent:
                     self._enqueue(SlotName(stage=1, index=index), config)
-            return
         known = set(slots) | set(self._sent)
         waiting = len(self._sent) + sum(
             slot.status == "open" and slot.last.phase == "queued" for slot in slots.values()
@@ -173,7 +173,10 @@ class StageDriver:
                 evaluations.append(evaluation)
             elif index not in self._sent:
                 pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
-        return self._search.propose(self._stage.stage, self._box, evaluations, pending, used, count)
+        stage = self._stage.stage
+        if stage == 1:
+            return []
+        return self._search.propose(stage, self._box, evaluations, pending, used, count)
 
     def _enqueue(self, name: SlotName, config: Config) -> None:
         takes_seed = self._settings.seed_parameter is not None

@@ -33,13 +33,13 @@ def classify_run(state: str, stop_requested: bool = False) -> RunPhase:
         stop_requested: Whether the sweep's early termination asked the run to stop.
     """
     match state:
-        case "pending":
+        case "pending" | "preempted":  # a server hands a preempted run out again
             return "queued"
         case "finished":
             return "stopped" if stop_requested else "finished"
         case "failed":
             return "stopped" if stop_requested else "failed"
-        case "crashed" | "killed" | "preempted":
+        case "crashed" | "killed":
             return "stopped" if stop_requested else "lost"
         case _:
             return "active"

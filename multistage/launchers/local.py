@@ -40,6 +40,7 @@ class LocalLauncher:
         environment: Added to this process's environment for the workers: the server's URL and key.
         idle: Seconds without a run after which a worker leaves.
         config_id: The bundled trainer to have ready; None for a program of the user's own.
+        directory: Where trainings run; this process's own by default.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class LocalLauncher:
         environment: Mapping[str, str] | None = None,
         idle: float = 60.0,
         config_id: str | None = None,
+        directory: Path | None = None,
     ) -> None:
         self._folder = folder.absolute()
         self._environment = dict(environment or {})
         self._idle = idle
         self._config_id = config_id
+        self._directory = directory
         self._launcher_id = secrets.token_hex(4)
         self._launched = 0
         self._nursery: subprocess.Popen[str] | None = None
@@ -145,6 +148,7 @@ class LocalLauncher:
                 stderr=log,
                 text=True,
                 start_new_session=True,
+                cwd=self._directory,
             )
 
     def _launch(self, sweep: str) -> WorkerRecord:
@@ -193,6 +197,7 @@ class LocalLauncher:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                cwd=self._directory,
             )
         self._children.append(child)
         return WorkerBirth(pid=child.pid, process_started_at=psutil.Process(child.pid).create_time())
