@@ -1,0 +1,200 @@
+"""The machinery of a local service, with a small real server that leaves children behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from multistage.errors import ServiceError
+from multistage.services import processes
+from multistage.services.local_service import LocalService, ServiceRecord
+from multistage.services.processes import is_alive
+
+SERVER = """
+import signal, subprocess, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE)
+child.stdout.readline()
+print("serving", flush=True)
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def make_service(folder: Path, source: str = SERVER, timeout: float = 20) -> LocalService:
+    return LocalService(
+        name="small server",
+        folder=folder,
+        build_command=lambda port: [sys.executable, "-c", source, str(port)],
+        build_environment=lambda _: os.environ,
+        health_path="/health",
+        startup_timeout=timeout,
+    )
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalService]:
+    monkeypatch.setattr(processes, "GRACE", 0.5)
+    service = make_service(tmp_path / "service")
+    yield service
+    service.stop()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def list_children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def test_it_starts_once_and_is_found_again(service: LocalService) -> None:
+    assert service.find() is None
+    first = service.ensure()
+    assert first.started
+    assert first.note == ""
+    second = service.ensure()
+    assert not second.started
+    assert second.record == first.record == service.find()
+
+
+def test_of_many_starts_at_once_one_serves_all(service: LocalService) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        started = list(pool.map(lambda _: make_service(service.folder).ensure(), range(8)))
+    assert len({each.record.pid for each in started}) == 1
+    assert sum(each.started for each in started) == 1
+
+
+def test_it_outlives_who_started_it_in_a_session_of_its_own(service: LocalService) -> None:
+    here = Path(__file__)
+    code = (
+        f"import sys; sys.path.insert(0, {str(here.parent)!r}); import {here.stem} as own; from pathlib import Path\n"
+    )
+    code += f"print(own.make_service(Path({str(service.folder)!r})).ensure().record.model_dump_json())"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60).stdout
+    record = ServiceRecord.model_validate_json(output)
+    assert service.find() == record
+    assert os.getsid(record.pid) == record.pid != os.getsid(0)
+
+
+def test_a_killed_one_comes_back_on_its_port_without_its_leftovers(service: LocalService) -> None:
+    first = service.ensure().record
+    leftovers = list_children(first.pid)
+    assert leftovers
+    os.kill(first.pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(first))
+    second = service.ensure()
+    assert second.started
+    assert second.record.pid != first.pid
+    assert second.record.port == first.port
+    assert second.note == ""
+    assert not any(map(lives, leftovers))
+
+
+def test_the_port_is_kept_over_a_stop(service: LocalService) -> None:
+    first = service.ensure().record
+    assert service.stop()
+    assert service.ensure().record.port == first.port
+
+
+def test_a_port_that_somebody_took_is_left_to_them_and_said(service: LocalService) -> None:
+    first = service.ensure().record
+    service.stop()
+    with socket.create_server(("127.0.0.1", first.port)):
+        second = service.ensure()
+        assert second.record.port != first.port
+        assert str(second.record.port) in second.note
+    assert service.find() == second.record
+
+
+def test_stopping_ends_every_process_below_even_stubborn_ones(service: LocalService) -> None:
+    record = service.ensure().record
+    family = [psutil.Process(record.pid), *list_children(record.pid)]
+    assert len(family) == 2
+    assert service.stop()
+    assert not any(map(lives, family))
+    assert service.find() is None
+    assert not service.stop()
+
+
+def test_stopping_ends_what_a_killed_one_left(service: LocalService) -> None:
+    record = service.ensure().record
+    leftovers = list_children(record.pid)
+    os.kill(record.pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(record))
+    assert service.stop()
+    assert not any(map(lives, leftovers))
+
+
+def test_a_recycled_pid_is_neither_trusted_nor_killed(service: LocalService) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        service.folder.mkdir()
+        started_at = psutil.Process(bystander.pid).create_time()
+        record = ServiceRecord(port=1, pid=bystander.pid, process_started_at=started_at - 3600)
+        (service.folder / "process.json").write_text(record.model_dump_json())
+        assert service.find() is None
+        assert not service.stop()
+        assert bystander.poll() is None
+    finally:
+        bystander.communicate(b"\n", timeout=10)
+
+
+def test_a_failed_start_shows_the_end_of_the_log(tmp_path: Path) -> None:
+    service = make_service(tmp_path, "print('some'); raise RuntimeError('no disk left')")
+    with pytest.raises(ServiceError, match=r"(?s)ended before it was ready.*no disk left") as caught:
+        service.ensure()
+    assert str(service.log) in caught.value.hint
+    assert service.find() is None
+
+
+def test_a_start_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make_service(tmp_path, "import time; time.sleep(600)", timeout=0.5)
+    with pytest.raises(ServiceError, match=r"was not ready after 0.5 s\. It printed nothing"):
+        service.ensure()
+    record = service.read_record()
+    assert record is not None
+    assert not is_alive(record)
+
+
+def test_a_damaged_record_is_named_and_kept(service: LocalService) -> None:
+    service.folder.mkdir()
+    path = service.folder / "process.json"
+    path.write_text(json.dumps({"pid": "none"}))
+    for call in (service.find, service.ensure, service.stop):
+        with pytest.raises(ServiceError, match=r"process\.json cannot be read"):
+            call()
+    assert json.loads(path.read_text()) == {"pid": "none"}
+    path.unlink()
+
+
+def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ServiceError, match="cannot be used") as caught:
+        make_service(tmp_path / "file" / "service").ensure()
+    assert "MULTISTAGE_HOME" in caught.value.hint
