@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import Flow, get_run_logger, task
 from prefect.client.schemas.objects import FlowRun, State
 
 from multistage.domain.plan import StageBrief
@@ -23,6 +23,6 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
     return workers
 
 
-def stop_workers(_flow: object, flow_run: FlowRun, state: State[Any]) -> None:
+def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """End the sweep's workers and note why; a hook of both flows, safe to be called twice and from any process."""
     stop_sweep(locate_folder(flow_run.parameters), "failed" if state.is_failed() else "stopped", state.message or "")

@@ -56,7 +56,7 @@ class NumericParameter(Model, ABC):
 
     @abstractmethod
     def list_values(self) -> list[Value]:
-        """Every value of a parameter with a `size`; both bounds of a continuous one, which has no such list."""
+        """Every value of a parameter with a `size`; both bounds of one that has none."""
 
     def to_unit(self, value: Value) -> float:
         """The value's place in the unit interval; beyond it where the value is beyond the bounds."""
@@ -356,9 +356,7 @@ class SearchSpace(Model):
 
     def to_unit(self, config: Config) -> NDArray[np.float64]:
         """A config as a point of the unit cube, shape (parameters,)."""
-        return np.array(
-            [parameter.to_unit(config[parameter.name]) for parameter in self.parameters], dtype=np.float64
-        )
+        return np.array([parameter.to_unit(config[parameter.name]) for parameter in self.parameters], dtype=np.float64)
 
     def from_unit(self, point: Sequence[float] | NDArray[np.float64]) -> Config:
         """The config at a point of the unit cube, its values possible ones and plain Python numbers."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from multistage.domain.results import Config, Value
@@ -20,13 +21,14 @@ def key_of(config: Config) -> Key:
     return tuple(config[name] for name in sorted(config))
 
 
-def draw_points(dimensions: int, count: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def draw_points(dimensions: int, count: int, seed: int) -> NDArray[np.float64]:
     """The first ``count`` points of a scrambled Sobol sequence in the unit cube, shape (count, dimensions).
 
     Source: scipy.stats.qmc.Sobol (Joe and Kuo's directions, Owen's scrambling).
     """
     sobol = qmc.Sobol(dimensions, rng=np.random.default_rng(seed))
-    return sobol.random_base2(max(0, int(count - 1).bit_length()))[:count]
+    points: NDArray[np.float64] = sobol.random_base2(max(0, int(count - 1).bit_length()))[:count]
+    return points
 
 
 def sample_sobol(space: SearchSpace, count: int, seed: int, taken: Sequence[Config] = ()) -> list[Config]:
@@ -39,8 +41,8 @@ def sample_sobol(space: SearchSpace, count: int, seed: int, taken: Sequence[Conf
         taken: Configs that are there already.
 
     Returns:
-        Exactly ``count`` configs, all distinct and none of them taken, as long as the space has so many; a finite space
-        that is exhausted is gone through again, every config as often as any other.
+        Exactly ``count`` configs, all distinct and none of them taken, as long as the space has so many; a
+        finite space that is exhausted is gone through again, every config as often as any other.
     """
     seen = Counter(key_of(config) for config in taken)
     chosen: list[Config] = []

@@ -12,17 +12,16 @@ from multistage.search.sobol import sample_sobol
 Stage1Method = Literal["auto", "grid", "sobol"]
 
 
-def plan_stage1(
-    space: SearchSpace, method: Stage1Method, resolution: int, budget: int, seed: int
-) -> list[Config]:
+def plan_stage1(space: SearchSpace, method: Stage1Method, resolution: int, budget: int, seed: int) -> list[Config]:
     """The configs of stage 1, in the order in which they are to be trained.
 
-    A grid comes in an order drawn by the seed: cut off anywhere, it has covered the space evenly. In its own order the
-    leading parameters would barely have moved.
+    A grid comes in an order drawn by the seed: cut off anywhere, it has covered the space evenly. In its own
+    order the leading parameters would barely have moved.
 
     Args:
         space: The space that the user asked for.
-        method: ``grid`` is the grid alone; ``sobol`` is Sobol points alone; ``auto`` is the grid, filled up with Sobol
+        method: ``grid`` is the grid alone; ``sobol`` is Sobol points alone; ``auto`` is the grid, filled up
+            with Sobol
             points, where the grid fits the budget, and Sobol points alone where it does not.
         resolution: Values a parameter in the grid.
         budget: Runs of the stage.

@@ -155,7 +155,7 @@ class LocalService:
     def _explain_failure(self, record: ServiceRecord) -> ServiceError:
         ended = not is_alive(record)
         stop_session(record, self.name)
-        what = "ended before it was ready" if ended else f"was not ready after {self.startup_timeout:.0f} s"
+        what = "ended before it was ready" if ended else f"was not ready after {self.startup_timeout:g} s"
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
         said = f" Its log ends with:\n{tail}\n" if tail.strip() else " It printed nothing."
         return ServiceError(f"The {self.name} {what}.{said}", f"The log is {self.log}.")
@@ -164,17 +164,24 @@ class LocalService:
         """Read what is remembered of the service, whether it runs or not.
 
         Raises:
-            ServiceError: If the file is damaged.
+            ServiceError: If the file is damaged or cannot be reached.
         """
         try:
             return ServiceRecord.model_validate_json(self._record_path.read_bytes())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._refuse_folder(error) from error
         except ValidationError as error:
             raise ServiceError(
                 f"{self._record_path} cannot be read: {error.errors()[0]['msg']}.",
                 f"End the {self.name} by hand if it runs, and delete that file.",
             ) from error
+
+    def _refuse_folder(self, error: OSError) -> ServiceError:
+        return ServiceError(
+            f"The folder of the {self.name} cannot be used: {error}.", "MULTISTAGE_HOME names another place for it."
+        )
 
     def _write_record(self, record: ServiceRecord) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".process-")
@@ -189,10 +196,7 @@ class LocalService:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             file = (self.folder / "start.lock").open("w")
         except OSError as error:
-            raise ServiceError(
-                f"The folder of the {self.name} cannot be used: {error}.",
-                "MULTISTAGE_HOME names another place for it.",
-            ) from error
+            raise self._refuse_folder(error) from error
         with file:
             deadline = time.monotonic() + 2 * self.startup_timeout
             while True:
@@ -203,7 +207,7 @@ class LocalService:
                     if time.monotonic() > deadline:
                         raise ServiceError(
                             f"Another command has been starting or stopping the {self.name} "
-                            f"for {2 * self.startup_timeout:.0f} s.",
+                            f"for {2 * self.startup_timeout:g} s.",
                             f"Its log is {self.log}.",
                         ) from error
                     time.sleep(POLL_INTERVAL)

@@ -1,6 +1,7 @@
 """``digits:mlp``: a perceptron on scikit-learn's digits; a second a run, with a real optimum to find."""
 
 import math
+from functools import cache
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -62,6 +63,7 @@ def _fit_epoch(model: MLPClassifier, images: np.ndarray, digits: np.ndarray, epo
         raise TrainingError(sentence, hint)
 
 
+@cache
 def _load_parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images scaled to 0..1 and their digits: training part, validation part."""
     images, digits = load_digits(return_X_y=True)
