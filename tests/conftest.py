@@ -1,0 +1,75 @@
+"""Fixtures that several rooms share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wandb
+
+from multistage.services import PrefectServer, ensure_prefect_server, stop_services
+from multistage.settings import Settings
+from server_process import ServerProcess, make_environment
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "contract: a W&B client's script; also runs against the server of CONTRACT_BASE_URL and CONTRACT_API_KEY",
+    )
+
+
+@pytest.fixture(scope="session")
+def wandb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The embedded W&B server, in a process of its own; its ``environment`` is what a client needs."""
+    with ServerProcess(tmp_path_factory.mktemp("wandb_server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tracker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a client: of the embedded server, or of the one that the contract is checked against."""
+    url = os.environ.get("CONTRACT_BASE_URL")
+    if url:
+        folder = tmp_path_factory.mktemp("contract")
+        return make_environment(folder, url, os.environ["CONTRACT_API_KEY"])
+    server: ServerProcess = request.getfixturevalue("wandb_server")
+    return server.environment
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def api(tracker: dict[str, str]) -> Iterator[wandb.Api]:
+    """W&B's own client in this process; a test module that uses it holds the client's environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in tracker.items():
+            if name.startswith("WANDB_"):
+                patch.setenv(name, value)
+        yield wandb.Api(timeout=30)
+        wandb.teardown()
+
+
+@pytest.fixture(scope="session")
+def services_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings whose services end with the session, however it ends."""
+    settings = Settings(home=tmp_path_factory.mktemp("services"))
+    yield settings
+    stop_services(settings)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(services_home: Settings) -> PrefectServer:
+    """A Prefect server of the session's own, whatever Prefect server the environment names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("PREFECT_"):
+                patch.delenv(name)
+        patch.setenv("PREFECT_HOME", str(services_home.home / "client"))
+        patch.chdir(services_home.home)
+        return ensure_prefect_server(services_home)
