@@ -34,8 +34,8 @@ class LiveView:
         self._console = console
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="live view", daemon=True)
-        self._began = time.monotonic()
-        self._first_used: int | None = None
+        self._began: tuple[float, int] | None = None
+        """When the first run was seen to train, and how many runs were done by then."""
         self._stages_told = 0
         self._begun_told = 0
         self._line_at = 0.0
@@ -77,7 +77,8 @@ class LiveView:
         if current.stage > self._begun_told:
             self._begun_told = current.stage
             plan = state.plan[current.stage - 1]
-            self._console.print(f"Stage {current.stage} of 3: {plan.runs} runs, {plan.method}. {current.sweep_url}")
+            line = f"Stage {current.stage} of 3: {plan.runs} runs, {plan.method}. {current.sweep_url}"
+            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
         if current.used != self._line_used and now - self._line_at >= LINE_EVERY:
             self._line_at, self._line_used = now, current.used
@@ -98,13 +99,15 @@ class LiveView:
                 self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
 
     def _estimate(self, state: State) -> float | None:
-        """Estimate the seconds left from the pace since this view began; None before the first run ended."""
-        if self._first_used is None:
-            self._first_used = state.budget_used
-        done = state.budget_used - self._first_used
-        if done <= 0:
+        """Estimate the seconds left from the pace since the first run began; None before one has ended."""
+        now = time.monotonic()
+        if self._began is None:
+            if state.current_stage is not None and state.current_stage.running:
+                self._began = now, state.budget_used
             return None
-        return (time.monotonic() - self._began) / done * (state.total_budget - state.budget_used)
+        since, used = self._began
+        done = state.budget_used - used
+        return (now - since) / done * (state.total_budget - state.budget_used) if done > 0 else None
 
     def _draw(self, state: State) -> Group:
         table = Table.grid(padding=(0, 2))

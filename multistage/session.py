@@ -89,11 +89,12 @@ class Session:
         self.state = folder.load_state()
         self.settings = self.state.settings
         self.connection = self._connect()
+        first, second, third = self.state.plan
         self.search = StagedSearch(
             self.settings.space,
             self.settings.goal,
-            budgets=tuple(stage.runs for stage in self.state.plan),
-            finalists=self.state.plan[2].finalists,
+            budgets=(first.runs, second.runs, third.runs),
+            finalists=third.finalists,
             defaults=self.settings.baseline or None,
             stage1=self.settings.stage1,
             resolution=self.settings.grid_resolution,

@@ -41,12 +41,12 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
 def brief_stage(session: Session, number: StageNumber) -> StageBrief:
     """Tell a stage's steps their box, which the stage before has narrowed, and the key of their results."""
     state = session.state
-    before = {record.stage: record.next_space for record in state.stages_completed}
+    before = {record.stage + 1: record.next_space for record in state.stages_completed}
     stage = state.plan[number - 1]
     return StageBrief(
         folder=session.folder.path,
         stage=stage,
-        box=before.get(number - 1) or state.settings.space,
+        box=before.get(number) or state.settings.space,
         key=f"{state.settings.hash_identity()}-{stage.runs}",
     )
 

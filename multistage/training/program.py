@@ -97,6 +97,8 @@ def _train(request: Request) -> int:
             config={CONFIG_ID_KEY: request.config_id, **defaults, **request.values},
             # A sweep brings its own project.
             project=None if wandb.setup().settings.sweep_id else request.config_id.partition(":")[0],
+            # Listing all installed packages takes longer than the rest of the start.
+            settings=wandb.Settings(x_save_requirements=False, disable_git=True),
         )
     except wandb.Error as error:
         sys.stderr.write(f"The run cannot be started: {error}\n")
