@@ -1,0 +1,209 @@
+"""The finalists' race: contenders trained again on fresh seeds, and the config that a sweep stands for.
+
+The best value of many noisy runs is high partly by luck. What is believed of a contender starts from the
+Gaussian process, which was not shown the race, and is corrected by the race's own runs: a shrunken mean,
+which luck cannot lift far.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+from scipy.stats import norm
+
+from multistage.domain.model import Model
+from multistage.domain.results import Config, Evaluation, Goal
+from multistage.domain.selection import rank
+from multistage.domain.space import SearchSpace
+from multistage.search.gaussian_process import Estimate, GaussianProcessSearch
+from multistage.search.sobol import Key, key_of
+
+CONTENDERS = 5
+"""Configs that race, the trainer's defaults apart."""
+DEFAULTS_RUNS = 3
+"""Runs that the trainer's defaults get at least, where the race has room: without them no gain can be
+claimed."""
+
+PRIOR_RUNS = 4
+"""As many runs of the race weigh as much as what the process believes of the noise."""
+_SMALLEST = 1e-12
+"""Variance below which values count as exact."""
+
+
+class Recommendation(Model):
+    """The config that the sweep stands for, and what is believed of it."""
+
+    config: Config
+    mean: float
+    """Believed true value: what many runs of this config would average to."""
+    interval: tuple[float, float]
+    """95% of the belief."""
+    seeds: int
+    """Runs of exactly this config that finished with a finite value."""
+    probability_better_than_defaults: float | None
+    """Of its true value against that of the trainer's defaults; None where those were not trained."""
+
+
+class _Belief(NamedTuple):
+    """A normal belief about one config's true value, more being better."""
+
+    config: Config
+    mean: float
+    variance: float
+    seeds: int
+    raced: int
+
+
+class FinalistRace:
+    """Chooses which contender to train next, and recommends.
+
+    Args:
+        model: Believes something of every config before the race.
+        first: The space that the user asked for.
+        defaults: The trainer's own values of the swept parameters; None where they are not known.
+        goal: Whether more is better.
+    """
+
+    def __init__(self, model: GaussianProcessSearch, first: SearchSpace, defaults: Config | None, goal: Goal) -> None:
+        self._model = model
+        self._first = first
+        self._defaults = defaults
+        self._goal: Goal = goal
+        self._sign = 1.0 if goal == "maximize" else -1.0
+
+    def propose(
+        self, evaluations: Sequence[Evaluation], pending: Sequence[Config], remaining: int, count: int
+    ) -> list[Config]:
+        """Contenders to train next, each on a seed of its own.
+
+        Each is the one whose next run is expected to lift the best believed value most (the knowledge
+        gradient; Frazier, Powell and Dayanik, 2008), after the defaults had their runs.
+
+        Args:
+            evaluations: All used slots, those of the race marked as finalists.
+            pending: The race's configs that are queued or running.
+            remaining: Runs that the race has left.
+            count: How many to propose at most.
+        """
+        beliefs, noise = self._believe(evaluations)
+        if not beliefs:
+            return []
+        open_runs = Counter(key_of(config) for config in pending)
+        chosen: list[Config] = []
+        while len(chosen) < min(count, remaining):
+            config = self._choose(beliefs, noise, open_runs, remaining - len(chosen))
+            open_runs[key_of(config)] += 1
+            chosen.append(config)
+        return chosen
+
+    def recommend(self, evaluations: Sequence[Evaluation]) -> Recommendation | None:
+        """The contender with the highest believed value; None where nothing finished with a finite value."""
+        beliefs, _ = self._believe(evaluations)
+        if not beliefs:
+            return None
+        raced = [belief for belief in beliefs if belief.raced] or beliefs
+        best = max(raced, key=lambda belief: belief.mean)
+        deviation = math.sqrt(best.variance)
+        half = float(norm.ppf(0.975)) * deviation
+        centre = self._sign * best.mean
+        return Recommendation(
+            config=best.config,
+            mean=centre,
+            interval=(centre - half, centre + half),
+            seeds=best.seeds,
+            probability_better_than_defaults=self._compare(best, beliefs),
+        )
+
+    def _choose(self, beliefs: list[_Belief], noise: float, open_runs: Counter[Key], remaining: int) -> Config:
+        for belief in beliefs:
+            done = belief.raced + open_runs[key_of(belief.config)]
+            if belief.config == self._defaults and done < min(DEFAULTS_RUNS, remaining // 3):
+                return belief.config
+        means = np.array([belief.mean for belief in beliefs])
+        # A run under way will have narrowed the belief by the time the next one starts.
+        variances = np.array([1 / (1 / b.variance + open_runs[key_of(b.config)] / noise) for b in beliefs])
+        steps = variances / np.sqrt(variances + noise)
+        others = np.array([np.delete(means, index).max(initial=-math.inf) for index in range(len(means))])
+        gaps = -np.abs(means - others) / steps
+        gains = steps * (np.exp(-0.5 * gaps**2) / math.sqrt(2 * math.pi) + gaps * ndtr(gaps))
+        gains[~np.isfinite(gains)] = 0.0
+        return beliefs[int(np.argmax(gains))].config
+
+    def _believe(self, evaluations: Sequence[Evaluation]) -> tuple[list[_Belief], float]:
+        """Beliefs about the contenders, and the variance of single runs."""
+        searched = [evaluation for evaluation in evaluations if not evaluation.finalist]
+        raced = [evaluation for evaluation in evaluations if evaluation.finalist]
+        finished = rank(evaluations, self._goal)
+        configs = {key_of(e.config): e.config for e in finished if not e.finalist}
+        if not configs:
+            return [], 1.0
+        estimates = dict(zip(configs, self._model.estimate(searched, list(configs.values())), strict=True))
+        leaders = sorted(configs, key=lambda key: -self._sign * estimates[key].mean)[:CONTENDERS]
+        contenders = {key: configs[key] for key in leaders}
+        if self._defaults is not None:
+            contenders[key_of(self._defaults)] = self._defaults
+        contenders |= {key_of(e.config): e.config for e in raced}
+        worst = min(self._sign * e.value for e in finished if e.value is not None)
+        values: dict[Key, list[float]] = {key: [] for key in contenders}
+        for evaluation in raced:
+            ran = evaluation.value is not None and evaluation in finished
+            values[key_of(evaluation.config)].append(self._sign * (evaluation.value or 0.0) if ran else worst)
+        noise = self._measure_noise(searched, list(values.values()))
+        seeds = Counter(key_of(evaluation.config) for evaluation in finished)
+        beliefs = []
+        for key, config in contenders.items():
+            prior = estimates.get(key) or self._guess(searched, config)
+            weight = 1 / max(prior.std**2, _SMALLEST)
+            precision = weight + len(values[key]) / noise
+            mean = (self._sign * prior.mean * weight + math.fsum(values[key]) / noise) / precision
+            beliefs.append(_Belief(config, mean, 1 / precision, seeds[key], len(values[key])))
+        return beliefs, noise
+
+    def _guess(self, searched: Sequence[Evaluation], config: Config) -> Estimate:
+        """What is believed of a config that the search did not train."""
+        if self._first.contains(config):
+            return self._model.estimate(searched, [config])[0]
+        values = [e.value for e in rank(searched, self._goal) if e.value is not None]
+        return Estimate(mean=float(np.mean(values)), std=float(np.std(values)))
+
+    def _measure_noise(self, searched: Sequence[Evaluation], groups: Sequence[Sequence[float]]) -> float:
+        """Variance of single runs: the process' belief, worth some runs, corrected by the spread in the race."""
+        believed = self._model.estimate_noise(searched)
+        squares = sum(float(np.var(group)) * len(group) for group in groups if group)
+        degrees = sum(len(group) - 1 for group in groups if group)
+        return max((PRIOR_RUNS * believed + squares) / (PRIOR_RUNS + degrees), _SMALLEST)
+
+    def _compare(self, best: _Belief, beliefs: Sequence[_Belief]) -> float | None:
+        for belief in beliefs:
+            if belief.config == self._defaults and belief.seeds:
+                if belief is best:
+                    return 0.0
+                distance = (best.mean - belief.mean) / math.sqrt(best.variance + belief.variance)
+                return float(ndtr(distance))
+        return None
+
+
+def propose_finalists(
+    first: SearchSpace,
+    evaluations: Sequence[Evaluation],
+    pending: Sequence[Config],
+    defaults: Config | None,
+    remaining: int,
+    count: int,
+    goal: Goal,
+    seed: int,
+) -> list[Config]:
+    """`FinalistRace.propose` for a single question."""
+    model = GaussianProcessSearch(first, goal, seed)
+    return FinalistRace(model, first, defaults, goal).propose(evaluations, pending, remaining, count)
+
+
+def recommend(
+    first: SearchSpace, evaluations: Sequence[Evaluation], defaults: Config | None, goal: Goal, seed: int = 0
+) -> Recommendation | None:
+    """`FinalistRace.recommend` for a single question."""
+    model = GaussianProcessSearch(first, goal, seed)
+    return FinalistRace(model, first, defaults, goal).recommend(evaluations)

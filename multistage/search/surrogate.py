@@ -1,0 +1,116 @@
+"""A Gaussian process of the metric over the space: a smooth mean with an honest uncertainty."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from multistage.search.encoding import Matrix
+
+Vector = NDArray[np.float64]
+
+LARGEST_FIT = 256
+"""Rows from which the hyperparameters are fitted: more cost much and change little."""
+ITERATIONS = 40
+_WIDE = (1e-9, 1e9)
+"""Bounds that the priors keep the hyperparameters far away from."""
+
+
+class Surrogate:
+    """A posterior over functions, with the run noise apart.
+
+    The kernel is a Matern 5/2 with a lengthscale for each column, plus white noise: the noise of single runs.
+    Its hyperparameters, all in logarithms, are the most probable ones under priors that keep them sane with
+    few runs.
+    """
+
+    def __init__(self, width: int, hyperparameters: Vector | None = None) -> None:
+        self._priors = _Priors(width)
+        self.hyperparameters = self._priors.modes if hyperparameters is None else hyperparameters
+
+    def fit(self, rows: Matrix, targets: Vector) -> Vector:
+        """Fit the hyperparameters; the targets have a mean near 0 and a spread near 1.
+
+        Returns:
+            The hyperparameters, which are also kept.
+        """
+        if len(targets) >= 3 and float(np.ptp(targets)) > 0:
+            if len(targets) > LARGEST_FIT:
+                # Rows of all times, evenly: neither only the first, spread ones nor only the last, crowded
+                # ones.
+                chosen = np.linspace(0, len(targets) - 1, LARGEST_FIT).astype(int)
+                rows, targets = rows[chosen], targets[chosen]
+            model = GaussianProcessRegressor(
+                _build_kernel(self._priors.modes), alpha=0.0, optimizer=self._maximize_posterior
+            )
+            model.fit(rows, targets)
+            self.hyperparameters = model.kernel_.theta
+        return self.hyperparameters
+
+    def _maximize_posterior(
+        self,
+        objective: Callable[[Vector, bool], tuple[float, Vector]],
+        start: Vector,
+        bounds: object,
+    ) -> tuple[Vector, float]:
+        del bounds
+
+        def measure(hyperparameters: Vector) -> tuple[float, Vector]:
+            loss, slope = objective(hyperparameters, True)
+            penalty, penalty_slope = self._priors.penalize(hyperparameters)
+            return loss + penalty, slope + penalty_slope
+
+        found = minimize(
+            measure, start, jac=True, method="L-BFGS-B", bounds=self._priors.bounds, options={"maxiter": ITERATIONS}
+        )
+        return found.x, float(found.fun)
+
+    def condition(self, rows: Matrix, targets: Vector) -> "Posterior":
+        """What is known after seeing the targets at the rows, with the hyperparameters as they are."""
+        model = GaussianProcessRegressor(_build_kernel(self.hyperparameters), alpha=0.0, optimizer=None)
+        model.fit(rows, targets)
+        return Posterior(model, float(np.exp(self.hyperparameters[-1])))
+
+
+class Posterior:
+    """A conditioned process."""
+
+    def __init__(self, model: GaussianProcessRegressor, noise: float) -> None:
+        self._model = model
+        self.noise = noise
+        """Variance of a single run around its config's true value."""
+
+    def predict(self, rows: Matrix) -> tuple[Vector, Vector]:
+        """Mean and standard deviation of the true value, without a run's noise, at each row."""
+        mean, deviation = self._model.predict(rows, return_std=True)
+        return mean, np.sqrt(np.maximum(deviation**2 - self.noise, 1e-12))
+
+
+class _Priors:
+    """Normal priors on the logarithms of signal, lengthscales and noise.
+
+    The lengthscales grow with the root of the dimension, as distances in a cube do (after Hvarfner et al.,
+    "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024).
+    """
+
+    def __init__(self, width: int) -> None:
+        self.modes: Vector = np.array([0.0, *[math.log(0.5 * math.sqrt(width))] * width, math.log(0.1)])
+        self._spreads: Vector = np.array([1.0, *[1.0] * width, 1.5])
+        self.bounds = [
+            (mode - 5 * spread, mode + 5 * spread)
+            for mode, spread in zip(self.modes[:-1], self._spreads[:-1], strict=True)
+        ] + [(math.log(1e-4), math.log(10.0))]
+
+    def penalize(self, hyperparameters: Vector) -> tuple[float, Vector]:
+        """The negative logarithm of the prior's density, up to a constant, and its slope."""
+        distances = (hyperparameters - self.modes) / self._spreads
+        return 0.5 * float(distances @ distances), distances / self._spreads
+
+
+def _build_kernel(hyperparameters: Vector) -> object:
+    signal, *lengthscales, noise = np.exp(hyperparameters)
+    return ConstantKernel(signal, _WIDE) * Matern(lengthscales, _WIDE, nu=2.5) + WhiteKernel(noise, _WIDE)

@@ -1,0 +1,66 @@
+"""A sweep's values as targets that a Gaussian process can learn, and back."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from multistage.domain.results import Evaluation, Goal
+
+Vector = NDArray[np.float64]
+
+
+class Targets:
+    """Values turned so that more is better, scaled by the better half, with the worse half drawn in by rank.
+
+    The returns of reinforcement learning have long lower tails: a diverged run may be a million below the
+    rest. Only the order of the bad runs matters, the differences of the good ones are what the search is
+    about.
+
+    Args:
+        evaluations: Used slots. Failed runs, and those without a finite value, count as the worst that was
+            seen.
+        goal: Whether more is better.
+    """
+
+    def __init__(self, evaluations: Sequence[Evaluation], goal: Goal) -> None:
+        self._sign = 1.0 if goal == "maximize" else -1.0
+        raw = np.array([_read(evaluation) for evaluation in evaluations], dtype=np.float64) * self._sign
+        finite = np.isfinite(raw)
+        self.known = bool(finite.any())
+        """Whether any run has a value to learn from."""
+        if not self.known:
+            self.values = np.zeros(len(raw))
+            return
+        raw[~finite] = raw[finite].min()
+        self._centre = float(np.median(raw))
+        upper = raw[raw >= self._centre] - self._centre
+        # The root mean square of the better half is the standard deviation of a symmetric whole.
+        self._spread = float(np.sqrt(np.mean(np.square(upper / (upper.max() or 1.0))))) * float(upper.max())
+        if self._spread == 0:
+            lower = self._centre - raw
+            self._spread = float(np.median(lower[lower > 0])) if (lower > 0).any() else 1.0
+        scaled = (raw - self._centre) / self._spread
+        ranks = norm.ppf(np.clip((rankdata(raw) - 0.5) / len(raw), 1e-6, 1 - 1e-6))
+        self.values = np.where(scaled >= 0, scaled, np.maximum(scaled, np.minimum(ranks, 0.0)))
+        order = np.argsort(self.values)
+        self._knots, self._raw = self.values[order], raw[order]
+
+    def restore(self, targets: Vector) -> Vector:
+        """The metric's values at these targets."""
+        if not self.known:
+            return np.full(len(targets), math.nan)
+        inside = np.interp(targets, self._knots, self._raw)
+        above = np.maximum(targets - self._knots[-1], 0.0) * self._spread
+        restored: Vector = self._sign * (inside + above)
+        return restored
+
+    def restore_spread(self, deviations: Vector) -> Vector:
+        """The metric's standard deviations at these of the targets, as among the better half."""
+        return deviations * (self._spread if self.known else math.nan)
+
+
+def _read(evaluation: Evaluation) -> float:
+    return math.nan if evaluation.outcome == "failed" or evaluation.value is None else evaluation.value

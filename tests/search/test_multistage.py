@@ -1,0 +1,176 @@
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multistage.domain.budget import Split, split_budget
+from multistage.domain.grammar import parse_params
+from multistage.domain.results import Config, Evaluation, Goal
+from multistage.search.finalists import DEFAULTS_RUNS, Recommendation, propose_finalists, recommend
+from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.sobol import key_of
+
+SPACE = parse_params("policy_lr,n_steps,act:[a|b]")
+
+
+def measure(config: Config) -> float:
+    unit = SPACE.to_unit(config)
+    return float(-np.sum((unit[:2] - 0.4) ** 2)) + (0.1 if config["act"] == "b" else 0.0)
+
+
+def run_sweep(
+    budgets: tuple[int, int, int],
+    finalists: int,
+    *,
+    defaults: Config | None = None,
+    workers: int = 4,
+    noise: float = 0.05,
+    seed: int = 0,
+    goal: Goal = "maximize",
+) -> tuple[list[Evaluation], Recommendation | None]:
+    """A whole sweep with simulated workers that end in a random order."""
+    random = np.random.default_rng(seed)
+    sign = 1.0 if goal == "maximize" else -1.0
+    search = StagedSearch(SPACE, goal, budgets, finalists, defaults, seed=seed)
+    done: list[Evaluation] = []
+
+    def train(stage: int, index: int, proposal: Proposal) -> None:
+        value = sign * measure(proposal.config) + noise * random.normal()
+        done.append(
+            Evaluation(
+                stage=stage,
+                index=index,
+                config=proposal.config,
+                outcome="finished",
+                value=value,
+                finalist=proposal.finalist,
+            )
+        )
+
+    for index, config in enumerate(search.plan_stage1()):
+        train(1, index, Proposal(config=config))
+    box = SPACE
+    for stage in (2, 3):
+        box = search.narrow(stage, done, box).space
+        used, pending = 0, dict[int, Proposal]()
+        while used < budgets[stage - 1] or pending:
+            for proposal in search.propose(stage, box, done, list(pending.values()), used, workers - len(pending)):
+                pending[used] = proposal
+                used += 1
+            index = int(random.choice(list(pending)))
+            train(stage, index, pending.pop(index))
+    return done, search.recommend(done)
+
+
+@pytest.mark.parametrize("goal", ["maximize", "minimize"])
+def test_a_sweep_uses_exactly_its_budget_and_ends_with_the_race(goal: Goal) -> None:
+    done, best = run_sweep((18, 30, 12), 7, goal=goal)
+    assert Counter(run.stage for run in done) == {1: 18, 2: 30, 3: 12}
+    assert [run.index for run in sorted(done, key=lambda r: (r.stage, r.index)) if run.finalist] == list(range(5, 12))
+    searched = [run for run in done if not run.finalist]
+    assert len({key_of(run.config) for run in searched}) == len(searched)
+    assert {key_of(run.config) for run in done if run.finalist} <= {key_of(run.config) for run in searched}
+    assert best is not None
+    assert best.config in [run.config for run in done]
+    assert best.seeds >= 2
+    assert measure(best.config) > 0.05
+    assert best.interval[0] < best.mean < best.interval[1]
+    assert best.probability_better_than_defaults is None
+
+
+def test_a_recommendation_holds_what_it_promises() -> None:
+    inside, luck = 0, []
+    for seed in range(12):
+        done, best = run_sweep((15, 25, 15), 10, noise=0.2, seed=seed)
+        assert best is not None
+        true = measure(best.config)
+        inside += best.interval[0] <= true <= best.interval[1]
+        luck.append((best.mean - true, max(run.value or -math.inf for run in done) - true))
+    assert inside >= 8
+    assert abs(np.mean([shrunken for shrunken, _ in luck])) < 0.5 * np.mean([seen for _, seen in luck])
+
+
+def test_the_defaults_race_too_and_are_beaten_or_not() -> None:
+    poor: Config = {"policy_lr": 1e-2, "n_steps": 1024, "act": "a"}
+    done, best = run_sweep((18, 30, 18), 12, defaults=poor)
+    assert sum(run.config == poor for run in done if run.finalist) >= DEFAULTS_RUNS
+    assert best is not None
+    assert best.probability_better_than_defaults is not None
+    assert best.probability_better_than_defaults > 0.95
+    good: Config = {"policy_lr": 1e-4 * 100**0.4, "n_steps": 128, "act": "b"}
+    _, best = run_sweep((5, 3, 12), 12, defaults=good, noise=0.01)
+    assert best is not None
+    assert best.config == good
+    assert best.probability_better_than_defaults == 0.0
+
+
+def test_defaults_outside_the_space_race_as_well() -> None:
+    outside: Config = {"policy_lr": 0.0, "n_steps": 2048, "act": "c"}
+    runs = [
+        Evaluation(stage=1, index=index, config=config, outcome="finished", value=measure(config))
+        for index, config in enumerate(StagedSearch(SPACE, "maximize", (20, 0, 0)).plan_stage1())
+    ]
+    chosen = propose_finalists(SPACE, runs, [], outside, 12, 12, "maximize", 0)
+    assert len(chosen) == 12
+    assert chosen.count(outside) >= DEFAULTS_RUNS
+    runs.append(Evaluation(stage=3, index=0, config=outside, outcome="finished", value=-9.0, finalist=True))
+    best = recommend(SPACE, runs, outside, "maximize")
+    assert best is not None
+    assert best.config == outside or best.probability_better_than_defaults
+
+
+def test_without_a_race_the_model_recommends_a_trained_config() -> None:
+    done, best = run_sweep((15, 25, 10), 0)
+    assert best is not None
+    assert best.config in [run.config for run in done]
+    assert best.seeds == 1
+
+
+def test_where_nothing_has_a_value_nothing_is_recommended() -> None:
+    search = StagedSearch(SPACE, "maximize", (5, 5, 5), 3)
+    failed = [
+        Evaluation(stage=1, index=index, config=config, outcome="failed", value=None)
+        for index, config in enumerate(search.plan_stage1())
+    ]
+    assert search.recommend(failed) is None
+    assert search.propose(3, SPACE, failed, [], 2, 3) == []
+    assert len(search.propose(2, SPACE, failed, [], 0, 3)) == 3
+    assert search.narrow(2, failed, SPACE).space == SPACE
+
+
+def test_a_contender_that_fails_on_a_fresh_seed_is_not_recommended() -> None:
+    configs = StagedSearch(SPACE, "maximize", (30, 0, 0)).plan_stage1()
+    runs = [Evaluation(stage=1, index=i, config=c, outcome="finished", value=measure(c)) for i, c in enumerate(configs)]
+    first = recommend(SPACE, runs, None, "maximize")
+    assert first is not None
+    [second] = propose_finalists(SPACE, runs, [first.config] * 50, None, 5, 1, "maximize", 0)
+    assert second != first.config
+    for index, config in enumerate([first.config, second] * 2):
+        failed = config == first.config
+        runs.append(
+            Evaluation(
+                stage=3,
+                index=index,
+                config=config,
+                outcome="failed" if failed else "finished",
+                value=None if failed else measure(config),
+                finalist=True,
+            )
+        )
+    best = recommend(SPACE, runs, None, "maximize")
+    assert best is not None
+    assert best.config == second
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(10, 45), st.integers(1, 12), st.integers(0, 99), st.data())
+def test_any_budget_is_used_exactly(total: int, workers: int, seed: int, data: st.DataObject) -> None:
+    budgets = split_budget(total, Split())
+    finalists = data.draw(st.integers(0, budgets[2]))
+    done, best = run_sweep(budgets, finalists, workers=workers, seed=seed)
+    assert len(done) == total
+    assert sum(run.finalist for run in done) == finalists
+    assert best is not None
