@@ -88,8 +88,12 @@ class Lifecycle:
             self.store.update("runs", run["id"], heartbeat_at=now)
 
     def request_stop(self, run: Row) -> None:
-        """Ask a live run to end itself; its agent and its file stream pass it on."""
-        if run["state"] in LIVE_STATES and not run["stop_requested"]:
+        """Ask a live run to end itself; its agent and its file stream pass it on. One that waits never starts."""
+        if run["state"] == "pending" and run["agent_id"] is None:
+            self.store.execute("DELETE FROM queue WHERE run_id = ?", (run["id"],))
+            self.store.update("runs", run["id"], stop_requested=1)
+            self.settle(run["id"], "killed", None)
+        elif run["state"] in LIVE_STATES and not run["stop_requested"]:
             self.store.update("runs", run["id"], stop_requested=1, heartbeat_at=self.store.tick())
 
     def complete(self, run: Row, exitcode: int) -> None:

@@ -109,11 +109,7 @@ def _change_sweep(request: Request, sweep: Row, given: dict[str, Any]) -> None:
             (sweep["project_id"], sweep["name"]),
         )
         for run in live:
-            if run["state"] == "pending" and run["agent_id"] is None:
-                request.state.lifecycle.settle(run["id"], "killed", None)
-            else:
-                request.state.lifecycle.request_stop(run)
-        request.store.execute("DELETE FROM queue WHERE sweep_id = ?", (sweep["id"],))
+            request.state.lifecycle.request_stop(run)
 
 
 def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:

@@ -32,6 +32,7 @@ CREATE TABLE queue (
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
 );
 CREATE INDEX queue_by_sweep ON queue (sweep_id, id);
+CREATE INDEX queue_by_run ON queue (run_id);
 
 CREATE TABLE agents (
     id INTEGER PRIMARY KEY,
