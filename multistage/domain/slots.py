@@ -118,11 +118,8 @@ def settle_slot(index: int, attempts: Iterable[RunRecord]) -> Slot:
     """
     ordered = tuple(sorted(attempts, key=lambda run: run.name.attempt))
     for run in ordered:
-        match run.phase:
-            case "finished" | "stopped" | "failed":
-                return Slot(index=index, attempts=ordered, status="used", outcome=run.phase)
-            case "queued" | "active" | "lost":
-                continue
+        if run.phase == "finished" or run.phase == "stopped" or run.phase == "failed":
+            return Slot(index=index, attempts=ordered, status="used", outcome=run.phase)
     if any(run.phase in ("queued", "active") for run in ordered):
         return Slot(index=index, attempts=ordered, status="open")
     if len(ordered) < MAX_ATTEMPTS:

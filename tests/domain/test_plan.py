@@ -1,0 +1,125 @@
+"""What a sweep will do, and what makes it the sweep that it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from multistage.domain.budget import Split
+from multistage.domain.plan import SweepPlan, SweepSettings, derive_seed, plan_sweep
+from multistage.domain.space import CategoricalParameter, FloatParameter, SearchSpace
+from multistage.errors import BudgetError
+
+SPACE = SearchSpace(
+    parameters=(FloatParameter(name="lr", low=1e-4, high=1e-2, scale="log"), FloatParameter(name="clip", low=0, high=1))
+)
+SETTINGS = SweepSettings(
+    config_id="digits:mlp", space=SPACE, metric="val/accuracy", budget=100, split=Split(), entity="local", project="p"
+)
+
+
+def change(**changes: object) -> SweepSettings:
+    return SweepSettings.model_validate({**SETTINGS.model_dump(), **changes})
+
+
+@given(st.integers(10, 5000), st.integers(1, 98), st.integers(1, 98), st.sampled_from(["auto", "sobol"]))
+def test_the_stages_always_add_up_to_the_budget(budget: int, first: int, second: int, stage1: str) -> None:
+    if first + second >= 100:
+        first, second = 30, 50
+    split = Split(shares=(first, second, 100 - first - second))
+    plan = plan_sweep(change(budget=budget, split=split, stage1=stage1))
+    assert sum(stage.runs for stage in plan.stages) == budget
+    assert [stage.stage for stage in plan.stages] == [1, 2, 3]
+    assert all(stage.runs >= 1 for stage in plan.stages)
+
+
+@pytest.mark.parametrize(
+    ("budget", "resolution", "method", "points"),
+    [(100, 5, "grid+sobol", 25), (100, 6, "sobol", 0), (100, 2, "grid+sobol", 4), (120, 6, "grid", 36)],
+)
+def test_auto_takes_the_grid_where_it_fits(budget: int, resolution: int, method: str, points: int) -> None:
+    stage = plan_sweep(change(budget=budget, grid_resolution=resolution)).stages[0]
+    assert (stage.method, stage.grid_points) == (method, points)
+    assert stage.runs == round(0.3 * budget)
+
+
+def test_sobol_takes_no_grid_though_it_fits() -> None:
+    stage = plan_sweep(change(stage1="sobol", grid_resolution=2)).stages[0]
+    assert (stage.method, stage.grid_points) == ("sobol", 0)
+
+
+def test_what_a_grid_leaves_goes_to_stage_2() -> None:
+    plan = plan_sweep(change(stage1="grid"))
+    assert [stage.runs for stage in plan.stages] == [25, 55, 20]
+    assert plan.stages[0].method == "grid"
+
+
+def test_a_grid_that_does_not_fit_is_refused_with_its_size() -> None:
+    with pytest.raises(BudgetError, match="36 points does not fit the 30 runs") as caught:
+        plan_sweep(change(stage1="grid", grid_resolution=6))
+    assert "--grid-resolution" in caught.value.hint
+
+
+def test_finalists_are_the_last_part_of_stage_3() -> None:
+    assert [stage.finalists for stage in plan_sweep(change(finalists=7)).stages] == [0, 0, 7]
+
+
+def test_a_plan_that_does_not_add_up_is_none() -> None:
+    plan = plan_sweep(SETTINGS)
+    with pytest.raises(ValidationError, match="do not add up"):
+        SweepPlan(settings=change(budget=101), stages=plan.stages)
+
+
+IDENTITY_CHANGES: list[dict[str, object]] = [
+    {"config_id": "CartPole-v1:ppo"},
+    {"space": SearchSpace(parameters=SPACE.parameters[:1])},
+    {"space": SearchSpace(parameters=(CategoricalParameter(name="lr", choices=("a", "b")),))},
+    {"metric": "loss"},
+    {"metric_value": "best"},
+    {"goal": "minimize"},
+    {"program": "train.py"},
+    {"command": ("python", "${program}")},
+    {"fixed": {"epochs": 3}},
+    {"entity": "someone"},
+    {"project": "other"},
+    {"split": Split(shares=(40, 40, 20))},
+    {"stage1": "sobol"},
+    {"grid_resolution": 4},
+    {"finalists": 3},
+    {"seed": 1},
+    {"seed_parameter": "seed"},
+]
+
+
+@pytest.mark.parametrize("changes", IDENTITY_CHANGES, ids=lambda changes: "-".join(changes))
+def test_whatever_makes_the_sweep_changes_its_hash_and_is_named(changes: dict[str, object]) -> None:
+    other = change(**changes)
+    assert other.hash_identity() != SETTINGS.hash_identity()
+    assert set(SETTINGS.compare_identity(other)) == set(changes)
+    ((mine, theirs),) = SETTINGS.compare_identity(other).values()
+    assert mine != theirs
+
+
+def test_the_budget_and_the_trainers_defaults_are_no_part_of_the_identity() -> None:
+    for other in (change(budget=200), change(baseline={"lr": 1e-3})):
+        assert other.hash_identity() == SETTINGS.hash_identity()
+        assert not SETTINGS.compare_identity(other)
+
+
+def test_the_identity_is_the_same_after_a_trip_through_json() -> None:
+    again = SweepSettings.model_validate_json(SETTINGS.model_dump_json())
+    assert again.hash_identity() == SETTINGS.hash_identity()
+    assert len(SETTINGS.hash_identity()) == 8
+
+
+@given(st.integers(0, 2**31), st.integers(1, 3), st.integers(0, 10**5))
+def test_a_slots_seed_is_the_same_wherever_it_is_asked_for(seed: int, stage: int, index: int) -> None:
+    settings = SETTINGS.model_copy(update={"seed": seed})
+    drawn = derive_seed(settings, stage, index)
+    assert drawn == derive_seed(settings, stage, index)
+    assert 0 <= drawn < 2**31
+
+
+def test_slots_and_sweeps_have_seeds_of_their_own() -> None:
+    drawn = {derive_seed(change(seed=seed), stage, index) for seed in (0, 1) for stage in (1, 2) for index in range(99)}
+    assert len(drawn) == 2 * 2 * 99

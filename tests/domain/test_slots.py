@@ -1,0 +1,148 @@
+"""Slots: the unit of a budget, settled from the runs that are their attempts."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multistage.domain.slots import (
+    MAX_ATTEMPTS,
+    RunPhase,
+    RunRecord,
+    SlotName,
+    classify_run,
+    evaluate_slot,
+    parse_slot_name,
+    settle_slot,
+    settle_slots,
+)
+
+ENDED = ("finished", "stopped", "failed")
+
+
+def make_run(
+    phase: RunPhase, index: int = 0, attempt: int = 0, value: float | None = None, finalist: bool = False
+) -> RunRecord:
+    return RunRecord(
+        run_id=f"run-{index}-{attempt}",
+        name=SlotName(stage=1, index=index, attempt=attempt),
+        phase=phase,
+        config={"lr": 0.1 * (index + 1)},
+        seed=index,
+        value=value,
+        finalist=finalist,
+    )
+
+
+def make_attempts(phases: Sequence[RunPhase], index: int = 0) -> list[RunRecord]:
+    return [make_run(phase, index, attempt) for attempt, phase in enumerate(phases)]
+
+
+@pytest.mark.parametrize(
+    ("state", "stop_requested", "phase"),
+    [
+        ("pending", False, "queued"),
+        ("preempted", False, "queued"),
+        ("running", False, "active"),
+        ("running", True, "active"),
+        ("preempting", False, "active"),
+        ("finished", False, "finished"),
+        ("finished", True, "stopped"),
+        ("failed", False, "failed"),
+        ("failed", True, "stopped"),
+        ("crashed", False, "lost"),
+        ("killed", False, "lost"),
+        ("killed", True, "stopped"),
+        ("crashed", True, "stopped"),
+        ("a word of next year's", False, "active"),
+    ],
+)
+def test_one_function_says_what_a_state_means(state: str, stop_requested: bool, phase: RunPhase) -> None:
+    assert classify_run(state, stop_requested) == phase
+
+
+@given(st.integers(1, 3), st.integers(0, 10**6), st.integers(0, 9))
+def test_a_slots_name_reads_back(stage: int, index: int, attempt: int) -> None:
+    name = SlotName(stage=stage, index=index, attempt=attempt)
+    assert parse_slot_name(str(name)) == name
+
+
+@pytest.mark.parametrize("text", ["", "s1-7", "s4-0001", "s1-0001-r0", "s1-0001-r", "s1-0001 ", "peachy-sweep-3"])
+def test_a_run_named_by_somebody_else_is_no_slots(text: str) -> None:
+    assert parse_slot_name(text) is None
+
+
+def test_names_look_as_documented() -> None:
+    assert str(SlotName(stage=1, index=7)) == "s1-0007"
+    assert str(SlotName(stage=3, index=12345, attempt=2)) == "s3-12345-r2"
+
+
+@given(st.lists(st.sampled_from(get_args(RunPhase)), min_size=1, max_size=5))
+def test_a_slot_stands_where_its_attempts_left_it(phases: list[RunPhase]) -> None:
+    slot = settle_slot(0, make_attempts(phases))
+    ended = [phase for phase in phases if phase in ENDED]
+    if ended:
+        assert (slot.status, slot.outcome) == ("used", ended[0])
+        assert slot.decisive.phase == ended[0]
+    elif set(phases) & {"queued", "active"}:
+        assert (slot.status, slot.outcome) == ("open", None)
+    elif len(phases) < MAX_ATTEMPTS:
+        assert (slot.status, slot.outcome) == ("retry", None)
+    else:
+        assert (slot.status, slot.outcome) == ("used", "failed")
+        assert slot.decisive == slot.last
+    assert slot.lost == phases.count("lost")
+    assert slot.last.name.attempt == len(phases) - 1
+
+
+@given(
+    st.dictionaries(
+        st.integers(0, 40), st.lists(st.sampled_from(get_args(RunPhase)), min_size=1, max_size=4), max_size=12
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_settling_neither_loses_nor_doubles_a_slot(plan: dict[int, list[RunPhase]], random: object) -> None:
+    runs = [run for index, phases in plan.items() for run in make_attempts(phases, index)]
+    getattr(random, "shuffle")(runs)  # noqa: B009 - hypothesis gives its Random no public type
+    slots = settle_slots(runs)
+    assert list(slots) == sorted(plan)
+    settled = [run.run_id for slot in slots.values() for run in slot.attempts]
+    assert sorted(settled) == sorted(run.run_id for run in runs)
+    for index, slot in slots.items():
+        assert [run.phase for run in slot.attempts] == plan[index]
+        assert slot.index == index
+
+
+@given(st.lists(st.sampled_from(get_args(RunPhase)), min_size=1, max_size=4))
+def test_a_used_slot_stays_used_with_the_same_outcome_whatever_is_reported_later(phases: list[RunPhase]) -> None:
+    before = settle_slot(0, make_attempts(phases))
+    after = settle_slot(0, make_attempts([*phases, "lost"]))
+    if before.outcome is not None:
+        assert (after.status, after.outcome) == (before.status, before.outcome)
+
+
+def test_an_attempt_given_up_as_lost_that_finishes_after_all_settles_its_slot() -> None:
+    slot = settle_slot(4, make_attempts(["finished", "active"], 4))
+    assert (slot.status, slot.outcome, slot.decisive.name.attempt) == ("used", "finished", 0)
+
+
+def test_an_open_slot_is_no_evidence() -> None:
+    assert evaluate_slot(1, settle_slot(0, [make_run("active")])) is None
+
+
+def test_a_used_slot_is_evidence_of_its_decisive_run() -> None:
+    lost, ended = make_run("lost", 3), make_run("finished", 3, 1, value=0.5, finalist=True)
+    evaluation = evaluate_slot(2, settle_slot(3, [ended, lost]))
+    assert evaluation is not None
+    assert (evaluation.stage, evaluation.index, evaluation.outcome) == (2, 3, "finished")
+    assert (evaluation.value, evaluation.run_id, evaluation.seed) == (0.5, "run-3-1", 3)
+    assert evaluation.config == ended.config
+    assert evaluation.finalist
+
+
+def test_what_a_failed_run_logged_before_is_no_value() -> None:
+    evaluation = evaluate_slot(1, settle_slot(0, [make_run("failed", value=0.9)]))
+    assert evaluation is not None
+    assert (evaluation.outcome, evaluation.value) == ("failed", None)

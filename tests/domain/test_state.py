@@ -1,0 +1,91 @@
+"""``state.json``: complete, versioned, and never misread."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multistage.domain.state import State, format_state, parse_state
+from multistage.errors import FolderError
+from states import make_stage, make_state
+
+GUIDE_KEYS = [
+    "config_id", "entity", "project", "params", "metric_name", "total_budget", "budget_used", "stages_completed",
+]  # fmt: skip
+
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+moments = st.datetimes(timezones=st.just(UTC))
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    stages = draw(st.integers(0, 3))
+    changes = {
+        "best_metric": draw(st.none() | numbers),
+        "budget_used": draw(st.integers(0, 10**6)),
+        "ended_because": draw(st.none() | names),
+        "status": draw(st.sampled_from(["running", "completed", "failed", "stopped"])),
+        "best_config": draw(st.none() | st.dictionaries(names, names | numbers | st.booleans() | st.integers())),
+        "tracker_url": draw(st.none() | names),
+        "created_at": draw(moments),
+    }
+    return make_state(stages).model_copy(update=changes)
+
+
+@given(states())
+def test_a_state_survives_being_written_and_read(state: State) -> None:
+    assert parse_state(format_state(state), "state.json") == state
+
+
+def test_the_guides_keys_come_first_and_the_schema_has_a_version() -> None:
+    raw = json.loads(format_state(make_state(2)))
+    assert list(raw)[: len(GUIDE_KEYS)] == GUIDE_KEYS
+    assert raw["schema_version"] == 1
+    assert raw["params"] == {"lr": [0.0001, 0.01]}
+    first = raw["stages_completed"][0]
+    assert {"stage", "sweep_id", "runs_completed", "best_metric", "best_config"} <= set(first)
+
+
+def test_numbers_that_json_has_none_for_become_null() -> None:
+    raw = json.loads(format_state(make_state(0).model_copy(update={"best_metric": float("nan")})))
+    assert raw["best_metric"] is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "NaN", '{"schema_version": 1'])
+def test_what_is_no_state_is_named_and_left(text: str) -> None:
+    with pytest.raises(FolderError, match=r"runs/x/state\.json") as caught:
+        parse_state(text, "runs/x/state.json")
+    assert "left as it is" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_another_schema_is_not_guessed_at(version: object) -> None:
+    raw = json.loads(format_state(make_state(1))) | {"schema_version": version}
+    with pytest.raises(FolderError, match="schema version"):
+        parse_state(json.dumps(raw), "state.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [({"total_budget": "many"}, "total_budget"), ({"plan": []}, "plan"), ({"surprise": 1}, "surprise")],
+)
+def test_a_damaged_place_is_named(changes: dict[str, object], place: str) -> None:
+    raw = json.loads(format_state(make_state(1))) | changes
+    with pytest.raises(FolderError, match=f"is damaged at {place}"):
+        parse_state(json.dumps(raw), "state.json")
+
+
+def test_a_sweep_of_thousands_of_runs_has_a_small_state() -> None:
+    state = make_state(0).model_copy(update={"stages_completed": tuple(make_stage(n, top=250) for n in (1, 2, 3))})
+    assert len(format_state(state)) < 1_000_000
+
+
+def test_a_state_holds_its_folder_and_moments_exactly() -> None:
+    state = make_state(0)
+    again = parse_state(format_state(state), "state.json")
+    assert again.options.directory == Path("/somewhere")
+    assert again.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
