@@ -6,8 +6,9 @@ How a run ends, in the run's exit code and in the process's:
 0    trained to its end
 1    the config made the training diverge, or the trainer has a bug; the summary's ``error`` says which
 2    the config is impossible, or the trainer's extra is not installed; ``error`` says why
-143  SIGTERM ended it early (130: SIGINT); its rows were sent. The process then dies of the same signal,
-     because agents count an exit code above 0 as a failure, and a signal not
+255  a signal ended it early; its rows were sent. It is the code that wandb itself reports for a run that was
+     interrupted, and by which a server tells ``killed`` from ``failed``. The process then dies of the same
+     signal, because agents count an exit code above 0 as a failure, and a signal not
 ==== ==================================================================================================
 """
 
@@ -23,6 +24,9 @@ from multistage.errors import MultistageError, UsageError
 from multistage.training.catalogue import TRAINERS, find_trainer
 from multistage.training.recorder import Recorder
 from multistage.training.settings import TrainerSettings, check_settings
+
+INTERRUPTED = 255
+"""A run's exit code when a signal ended it."""
 
 CONFIG_ID_KEY = "config_id"
 """The run config's entry that says what was trained."""
@@ -123,7 +127,7 @@ def _train(request: Request) -> int:
             code, sentence = 1, "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
             traceback.print_exc()
         if recorder.stopped_by:
-            code, sentence = 128 + recorder.stopped_by, f"Ended early by {recorder.stopped_by.name}."
+            code, sentence = INTERRUPTED, f"Ended early by {recorder.stopped_by.name}."
         if sentence:
             recorder.note("error", sentence)
         run.finish(exit_code=code)
