@@ -10,10 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from multistage.domain.state import State, format_state, parse_state
 from multistage.errors import FolderError
 
 STATE_FILE = "state.json"
+
+CLOCK_TOLERANCE = 2.0
+"""Seconds by which two readings of one process's start may differ (Linux's boot time jitters by one)."""
 
 
 def name_sweep(config_id: str) -> str:
@@ -67,10 +72,7 @@ def write_atomically(path: Path, text: str) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise FolderError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            "Free some space or make the folder writable, or choose another with --runs-dir.",
-        ) from error
+        raise _refuse_write(path, error) from error
 
 
 class SweepFolder:
@@ -136,35 +138,54 @@ class SweepFolder:
         """
         write_atomically(self.state_file, format_state(state))
 
+    @property
+    def _lock_file(self) -> Path:
+        return self.path / ".lock"
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep a second driver out for as long as the context lasts; the kernel lets go when this process dies.
 
         Raises:
-            FolderError: If another process drives this sweep; the message names it.
+            FolderError: If another process drives this sweep, which the message names, or the folder cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = self._lock_file.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise _refuse_write(self._lock_file, error) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                file.seek(0)
                 raise FolderError(
-                    f"Process {file.read().strip()} is already driving the sweep in {self.path}.",
+                    f"Process {self.find_driver() or 'unknown'} is already driving the sweep in {self.path}.",
                     "Watch it with `multistage-sweep status`, or end it first.",
                 ) from None
             file.truncate(0)
-            file.write(str(os.getpid()))
+            file.write(f"{os.getpid()} {psutil.Process().create_time()}")
             file.flush()
-            yield
+            try:
+                yield
+            finally:
+                file.truncate(0)
 
     def find_driver(self) -> int | None:
-        """Find the process that holds the lock; None where nobody does."""
+        """Find the process that holds the lock; None where nobody does.
+
+        The lock itself is not touched: a look at it would keep a driver out that starts in the same instant.
+        """
         try:
-            with (self.path / ".lock").open("r", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+            pid, _, started_at = self._lock_file.read_text(encoding="utf-8").partition(" ")
+            process = psutil.Process(int(pid))
+            same = abs(process.create_time() - float(started_at)) < CLOCK_TOLERANCE
+            return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
-        except BlockingIOError:
-            return int((self.path / ".lock").read_text(encoding="utf-8") or 0) or None
-        return None
+
+
+def _refuse_write(path: Path, error: OSError) -> FolderError:
+    return FolderError(
+        f"{path} cannot be written: {error.strerror or error}.",
+        "Free some space or make the folder writable, or choose another with --runs-dir.",
+    )
