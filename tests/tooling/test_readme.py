@@ -1,0 +1,52 @@
+"""The README's tree is the checkout's."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BY_ENTRY = ("flows", "tasks", "multistage")
+"""Folders of which the tree names every file."""
+UNTOLD = {"LICENSE", "__init__.py", "py.typed"}
+BUILT = {"__pycache__", "dist", "htmlcov", "wandb"}
+
+
+def list_told() -> Iterator[str]:
+    """The paths of the README's tree, each line indented by its depth."""
+    tree = re.search(r"^```\n(flows/.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert tree is not None
+    parents: list[str] = []
+    for line in tree[1].splitlines():
+        indent = len(line) - len(line.lstrip())
+        name = line.split()[0]
+        depth = indent // 2
+        parents[depth:] = [name.rstrip("/")]
+        yield "/".join(parents)
+
+
+def list_present(folder: Path) -> Iterator[str]:
+    for path in folder.iterdir():
+        told = not path.name.startswith(".") and path.name not in UNTOLD | BUILT and path.suffix != ".egg-info"
+        if told and (path.is_file() or any(path.iterdir())):
+            yield str(path.relative_to(ROOT))
+
+
+def test_all_that_the_tree_names_exists() -> None:
+    told = list(list_told())
+    assert len(told) == len(set(told)) > 20
+    assert not [path for path in told if not (ROOT / path).exists()]
+
+
+def test_the_tree_names_all_there_is() -> None:
+    present = set(list_present(ROOT))
+    for folder in BY_ENTRY:
+        present |= set(list_present(ROOT / folder))
+    assert present <= set(list_told())
+
+
+def test_the_readme_names_the_commands_that_work() -> None:
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
+    assert "make sweep" in readme
+    assert "make test" in readme

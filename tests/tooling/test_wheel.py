@@ -1,0 +1,37 @@
+"""What users install holds the library and nothing else."""
+
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+    built = next(WheelBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("wheel")), versions=["standard"]))
+    with zipfile.ZipFile(built) as wheel:
+        return frozenset(wheel.namelist())
+
+
+def test_the_wheel_holds_only_the_library(names: frozenset[str]) -> None:
+    # Two distributions that both ship a top-level `tasks` overwrite each other.
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"multistage", "multistage_sweep"}
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_the_wheel_holds_all_of_the_library(names: frozenset[str]) -> None:
+    files = [path for path in (ROOT / "multistage").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {str(path.relative_to(ROOT)) for path in files} <= names
+    assert any(name.endswith("entry_points.txt") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    released = [heading for heading in headings if heading != "## [Unreleased]"]
+    assert released[0].startswith(f"## [{version}]")
