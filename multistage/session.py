@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from multistage.domain.plan import StageNumber, StagePlan
-from multistage.domain.results import Config, Evaluation, Value
-from multistage.domain.slots import RunRecord, Slot, SlotName, evaluate_slot, settle_slots
+from multistage.domain.results import Evaluation
+from multistage.domain.slots import Slot, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.domain.workers import WorkerRecord
-from multistage.errors import LaunchError
+from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
 from multistage.search.multistage import StagedSearch
@@ -23,17 +22,12 @@ from multistage.services import ensure_wandb_server
 from multistage.settings import Settings
 from multistage.stage_driver import StageDriver, measure_progress
 from multistage.sweep_folder import SweepFolder
+from multistage.sweep_tracker import SweepTracker
 from multistage.training.catalogue import find_trainer
 from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.login import find_credentials
 from multistage.wandb_client.runs import RunReader
-from multistage.wandb_client.sweeps import enqueue_run, open_sweep
-
-LOCAL_INTERVAL = 0.3
-"""Seconds between two looks at a server on this machine."""
-REMOTE_INTERVAL = 10.0
-"""Seconds between two looks at any other server."""
-LAUNCHES_WITHOUT_PROGRESS = 3
-"""So many times the fleet may be started without any run moving before the sweep is given up."""
+from multistage.worker_fleet import WorkerFleet
 
 _sessions: dict[Path, "Session"] = {}
 
@@ -104,15 +98,27 @@ class Session:
         self._evaluations: dict[int, tuple[Evaluation, ...]] = {}
 
     def _connect(self) -> Connection:
-        server = ensure_wandb_server(Settings())
-        connection = Connection(server.url, server.key, self.settings.entity, self.settings.project)
-        self._worker_environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.key}
-        if self.state.tracker_url != server.url:
-            self.update_state(tracker_url=server.url)
-        return connection
+        base_url, key = self._find_server()
+        self._worker_environment = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+        if self.state.tracker_url != base_url:
+            self.update_state(tracker_url=base_url)
+        return Connection(base_url, key, self.settings.entity, self.settings.project)
+
+    def _find_server(self) -> tuple[str, str]:
+        """Find the server and its key; start the embedded one where it is not there."""
+        match self.settings.tracker:
+            case "embedded":
+                server = ensure_wandb_server(Settings())
+                return server.url, server.key
+            case "wandb":
+                found = find_credentials()
+                if found is None:
+                    raise UsageError("The wandb client is not logged in.", "Run `wandb login`, or set WANDB_API_KEY.")
+                return found[0], found[1]
 
     def _open_launcher(self) -> Launcher:
-        bundled = find_trainer(self.settings.config_id) if self.settings.program is None else None
+        trainer = find_trainer(self.settings.config_id)
+        bundled = trainer if trainer and self.settings.command == tuple(trainer.command) else None
         return LocalLauncher(
             self.folder.logs,
             environment=self._worker_environment,
@@ -120,12 +126,6 @@ class Session:
             config_id=bundled.config_id if bundled else None,
             directory=self.state.options.directory,
         )
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two looks at the tracker."""
-        host = urlsplit(self.connection.base_url).hostname or ""
-        return LOCAL_INTERVAL if host in ("127.0.0.1", "localhost", "::1") else REMOTE_INTERVAL
 
     def update_state(self, **changes: Any) -> State:
         """Change ``state.json`` and what this session knows of it."""
@@ -181,11 +181,10 @@ class Session:
             box=box,
             earlier=self.read_earlier(stage.stage),
             search=self.search,
-            tracker=SweepTracker(self, sweep_id, stage),
-            fleet=WorkerFleet(self, sweep_id, stage.stage),
+            tracker=SweepTracker(self.connection, sweep_id, self.settings, stage, self._find_server),
+            fleet=WorkerFleet(self, f"{self.connection.path}/{sweep_id}"),
             ahead=self.state.options.workers,
             report=self._report_progress,
-            interval=self.interval,
         )
         slots = driver.drive()
         self._keep_evaluations(stage, slots)
@@ -230,12 +229,19 @@ class Session:
             recommended=recommended, status="completed", ended_because="budget used", current_stage=None
         )
 
-    def launch_workers(self, sweep_id: str, count: int) -> Sequence[WorkerRecord]:
-        """Start workers for a sweep and note them in the state."""
-        started = self.launcher.launch(f"{self.connection.path}/{sweep_id}", count) if count > 0 else []
-        alive = [worker for worker in self.state.workers if self.launcher.is_alive(worker)]
-        self.update_state(workers=(*alive, *started))
+    def launch_workers(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
+        """Start workers for a sweep (``entity/project/id``) and note them in the state.
+
+        Dead workers of the same sweep stay noted: a training may have outlived one.
+        """
+        started = self.launcher.launch(sweep, count) if count > 0 else []
+        known = [one for one in self.state.workers if one.sweep == sweep or self.launcher.is_alive(one)]
+        self.update_state(workers=(*known, *started))
         return started
+
+    def list_alive(self, sweep: str) -> Sequence[WorkerRecord]:
+        """List the workers of a sweep that still work."""
+        return [one for one in self.state.workers if one.sweep == sweep and self.launcher.is_alive(one)]
 
     def close(self) -> None:
         """Free what this process holds."""
@@ -246,66 +252,3 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class SweepTracker:
-    """The wandb client behind the driver's `Tracker`."""
-
-    def __init__(self, session: Session, sweep_id: str, stage: StagePlan) -> None:
-        self._session = session
-        self._reader = RunReader(session.connection, sweep_id, session.settings, stage)
-        self._sweep = open_sweep(session.connection, sweep_id)
-        self.records: dict[str, RunRecord] = self._reader.records
-
-    def read(self) -> Sequence[RunRecord]:
-        """Read the runs that changed into `records`."""
-        return self._reader.read()
-
-    def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
-        """Queue an attempt at a slot."""
-        settings = self._session.settings
-        seeded: dict[str, Value] = {}
-        if settings.seed_parameter is not None and seed is not None:
-            seeded[settings.seed_parameter] = seed
-        enqueue_run(self._session.connection, self._sweep, str(name), config | seeded, settings.fixed)
-
-
-class WorkerFleet:
-    """The session's launcher behind the driver's `Fleet`."""
-
-    def __init__(self, session: Session, sweep_id: str, stage: StageNumber) -> None:
-        self._session = session
-        self._sweep_id = sweep_id
-        self._stage: StageNumber = stage
-        self._path = f"{session.connection.path}/{sweep_id}"
-        self._idle_launches = 0
-
-    def tend(self, work: int, progressed: bool) -> None:
-        """Start workers where some are missing for the open slots.
-
-        Raises:
-            LaunchError: If they were started again and again and no run moved.
-        """
-        session = self._session
-        if progressed:
-            self._idle_launches = 0
-        alive = [
-            worker
-            for worker in session.state.workers
-            if worker.sweep == self._path and session.launcher.is_alive(worker)
-        ]
-        missing = min(session.state.options.workers, work) - len(alive)
-        if missing <= 0:
-            return
-        if self._idle_launches >= LAUNCHES_WITHOUT_PROGRESS:
-            last = session.state.workers[-1] if session.state.workers else None
-            raise LaunchError(
-                f"Workers of stage {self._stage} ended {self._idle_launches} times without any run having moved.",
-                f"The last one's log is {last.log}." if last else "",
-            )
-        self._idle_launches += 1
-        session.launch_workers(self._sweep_id, missing)
-
-    def explain_failure(self, run: RunRecord) -> str:
-        """Say why a run failed, in a line."""
-        return self._session.launcher.read_failure(run.run_id)

@@ -13,7 +13,7 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import RunRecord, Slot, SlotName, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
-from multistage.errors import AllRunsFailedError, MetricMissingError
+from multistage.errors import AllRunsFailedError, MetricMissingError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 
 HOPELESS = 20
@@ -21,9 +21,11 @@ HOPELESS = 20
 
 
 class Tracker(Protocol):
-    """What the driver needs of a sweep. `multistage.session` puts the wandb client behind it."""
+    """What the driver needs of a sweep; `multistage.sweep_tracker` puts the wandb client behind it."""
 
     records: dict[str, RunRecord]
+    interval: float
+    """Seconds to wait before the next look."""
 
     def read(self) -> Sequence[RunRecord]:
         """Read the runs that changed into `records`."""
@@ -33,9 +35,13 @@ class Tracker(Protocol):
         """Queue an attempt at a slot."""
         ...
 
+    def endure(self, error: TrackerError) -> None:
+        """Bear that the server did not answer; raise the error where it has been away for too long."""
+        ...
+
 
 class Fleet(Protocol):
-    """The stage's workers."""
+    """The stage's workers; `multistage.worker_fleet` puts a launcher behind it."""
 
     def tend(self, work: int, progressed: bool) -> None:
         """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying."""
@@ -59,7 +65,6 @@ class StageDriver:
         fleet: The stage's workers.
         ahead: Runs that may be queued beyond those that train: the number of workers.
         report: Told of every change.
-        interval: Seconds between two looks at the tracker.
     """
 
     def __init__(
@@ -74,7 +79,6 @@ class StageDriver:
         fleet: Fleet,
         ahead: int,
         report: Callable[[Mapping[int, Slot]], None],
-        interval: float,
     ) -> None:
         self._settings = settings
         self._stage = stage
@@ -85,7 +89,6 @@ class StageDriver:
         self._fleet = fleet
         self._ahead = ahead
         self._report = report
-        self._interval = interval
         self._planned = search.plan_stage1() if stage.stage == 1 else []
         self._sent: dict[int, tuple[SlotName, Config]] = {}
         """Enqueued by this process and not yet seen in the tracker, by slot."""
@@ -103,21 +106,29 @@ class StageDriver:
             TrackerError: If the server cannot be reached.
         """
         while True:
-            progressed = bool(self._tracker.read())
-            slots = settle_slots(self._tracker.records.values())
-            for index, slot in slots.items():
-                sent = self._sent.get(index)
-                if sent is not None and slot.last.name.attempt >= sent[0].attempt:
-                    del self._sent[index]
-            self._check(slots)
-            self._fill(slots)
-            self._report(slots)
-            used = sum(slot.status == "used" for slot in slots.values())
-            if used >= self._stage.runs:
-                return slots
-            open_slots = sum(slot.status == "open" for slot in slots.values() if slot.index not in self._sent)
-            self._fleet.tend(open_slots + len(self._sent), progressed)
-            time.sleep(self._interval)
+            try:
+                slots = self._advance()
+            except TrackerError as error:
+                self._tracker.endure(error)
+            else:
+                if sum(slot.status == "used" for slot in slots.values()) >= self._stage.runs:
+                    return slots
+            time.sleep(self._tracker.interval)
+
+    def _advance(self) -> Mapping[int, Slot]:
+        """Look once, and do what is due."""
+        progressed = bool(self._tracker.read())
+        slots = settle_slots(self._tracker.records.values())
+        for index, slot in slots.items():
+            sent = self._sent.get(index)
+            if sent is not None and slot.last.name.attempt >= sent[0].attempt:
+                del self._sent[index]
+        self._check(slots)
+        self._fill(slots)
+        self._report(slots)
+        waiting = sum(slot.status == "open" and index not in self._sent for index, slot in slots.items())
+        self._fleet.tend(waiting + len(self._sent), progressed)
+        return slots
 
     def _check(self, slots: Mapping[int, Slot]) -> None:
         used = [slot for slot in slots.values() if slot.status == "used"]

@@ -18,7 +18,9 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
     """Start the stage's workers; `wait_for_runs` replaces those that end before the work does."""
     session = open_session(brief.folder)
     session.begin_stage(brief.stage, sweep_id)
-    workers = session.launch_workers(sweep_id, min(session.state.options.workers, brief.stage.runs))
+    sweep = f"{session.connection.path}/{sweep_id}"
+    missing = min(session.state.options.workers, brief.stage.runs) - len(session.list_alive(sweep))
+    workers = session.launch_workers(sweep, missing)
     get_run_logger().info("%d workers train sweep %s", len(workers), sweep_id)
     return workers
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from multistage.domain.account import TrackerKind
 from multistage.domain.budget import Split, split_budget
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Goal
@@ -20,7 +21,7 @@ Stage1Method = Literal["auto", "grid", "sobol"]
 
 _IDENTITY = (
     "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
-    "tracker", "search", "split", "stage1", "grid_resolution", "finalists", "seed", "seed_parameter",
+    "tracker", "server", "search", "split", "stage1", "grid_resolution", "finalists", "seed", "seed_parameter",
 )  # fmt: skip
 
 
@@ -56,7 +57,9 @@ class SweepSettings(Model):
     """The trainer's own defaults of the swept hyperparameters; empty where they are not known."""
     entity: str
     project: str
-    tracker: Literal["embedded"] = "embedded"
+    tracker: TrackerKind = "embedded"
+    server: str | None = None
+    """The W&B server's address; None for the embedded one, whose port is its own affair."""
 
     def identify(self) -> Mapping[str, object]:
         """Give the settings that make this sweep what it is; a resume may not change them."""

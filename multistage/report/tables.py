@@ -41,8 +41,8 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
         stages.add_row(str(stage.stage), str(stage.runs), search, boxes[stage.stage])
     lines = [
         (
-            f"{settings.config_id}: {settings.goal} {settings.metric} ({settings.metric_value}), {settings.budget} runs, "
-            f"{options.workers} at once"
+            f"{settings.config_id}: {settings.goal} {settings.metric} ({settings.metric_value}), "
+            f"{settings.budget} runs, {options.workers} at once"
         ),
         f"Project {settings.entity}/{settings.project}, folder {folder}",
     ]

@@ -1,0 +1,83 @@
+"""One stage's sweep behind the driver's `Tracker`: read, enqueue, and sit out a server's absence."""
+
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from multistage.domain.plan import StagePlan, SweepSettings
+from multistage.domain.results import Config, Value
+from multistage.domain.slots import RunRecord, SlotName
+from multistage.errors import TrackerError
+from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.sweeps import enqueue_run, open_sweep
+
+LOCAL_INTERVAL = 0.3
+"""Seconds between two looks at a server on this machine."""
+REMOTE_INTERVAL = 10.0
+"""Seconds between two looks at any other server: two requests a look stay far below 30 a minute."""
+LONGEST_INTERVAL = 120.0
+"""Seconds between two looks at a server that does not answer, or asks for patience."""
+LONGEST_OUTAGE = 2 * 3600.0
+"""Seconds that a server may be away before the stage is given up; a resume goes on with it."""
+
+
+class SweepTracker:
+    """The wandb client behind the driver's `Tracker`.
+
+    Args:
+        connection: Where the sweep is.
+        sweep_id: The sweep.
+        settings: The sweep's settings.
+        stage: The stage.
+        revive: Makes the server come back where that is in this machine's power; called in every outage.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        sweep_id: str,
+        settings: SweepSettings,
+        stage: StagePlan,
+        revive: Callable[[], object],
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._revive = revive
+        self._reader = RunReader(connection, sweep_id, settings, stage)
+        self._sweep = open_sweep(connection, sweep_id)
+        self._away_since: float | None = None
+        self._usual = LOCAL_INTERVAL if is_loopback(connection.base_url) else REMOTE_INTERVAL
+        self.interval = self._usual
+        self.records: dict[str, RunRecord] = self._reader.records
+
+    def read(self) -> Sequence[RunRecord]:
+        """Read the runs that changed into `records`."""
+        changed = self._reader.read()
+        self._away_since, self.interval = None, self._usual
+        return changed
+
+    def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
+        """Queue an attempt at a slot."""
+        seeded: dict[str, Value] = {}
+        if self._settings.seed_parameter is not None and seed is not None:
+            seeded[self._settings.seed_parameter] = seed
+        enqueue_run(self._connection, self._sweep, str(name), config | seeded, self._settings.fixed)
+
+    def endure(self, error: TrackerError) -> None:
+        """Wait longer and longer for a server that does not answer.
+
+        Raises:
+            TrackerError: The error, where the server has been away for too long.
+        """
+        now = time.monotonic()
+        self._away_since = now if self._away_since is None else self._away_since
+        if now - self._away_since > LONGEST_OUTAGE:
+            raise error
+        self.interval = min(2 * self.interval, LONGEST_INTERVAL)
+        self._revive()
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a server is on this machine."""
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")

@@ -1,0 +1,66 @@
+"""A launcher behind the driver's `Fleet`: as many workers as there is work for, and no endless deaths."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from multistage.domain.slots import RunRecord
+from multistage.domain.state import State
+from multistage.domain.workers import WorkerRecord
+from multistage.errors import LaunchError
+from multistage.launchers.launcher import Launcher
+
+LAUNCHES_WITHOUT_PROGRESS = 3
+"""So many times workers may be started without any run moving before the stage is given up."""
+
+
+class Roster(Protocol):
+    """Knows the workers of a sweep, and keeps them in the state."""
+
+    state: State
+    launcher: Launcher
+
+    def launch_workers(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
+        """Start workers and note them."""
+        ...
+
+    def list_alive(self, sweep: str) -> Sequence[WorkerRecord]:
+        """List those that still work."""
+        ...
+
+
+class WorkerFleet:
+    """The workers of one stage's sweep.
+
+    Args:
+        roster: Starts them and keeps their records.
+        sweep: ``entity/project/id``.
+    """
+
+    def __init__(self, roster: Roster, sweep: str) -> None:
+        self._roster = roster
+        self._sweep = sweep
+        self._launches = 0
+
+    def tend(self, work: int, progressed: bool) -> None:
+        """Start workers where some are missing for the open slots.
+
+        Raises:
+            LaunchError: If they were started again and again and no run moved.
+        """
+        if progressed:
+            self._launches = 0
+        missing = min(self._roster.state.options.workers, work) - len(self._roster.list_alive(self._sweep))
+        if missing <= 0:
+            return
+        if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
+            logs = [worker.log for worker in self._roster.state.workers if worker.sweep == self._sweep]
+            raise LaunchError(
+                f"The workers of sweep {self._sweep} ended {self._launches} times without any run having moved.",
+                f"The last one's log is {logs[-1]}." if logs else "",
+            )
+        self._launches += 1
+        self._roster.launch_workers(self._sweep, missing)
+
+    def explain_failure(self, run: RunRecord) -> str:
+        """Say why a run failed: the last lines that it printed."""
+        return self._roster.launcher.read_failure(run.run_id)
