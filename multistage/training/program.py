@@ -97,10 +97,10 @@ def _train(request: Request) -> int:
     kind = trainer.settings if trainer else TrainerSettings
     defaults = trainer.defaults if trainer else {}
     try:
+        known = wandb.setup().settings
         run = wandb.init(
             config={CONFIG_ID_KEY: request.config_id, **defaults, **request.values},
-            # A sweep brings its own project.
-            project=None if wandb.setup().settings.sweep_id else request.config_id.partition(":")[0],
+            project=known.project or (None if known.sweep_id else request.config_id.partition(":")[0]),
             # Listing all installed packages takes longer than the rest of the start.
             settings=wandb.Settings(x_save_requirements=False, disable_git=True),
         )

@@ -166,9 +166,13 @@ class SweepAgent(wandb_agent.Agent):
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the server answered that this key may not do this, so that asking again is of no use."""
-    response = getattr(error, "response", None)
-    return response is not None and response.http_status in {401, 403}
+    """Whether the server answered that the key or the sweep is wrong, so that asking again is of no use."""
+    causes = [error, error.__cause__]
+    statuses = {
+        cause.response.http_status for cause in causes if isinstance(cause, WandbApiFailedError) and cause.response
+    }
+    # wandb makes a plain sentence of a sweep that does not exist.
+    return bool(statuses & {401, 403}) or str(error).endswith("not found")
 
 
 def connect() -> wandb.Api:

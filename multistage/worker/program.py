@@ -92,7 +92,7 @@ def work(sweep: str, idle: float) -> None:
             except (wandb.Error, WandbApiFailedError, TimeoutError) as error:
                 if is_refused(error) or time.monotonic() - started_at > idle:
                     raise TrackerError(f"The worker cannot work for sweep {sweep}: {error}") from error
-                logger.warning("The server cannot be reached; trying again: %s", error)
+                logger.warning("The server does not answer; trying again: %s", error)
                 time.sleep(RETRY_PAUSE)
     finally:
         if agent is not None:
