@@ -23,7 +23,8 @@ def make_environment(folder: Path, url: str, key: str) -> dict[str, str]:
         "WANDB_DATA_DIR": str(folder / "client"),
         "WANDB_BASE_URL": url,
         "WANDB_API_KEY": key,
-        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.2",
+        # Whole seconds: wandb-core takes less for "use the default", 15 s.
+        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder / "client"),
     }

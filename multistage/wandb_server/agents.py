@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from multistage.wandb_server.filters import Clause
@@ -12,12 +13,14 @@ from multistage.wandb_server.nodes import (
     encode_node,
     find_project,
     find_sweep,
+    get_project,
 )
 from multistage.wandb_server.pagination import fetch_page, parse_order
-from multistage.wandb_server.runs import parse_object
+from multistage.wandb_server.runs import create_run, parse_object
+from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
-from multistage.wandb_server.store import Row, generate_id
-from multistage.wandb_server.sweeps import parse_config
+from multistage.wandb_server.store import Row, Store, dump_json, generate_id
+from multistage.wandb_server.sweeps import count_runs
 
 MAX_HOST = 256
 
@@ -44,7 +47,7 @@ def _create_agent(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     return {"agent": store.one("SELECT * FROM agents WHERE id = ?", (agent_id,))}
 
 
-def _heartbeat(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+def _heartbeat(_: Any, request: Request, **arguments: Any) -> dict[str, Any] | Coroutine[Any, Any, dict[str, Any]]:
     given = arguments["input"]
     store = request.store
     match decode_node("Agent", given["id"]):
@@ -59,10 +62,18 @@ def _heartbeat(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     states = parse_object("The runs' state", given.get("runState") or "{}")
     listed = {name for name, running in states.items() if running}
     request.state.presence.note(agent["id"])
-    return {"agent": agent, "commands": json.dumps(_decide(request, sweep, agent, listed))}
+    commands = _decide(request, sweep, agent, listed)
+    if commands is None:
+        return _heartbeat_with_search(request, sweep, agent)
+    return {"agent": agent, "commands": json.dumps(commands)}
 
 
-def _decide(request: Request, sweep: Row, agent: Row, listed: set[str]) -> list[Command]:
+async def _heartbeat_with_search(request: Request, sweep: Row, agent: Row) -> dict[str, Any]:
+    return {"agent": agent, "commands": json.dumps(await _hand_out_proposal(request, sweep, agent))}
+
+
+def _decide(request: Request, sweep: Row, agent: Row, listed: set[str]) -> list[Command] | None:
+    """What an agent is told; None where the sweep's search has to be asked for a run."""
     lifecycle = request.state.lifecycle
     live = request.store.all(
         f"SELECT id, name, state, stop_requested FROM runs WHERE agent_id = ? AND {LIVE}",  # noqa: S608
@@ -90,8 +101,8 @@ def _decide(request: Request, sweep: Row, agent: Row, listed: set[str]) -> list[
             ]
 
 
-def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command]:
-    """The next run of a sweep: one that was preempted, or the first in its queue."""
+def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command] | None:
+    """The next run of a sweep: one that was preempted, or the first in its queue; None leaves it to the search."""
     store = request.store
     if preempted := store.one(
         "SELECT * FROM runs WHERE project_id = ? AND sweep = ? AND state = 'preempted' ORDER BY id LIMIT 1",
@@ -117,14 +128,59 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command]:
         (sweep["id"],),
     )
     if queued is None:
-        return []
+        return None if parse_plan(sweep["config"]).method else []
     with store.transaction():
         store.execute("DELETE FROM queue WHERE run_id = ?", (queued["id"],))
         store.update("runs", queued["id"], agent_id=agent["id"], heartbeat_at=store.tick())
-        if sweep["state"] == "PENDING":
-            store.update("sweeps", sweep["id"], state="RUNNING", updated_at=store.tick())
+        _begin(store, sweep)
     request.state.lifecycle.watch(queued["id"])
     return [_make_command("run", sweep, queued["name"], json.loads(queued["config"]))]
+
+
+def _begin(store: Store, sweep: Row) -> None:
+    if sweep["state"] == "PENDING":
+        store.update("sweeps", sweep["id"], state="RUNNING", updated_at=store.tick())
+
+
+async def _hand_out_proposal(request: Request, sweep: Row, agent: Row) -> list[Command]:
+    """A run with the config that the sweep's search proposes; the sweep ends where there is none left."""
+    store = request.store
+    async with request.state.searches.lock(sweep):
+        cap = parse_plan(sweep["config"]).run_cap
+        full = cap is not None and count_runs(store, sweep) >= cap
+        proposal = None if full else await request.state.searches.propose(sweep)
+        current = store.one("SELECT * FROM sweeps WHERE id = ?", (sweep["id"],))
+        if current is None or current["state"] not in ("PENDING", "RUNNING"):
+            return []
+        if proposal is None:
+            return _end_sweep(store, current)
+        args = {key: {"value": value} for key, value in proposal.items()}
+        name = generate_id()
+        with store.transaction():
+            run_id = create_run(
+                store,
+                get_project(store, sweep["project_id"]),
+                name,
+                sweep=sweep["name"],
+                agent_id=agent["id"],
+                state="pending",
+                config=dump_json(args),
+            )
+            _begin(store, current)
+    request.state.lifecycle.watch(run_id)
+    return [_make_command("run", sweep, name, args)]
+
+
+def _end_sweep(store: Store, sweep: Row) -> list[Command]:
+    # A run that is under way may be preempted, and then wants an agent again.
+    live = store.value(
+        f"SELECT count(*) FROM runs WHERE project_id = ? AND sweep = ? AND {LIVE}",  # noqa: S608
+        (sweep["project_id"], sweep["name"]),
+    )
+    if live:
+        return []
+    store.update("sweeps", sweep["id"], state="FINISHED", updated_at=store.tick())
+    return [{"type": "exit"}]
 
 
 def _make_command(kind: str, sweep: Row, run_name: str, args: dict[str, Any]) -> Command:

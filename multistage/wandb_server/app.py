@@ -23,10 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multistage.wandb_server import agents, file_stream, files, history, pages, projects, runs, sweeps
 from multistage.wandb_server.credentials import check_basic, check_signature, load_key
+from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
 from multistage.wandb_server.lifecycle import Lifecycle, Timing
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.presence import Presence
+from multistage.wandb_server.searches import Searches
 from multistage.wandb_server.state import Request, Resolvers, State
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
@@ -57,13 +59,16 @@ def open_state(folder: Path, timing: Timing) -> State:
     """Open a data folder."""
     key = load_key(folder / "key")
     store = Store(folder / "wandb.sqlite")
+    lifecycle = Lifecycle(store, timing)
     return State(
         folder=folder,
         key=key,
         store=store,
         storage=Storage(folder / "files", key),
-        lifecycle=Lifecycle(store, timing),
+        lifecycle=lifecycle,
         presence=Presence(store),
+        early_stop=EarlyStop(store, lifecycle),
+        searches=Searches(store),
     )
 
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from multistage.wandb_server.history import Stream
+from multistage.wandb_server.history import Stream, look_up
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.nodes import RefusedError, find_project, find_run, get_run
+from multistage.wandb_server.searches import parse_plan
 from multistage.wandb_server.state import State
 from multistage.wandb_server.store import Row, dump_json
 
@@ -59,7 +60,9 @@ def receive(state: State, entity: str, project: str, run_name: str, report: Repo
     with store.transaction():
         for name, chunk in (report.files or {}).items():
             if name in STREAMS:
-                _store_lines(state, run, STREAMS[name], chunk)
+                rows = _store_lines(state, run, STREAMS[name], chunk)
+                if STREAMS[name] is Stream.HISTORY and rows and run["sweep"]:
+                    _judge(state, run, chunk.offset, rows)
             elif name == SUMMARY and chunk.content:
                 summary = dump_json(_parse_row(chunk.content[-1]))
                 store.update("runs", run["id"], summary=summary)
@@ -69,7 +72,19 @@ def receive(state: State, entity: str, project: str, run_name: str, report: Repo
             store.update("runs", run["id"], state="preempting", heartbeat_at=store.tick())
         if report.complete:
             lifecycle.complete(get_run(store, run["id"]), report.exitcode or 0)
-    return {"stopped": bool(run["stop_requested"]), "exitcode": None, "limits": {}}
+        stopped = bool(get_run(store, run["id"])["stop_requested"])
+    return {"stopped": stopped, "exitcode": None, "limits": {}}
+
+
+def _judge(state: State, run: Row, offset: int, rows: list[dict[str, Any]]) -> None:
+    """Whether the sweep's early termination wants the run to stop."""
+    sweep = state.store.one("SELECT * FROM sweeps WHERE project_id = ? AND name = ?", (run["project_id"], run["sweep"]))
+    if sweep is None:
+        return
+    plan = parse_plan(sweep["config"])
+    if plan.hyperband is not None and plan.metric is not None:
+        values = [look_up(row, plan.metric) for row in rows]
+        state.early_stop.follow(sweep, plan.hyperband, plan.goal, run, offset, values)
 
 
 def _parse_row(line: str) -> dict[str, Any]:
@@ -82,18 +97,22 @@ def _parse_row(line: str) -> dict[str, Any]:
     return row
 
 
-def _store_lines(state: State, run: Row, stream: Stream, chunk: Chunk) -> None:
+def _store_lines(state: State, run: Row, stream: Stream, chunk: Chunk) -> list[dict[str, Any]]:
+    """Store the lines under their numbers; returns what was parsed of them."""
     if not chunk.content:
-        return
+        return []
+    parsed: list[dict[str, Any]] = []
     rows: list[tuple[int, Stream, int, int | None, str]] = []
     for number, line in enumerate(chunk.content, start=chunk.offset):
         if stream is Stream.CONSOLE:
             rows.append((run["id"], stream, number, None, line.rstrip("\n")))
         else:
             row = _parse_row(line)
+            parsed.append(row)
             step = row.get("_step", number) if stream is Stream.HISTORY else None
             valid = isinstance(step, int) and abs(step) < 2**62
             rows.append((run["id"], stream, number, step if valid else None, dump_json(row)))
     state.store.connection.executemany("INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)", rows)
     if stream is Stream.EVENTS:
         state.store.update("runs", run["id"], system_metrics=rows[-1][4])
+    return parsed

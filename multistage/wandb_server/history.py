@@ -94,7 +94,7 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
         "SELECT content FROM lines WHERE run_id = ? AND stream = ? ORDER BY line", (run["id"], Stream.HISTORY)
     ):
         row = json.loads(line["content"])
-        values = {str(key): _look_up(row, str(key)) for key in keys}
+        values = {str(key): look_up(row, str(key)) for key in keys}
         if all(value is not None for value in values.values()):
             found.append(values)
     request.spend(1 + len(found) // 100)
@@ -104,7 +104,8 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
     return [found[position] for position in sorted(_spread(len(found), count))]
 
 
-def _look_up(row: dict[str, Any], key: str) -> Any:
+def look_up(row: dict[str, Any], key: str) -> Any:
+    """A row's value of a metric: the key as it is, or else a nested value of that path; None where it has none."""
     if key in row:
         return row[key]
     value: Any = row

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.lifecycle import Lifecycle
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.presence import Presence
+from multistage.wandb_server.searches import Searches
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
 
@@ -31,6 +33,8 @@ class State:
     storage: Storage
     lifecycle: Lifecycle
     presence: Presence
+    early_stop: EarlyStop
+    searches: Searches
 
 
 @dataclass

@@ -1,10 +1,9 @@
 """Sweeps: made, changed, stopped, filled with queued runs."""
 
+import math
 from typing import Any, Literal, get_args
 
-import yaml
-
-from multistage.wandb_server.filters import Clause
+from multistage.wandb_server.filters import Clause, translate_filters
 from multistage.wandb_server.lifecycle import LIVE
 from multistage.wandb_server.nodes import (
     RefusedError,
@@ -19,30 +18,13 @@ from multistage.wandb_server.nodes import (
 from multistage.wandb_server.pagination import fetch_page, parse_order
 from multistage.wandb_server.projects import USER
 from multistage.wandb_server.runs import create_run, parse_object
+from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, generate_id
 
 SweepState = Literal["PENDING", "RUNNING", "PAUSED", "CANCELED", "FINISHED"]
 SWEEP_STATES: tuple[SweepState, ...] = get_args(SweepState)
 ENDED = ("CANCELED", "FINISHED")
-MAX_CONFIG = 1_000_000
-
-
-def parse_config(text: str) -> dict[str, Any]:
-    """A sweep's config from the YAML that the client sent.
-
-    Raises:
-        RefusedError: It is no YAML mapping.
-    """
-    if len(text) > MAX_CONFIG:
-        raise RefusedError(f"The sweep's config has {len(text)} characters; the limit is {MAX_CONFIG}.", 400)
-    try:
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RefusedError(f"The sweep's config is no YAML: {error}.", 400) from error
-    if not isinstance(config, dict):
-        raise RefusedError("The sweep's config must be a mapping.", 400)
-    return config
 
 
 def _upsert_sweep(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
@@ -69,7 +51,7 @@ def _make_sweep(request: Request, given: dict[str, Any]) -> Row:
     store = request.store
     if given.get("config") is None:
         raise RefusedError("A new sweep needs a config.", 400)
-    parse_config(given["config"])
+    parse_plan(given["config"])
     project = ensure_project(store, given.get("entityName"), given.get("projectName"))
     now = store.tick()
     name = generate_id()
@@ -98,7 +80,9 @@ def _change_sweep(request: Request, sweep: Row, given: dict[str, Any]) -> None:
     }
     changes = {column: given[name] for name, column in columns.items() if given.get(name) is not None}
     if "config" in changes:
-        parse_config(changes["config"])
+        parse_plan(changes["config"])
+    if "prior_runs_filters" in changes:
+        _adopt_prior_runs(request, sweep, changes["prior_runs_filters"])
     state = (given.get("state") or sweep["state"]).upper()
     if state not in SWEEP_STATES:
         raise RefusedError(f"Unknown sweep state {state[:40]!r}; known are {', '.join(SWEEP_STATES)}.", 400)
@@ -110,6 +94,15 @@ def _change_sweep(request: Request, sweep: Row, given: dict[str, Any]) -> None:
         )
         for run in live:
             request.state.lifecycle.request_stop(run)
+
+
+def _adopt_prior_runs(request: Request, sweep: Row, filters: str) -> None:
+    condition = translate_filters(filters)
+    request.store.execute(
+        "INSERT OR IGNORE INTO prior_runs (sweep_id, run_id) "  # noqa: S608 - translated, no request text
+        f"SELECT ?, id FROM runs WHERE project_id = ? AND ({condition.sql})",
+        (sweep["id"], sweep["project_id"], *condition.parameters),
+    )
 
 
 def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
@@ -160,6 +153,14 @@ def count_runs(store: Store, sweep: Row) -> int:
     return count
 
 
+def expect_runs(sweep: Row) -> int | None:
+    """How many runs a sweep will have; None where that is open."""
+    plan = parse_plan(sweep["config"])
+    size = math.prod(len(parameter.values) for parameter in plan.parameters) if plan.method == "grid" else None
+    bounds = [bound for bound in (size, plan.run_cap) if bound is not None]
+    return min(bounds, default=None)
+
+
 def _page_runs(sweep: Row, request: Request, after: str | None = None, first: int | None = None) -> dict[str, Any]:
     # The client's own sweep commands ask for no page and expect every run.
     size = 1000 if first is None else first
@@ -191,7 +192,7 @@ RESOLVERS: Resolvers = {
         "earlyStopJobRunning": lambda _, __: False,
         "heartbeatAt": lambda _, __: None,
         "runCount": lambda sweep, request: count_runs(request.store, sweep),
-        "runCountExpected": lambda _, __: None,
+        "runCountExpected": lambda sweep, _: expect_runs(sweep),
         "runs": _page_runs,
         "user": lambda _, __: USER,
         "project": lambda sweep, request: get_project(request.store, sweep["project_id"]),

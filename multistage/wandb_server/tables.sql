@@ -99,3 +99,27 @@ CREATE TABLE files (
     updated_at INTEGER NOT NULL,
     UNIQUE (run_id, name)
 );
+
+-- Runs of before that a sweep's search learns from.
+CREATE TABLE prior_runs (
+    sweep_id INTEGER NOT NULL REFERENCES sweeps,
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    PRIMARY KEY (sweep_id, run_id)
+) WITHOUT ROWID;
+CREATE INDEX prior_runs_by_run ON prior_runs (run_id);
+
+-- For early termination: how far a run's metric has come, and its best value at each band.
+CREATE TABLE progress (
+    run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+    next_line INTEGER NOT NULL,
+    count INTEGER NOT NULL, -- finite values of the metric
+    best REAL
+);
+CREATE TABLE bands (
+    sweep_id INTEGER NOT NULL REFERENCES sweeps,
+    band INTEGER NOT NULL,
+    best REAL NOT NULL, -- smaller is better
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    PRIMARY KEY (sweep_id, band, best, run_id)
+) WITHOUT ROWID;
+CREATE INDEX bands_by_run ON bands (run_id, band);

@@ -1,16 +1,13 @@
 """The contract of sweeps: made, fed, run by W&B's agent, stopped."""
 
-import subprocess
-import sys
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
+from contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-from wandb_clients import SCRIPTS, run_command, running_agent, wait_for
+from wandb_clients import run_command, running_agent, wait_for
 
 pytestmark = [
     pytest.mark.contract,
@@ -18,51 +15,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Read the `app_url` setting:DeprecationWarning"),
 ]
 
-MakeSweep = Callable[..., Any]
-
 
 @pytest.fixture(scope="module")
 def project() -> str:
     return f"contract-{uuid.uuid4().hex[:8]}"
 
 
-@pytest.fixture
-def make_sweep(api: Any, project: str) -> MakeSweep:
-    def make(mode: str = "finish", **changes: Any) -> Any:
-        config = {
-            "program": str(SCRIPTS / "train.py"),
-            "command": ["${env}", "python", "${program}", f"--mode={mode}", "${args}"],
-            "method": "custom",
-            "scheduler": {"engine": "none"},
-            "metric": {"name": "score", "goal": "maximize"},
-            "parameters": {"lr": {"min": 0.0, "max": 1.0}},
-            **changes,
-        }
-        name = wandb.sweep(config, project=project)
-        return api.sweep(f"{api.default_entity}/{project}/{name}")
-
-    return make
-
-
-def list_runs(api: Any, sweep: Any, **filters: Any) -> list[Any]:
-    api.flush()
-    path = "/".join(sweep.path[:2])
-    return list(api.runs(path, filters={"sweep": sweep.id, **filters}, lazy=False))
-
-
-def get_path(sweep: Any) -> str:
-    return "/".join(sweep.path)
-
-
-def get_state(sweep: Any) -> str:
-    sweep.load(force=True)
-    return str(sweep.state)
-
-
-def test_queued_runs_are_taken_in_order(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
-) -> None:
-    sweep = make_sweep()
+def test_queued_runs_are_taken_in_order(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    sweep = make_sweep(api, project)
     assert sweep.state == "PENDING"
     rates = [0.1, 0.3, 0.2]
     for index, rate in enumerate(rates):
@@ -82,10 +42,9 @@ def test_queued_runs_are_taken_in_order(
     assert [run.name for run in list_runs(api, sweep, **{"config.lr": {"$gte": 0.2}})] == ["s1-0001", "s1-0002"]
 
 
-def test_several_agents_share_the_queue(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
-) -> None:
-    sweep = make_sweep()
+@pytest.mark.slow
+def test_several_agents_share_the_queue(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    sweep = make_sweep(api, project)
     for index in range(4):
         sweep.enqueue_run({"lr": {"value": index / 10}}, display_name=str(index))
     with (
@@ -100,9 +59,9 @@ def test_several_agents_share_the_queue(
 
 
 def test_stopped_sweep_lets_its_run_finish_and_takes_no_more(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
 ) -> None:
-    sweep = make_sweep()
+    sweep = make_sweep(api, project)
     sweep.enqueue_run({"lr": {"value": 0.1}})
     sweep.enqueue_run({"lr": {"value": 0.2}})
     run_command(tracker, tmp_path, "sweep", "--stop", get_path(sweep))
@@ -113,10 +72,8 @@ def test_stopped_sweep_lets_its_run_finish_and_takes_no_more(
         sweep.enqueue_run({"lr": {"value": 0.3}})
 
 
-def test_cancelled_sweep_kills_its_run(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
-) -> None:
-    sweep = make_sweep(mode="hang")
+def test_cancelled_sweep_kills_its_run(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    sweep = make_sweep(api, project, mode="hang")
     sweep.enqueue_run({"lr": {"value": 0.1}})
     with running_agent(tracker, tmp_path, get_path(sweep)) as agent:
         wait_for(lambda: list_runs(api, sweep, **{"summary_metrics.score": {"$exists": True}}), 60)
@@ -126,10 +83,11 @@ def test_cancelled_sweep_kills_its_run(
     wait_for(lambda: list_runs(api, sweep)[0].state == "killed")
 
 
+@pytest.mark.slow
 def test_paused_sweep_waits_until_it_is_resumed(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
 ) -> None:
-    sweep = make_sweep()
+    sweep = make_sweep(api, project)
     run_command(tracker, tmp_path, "sweep", "--resume", get_path(sweep))
     run_command(tracker, tmp_path, "sweep", "--pause", get_path(sweep))
     assert get_state(sweep) == "PAUSED"
@@ -143,9 +101,9 @@ def test_paused_sweep_waits_until_it_is_resumed(
 
 
 def test_stopped_run_ends_and_the_agent_goes_on(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
 ) -> None:
-    sweep = make_sweep(mode="hang")
+    sweep = make_sweep(api, project, mode="hang")
     sweep.enqueue_run({"lr": {"value": 0.1}}, display_name="first")
     sweep.enqueue_run({"lr": {"value": 0.2}}, display_name="second")
     with running_agent(tracker, tmp_path, get_path(sweep)):
@@ -155,9 +113,9 @@ def test_stopped_run_ends_and_the_agent_goes_on(
 
 
 def test_run_that_dies_is_crashed_and_the_next_one_comes(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
 ) -> None:
-    sweep = make_sweep(mode="die")
+    sweep = make_sweep(api, project, mode="die")
     for index in range(2):
         sweep.enqueue_run({"lr": {"value": index}}, display_name=str(index))
     with running_agent(tracker, tmp_path, get_path(sweep), count=2) as agent:
@@ -165,16 +123,15 @@ def test_run_that_dies_is_crashed_and_the_next_one_comes(
     wait_for(lambda: [run.state for run in list_runs(api, sweep)][:1] == ["crashed"], 60)
 
 
-def test_failed_run_keeps_its_error(
-    api: Any, make_sweep: MakeSweep, tracker: dict[str, str], tmp_path: Path
-) -> None:
-    sweep = make_sweep(mode="fail")
+def test_failed_run_keeps_its_error(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    sweep = make_sweep(api, project, mode="fail")
     sweep.enqueue_run({"lr": {"value": 0.1}})
     with running_agent(tracker, tmp_path, get_path(sweep), count=1) as agent:
         assert agent.wait(60) == 0
     assert [run.state for run in list_runs(api, sweep)] == ["failed"]
 
 
+@pytest.mark.slow
 def test_sweep_file_and_agent_function(api: Any, tracker: dict[str, str], project: str, tmp_path: Path) -> None:
     (tmp_path / "sweep.yaml").write_text(
         "program: train.py\nmethod: custom\nname: from a file\nscheduler: {engine: none}\n"
@@ -185,16 +142,7 @@ def test_sweep_file_and_agent_function(api: Any, tracker: dict[str, str], projec
     sweep = api.sweep(path)
     assert sweep.name == "from a file"
     sweep.enqueue_run({"lr": {"value": 0.5}})
-    source = f"""
-import wandb
-from wandb.agents import pyagent
-pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2
-def train():
-    with wandb.init() as run:
-        run.log({{"score": run.config.lr * 2}})
-wandb.agent({path!r}, function=train, count=1)
-"""
-    subprocess.run([sys.executable, "-c", source], env=tracker, cwd=tmp_path, check=True, timeout=60)
+    run_function_agent(tracker, tmp_path, sweep, 1, "run.log({'score': run.config.lr * 2})")
     [run] = list_runs(api, sweep)
     assert run.state == "finished"
     assert run.summary["score"] == 1.0

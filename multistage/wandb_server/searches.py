@@ -1,0 +1,85 @@
+"""The sweeps' plans and searches, kept while they are in use."""
+
+import asyncio
+from functools import lru_cache
+from typing import Any
+
+import anyio.to_thread
+import yaml
+
+from multistage.errors import SpaceError
+from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.proposals import Proposal, SweepSearch
+from multistage.wandb_server.search_plan import SearchPlan, read_plan
+from multistage.wandb_server.store import Row, Store
+
+MAX_CONFIG = 1_000_000
+MAX_SEARCHES = 32
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """A sweep's config from the YAML that the client sent.
+
+    Raises:
+        RefusedError: It is no YAML mapping.
+    """
+    if len(text) > MAX_CONFIG:
+        raise RefusedError(f"The sweep's config has {len(text)} characters; the limit is {MAX_CONFIG}.", 400)
+    return _parse_yaml(text)
+
+
+@lru_cache(maxsize=64)
+def _parse_yaml(text: str) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RefusedError(f"The sweep's config is no YAML: {error}.", 400) from error
+    if not isinstance(config, dict):
+        raise RefusedError("The sweep's config must be a mapping.", 400)
+    return config
+
+
+@lru_cache(maxsize=64)
+def parse_plan(text: str) -> SearchPlan:
+    """How the server searches a sweep with this config.
+
+    Raises:
+        RefusedError: It cannot be searched; says why, and how to mend it.
+    """
+    try:
+        return read_plan(parse_config(text))
+    except SpaceError as error:
+        raise RefusedError(str(error), 400) from error
+
+
+class Searches:
+    """The searches of the sweeps that are asked for runs.
+
+    Args:
+        store: Where the runs are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._searches: dict[int, SweepSearch] = {}
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    def lock(self, sweep: Row) -> asyncio.Lock:
+        """What keeps two agents of a sweep from being given the same config."""
+        return self._locks.setdefault(sweep["id"], asyncio.Lock())
+
+    async def propose(self, sweep: Row) -> Proposal | None:
+        """The next config of a sweep, None where there is none left; call it with the sweep's lock.
+
+        A Bayesian search computes in a thread: heartbeats go on.
+        """
+        search = self._searches.pop(sweep["id"], None)
+        if search is None or search.config != sweep["config"]:
+            search = SweepSearch(self.store, sweep, parse_plan(sweep["config"]))
+        self._searches[sweep["id"]] = search
+        while len(self._searches) > MAX_SEARCHES:
+            self._searches.pop(next(iter(self._searches)))
+        search.refresh()
+        if search.plan.method == "bayes":
+            return await anyio.to_thread.run_sync(search.propose)
+        return search.propose()

@@ -1,0 +1,127 @@
+"""The contract of sweeps that the server itself searches."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+from wandb_clients import running_agent, wait_for
+
+pytestmark = [
+    pytest.mark.contract,
+    # wandb.sweep() warns of its own use of it.
+    pytest.mark.filterwarnings("ignore:Read the `app_url` setting:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def project() -> str:
+    return f"contract-{uuid.uuid4().hex[:8]}"
+
+
+def test_grid_tries_every_point_once(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    parameters = {
+        "lr": {"values": [0.1, 0.2]},
+        "kind": {"values": ["a", "b"]},
+        "layers": {"distribution": "int_uniform", "min": 1, "max": 2},
+        "fixed": {"value": 7},
+    }
+    sweep = make_sweep(api, project, method="grid", parameters=parameters)
+    assert sweep.expected_run_count == 8
+    run_function_agent(tracker, tmp_path, sweep, 20)
+    runs = list_runs(api, sweep)
+    points = {(run.config["lr"], run.config["kind"], run.config["layers"], run.config["fixed"]) for run in runs}
+    assert len(runs) == len(points) == 8
+    assert get_state(sweep) == "FINISHED"
+
+
+def test_random_keeps_to_its_distributions_and_its_cap(
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
+) -> None:
+    parameters = {
+        "lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
+        "batch": {"distribution": "q_uniform", "min": 16, "max": 64, "q": 16},
+        "optimizer": {"parameters": {"name": {"values": ["sgd", "adam"]}, "momentum": {"min": 0.0, "max": 1.0}}},
+    }
+    sweep = make_sweep(api, project, method="random", parameters=parameters, run_cap=4)
+    run_function_agent(tracker, tmp_path, sweep, 4, "run.log({'score': run.config.lr})")
+    with running_agent(tracker, tmp_path, get_path(sweep)) as agent:
+        assert agent.wait(30) == 0
+    runs = list_runs(api, sweep)
+    assert len(runs) == 4
+    for run in runs:
+        assert 1e-4 <= run.config["lr"] <= 1e-2
+        assert run.config["batch"] in (16, 32, 48, 64)
+        assert run.config["optimizer"]["name"] in ("sgd", "adam")
+        assert 0 <= run.config["optimizer"]["momentum"] <= 1
+    assert get_state(sweep) == "FINISHED"
+
+
+@pytest.mark.slow
+def test_bayes_learns_and_takes_prior_runs(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    parameters = {"lr": {"min": 0.0, "max": 1.0}, "kind": {"values": ["good", "bad"]}}
+    body = "run.log({'score': -(run.config.lr - 0.3) ** 2 - (run.config.kind == 'bad')})"
+    first = make_sweep(api, project, method="random", parameters=parameters, run_cap=12)
+    run_function_agent(tracker, tmp_path, first, 12, body)
+    prior = [run.id for run in list_runs(api, first)]
+    config = {
+        "method": "bayes",
+        "program": "train.py",
+        "metric": {"name": "score", "goal": "maximize"},
+        "parameters": parameters,
+        "run_cap": 8,
+    }
+    name = wandb.sweep(config, project=project, prior_runs=prior)
+    second = api.sweep(f"{api.default_entity}/{project}/{name}")
+    run_function_agent(tracker, tmp_path, second, 8, body)
+    runs = list_runs(api, second)
+    assert len(runs) == 8
+    near = [run for run in runs if run.config["kind"] == "good" and abs(run.config["lr"] - 0.3) < 0.15]
+    assert len(near) >= 4
+
+
+@pytest.mark.slow
+def test_hyperband_stops_the_runs_that_fall_behind(
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
+) -> None:
+    sweep = make_sweep(
+        api,
+        project,
+        mode="slow",
+        method="grid",
+        parameters={"lr": {"values": [0.3, 1.0, 0.9, 0.8]}, "rows": {"value": 400}},
+        early_terminate={"type": "hyperband", "min_iter": 5, "eta": 3},
+    )
+    with running_agent(tracker, tmp_path, get_path(sweep)) as agent:
+        assert agent.wait(110) == 0
+    states = {run.config["lr"]: run.state for run in list_runs(api, sweep)}
+    assert states == {0.3: "finished", 1.0: "killed", 0.9: "killed", 0.8: "killed"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"method": "annealing"}, "has the method 'annealing'"),
+        ({"method": "grid", "parameters": {"lr": {"min": 0.0, "max": 1.0}}}, "lr, which is continuous"),
+        ({"method": "random", "parameters": {"lr": {"distribution": "uniform", "min": 0}}}, "has no max"),
+        ({"method": "bayes", "metric": None}, "needs a metric"),
+        ({"method": "random", "parameters": {"lr": {"distribution": "zipf"}}}, "unknown distribution 'zipf'"),
+    ],
+)
+def test_malformed_sweeps_are_refused_with_a_sentence(
+    api: Any, project: str, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises((WandbApiFailedError, wandb.errors.CommError, ValueError), match=sentence):
+        make_sweep(api, project, **changes)
+
+
+@pytest.mark.slow
+def test_preempted_run_is_handed_out_again(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:
+    sweep = make_sweep(api, project, mode="preempt", method="grid", parameters={"lr": {"values": [0.5]}})
+    with running_agent(tracker, tmp_path, get_path(sweep), count=2) as agent:
+        assert agent.wait(60) == 0
+    [run] = wait_for(lambda: list_runs(api, sweep, state="finished"))
+    assert run.summary["attempt"] == 2
