@@ -23,6 +23,9 @@ LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 QUOTED_LINES = 5
 """Of the output of a training that failed, in the worker's log."""
 
+CAUTION = 1.2
+"""A run is taken only where this many times the longest one so far fits into the time that is left."""
+
 
 def is_loopback(url: str) -> bool:
     """Whether a server is on this machine, where polling it often costs nobody anything."""
@@ -70,14 +73,21 @@ class SweepAgent(wandb_agent.Agent):
         api: W&B's client.
         sweep_id: The bare id; entity and project come from the environment, as in W&B's own agent.
         idle: Leave after so many seconds without a run, an unreachable server included.
+        max_runs: Leave after so many runs; None: as many as there are.
+        deadline: Leave before this time of `time.monotonic`, when another run would not fit; None: there is none.
     """
 
-    def __init__(self, api: wandb.Api, sweep_id: str, idle: float) -> None:
+    def __init__(
+        self, api: wandb.Api, sweep_id: str, idle: float, max_runs: int | None = None, deadline: float | None = None
+    ) -> None:
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
         super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause), sweep_id=sweep_id)
         self._idle = idle
-        self._worked_at = time.monotonic()
+        self._max_runs = max_runs
+        self._deadline = deadline
+        self._taken_at = self._worked_at = time.monotonic()
+        self._longest = 0.0
         self._reachable = True
         near = is_loopback(api.settings["base_url"])
         self._busy_pause, self._idle_pause = (1.0, 0.2) if near else (5.0, 5.0)
@@ -117,6 +127,19 @@ class SweepAgent(wandb_agent.Agent):
             del self._run_processes[run_id]
             self._finished += 1
             self._worked_at = time.monotonic()
+            self._longest = max(self._longest, self._worked_at - self._taken_at)
+        self._leave_in_time()
+
+    def _leave_in_time(self) -> None:
+        """Take no further run where this worker may not train another, or could not train it to its end."""
+        if self._run_processes or not self._running:
+            return
+        if self._max_runs is not None and self._finished >= self._max_runs:
+            logger.info("Trained %d runs: leaving.", self._finished)
+            self._running = False
+        elif self._deadline is not None and time.monotonic() + CAUTION * self._longest > self._deadline:
+            logger.info("No time for another run: leaving.")
+            self._running = False
 
     def _report_end(self, training: Training, code: int) -> None:
         log = find_log(training.run_id)
@@ -146,6 +169,8 @@ class SweepAgent(wandb_agent.Agent):
     def _heartbeat_commands(self, agent_id: str, run_status: dict[str, bool]) -> list[dict[str, Any]]:
         """Ask for commands, and leave after a while without any."""
         commands: list[dict[str, Any]] = []
+        if not self._running:
+            return commands
         try:
             commands = super()._heartbeat_commands(agent_id, run_status)
             if not self._reachable:
@@ -157,6 +182,8 @@ class SweepAgent(wandb_agent.Agent):
             if self._reachable:
                 logger.warning("The server cannot be reached; trying again: %s", error)
             self._reachable = False
+        if commands:
+            self._taken_at = time.monotonic()
         if commands or self._run_processes:
             self._worked_at = time.monotonic()
         elif time.monotonic() - self._worked_at > self._idle:

@@ -63,12 +63,14 @@ def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
         os.environ.setdefault("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", str(LOOPBACK_TRANSMIT_INTERVAL))
 
 
-def work(sweep: str, idle: float) -> None:
+def work(sweep: str, idle: float, max_runs: int | None = None, seconds: float | None = None) -> None:
     """Train a sweep's runs until it has none left.
 
     Args:
         sweep: ``entity/project/id``.
         idle: Leave after so many seconds without a run, or without an answer from the server.
+        max_runs: Train so many runs at most.
+        seconds: Take no run that would not end within so many seconds from now, as far as earlier ones tell.
 
     Raises:
         UsageError: The sweep's name is no such path.
@@ -79,11 +81,12 @@ def work(sweep: str, idle: float) -> None:
         raise UsageError(f"{sweep!r} names no sweep.", "Give it as ENTITY/PROJECT/ID.")
     prepare_environment(*parts)
     started_at = time.monotonic()
+    deadline = None if seconds is None else started_at + seconds
     agent: SweepAgent | None = None
     try:
         while True:
             try:
-                agent = agent or SweepAgent(connect(), parts[-1], idle)
+                agent = agent or SweepAgent(connect(), parts[-1], idle, max_runs, deadline)
                 agent.run()  # type: ignore[no-untyped-call]
                 return
             except SweepNotFoundError:
@@ -108,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m multistage.worker", description="Train the runs of one W&B sweep.")
     parser.add_argument("--sweep", required=True, metavar="ENTITY/PROJECT/ID")
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="leave after so long without a run")
+    parser.add_argument("--max-runs", type=int, metavar="COUNT", help="leave after so many runs")
+    parser.add_argument("--seconds", type=float, metavar="SECONDS", help="take no run that would end later than this")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, force=True)
     code = 0
@@ -115,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop_worker)
         logger.info("Worker %d for sweep %s.", os.getpid(), options.sweep)
-        work(options.sweep, options.idle)
+        work(options.sweep, options.idle, options.max_runs, options.seconds)
     except MultistageError as error:
         logger.error("%s", error)
         code = error.exit_code
