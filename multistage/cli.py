@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from multistage.errors import MultistageError, UsageError
+
+if TYPE_CHECKING:
+    from multistage.domain.account import Account
+    from multistage.preparation import AskedSweep
+    from multistage.request import ResolvedRequest
 
 INTERRUPTED = 130
 
@@ -48,6 +53,13 @@ class SweepFlags:
     """The sweep's name and folder. [default: multistage_sweep_ and the config id]"""
     workers: int | None = None
     """Trainings at once. [default: the cores]"""
+    tracker: Literal["auto", "embedded", "wandb"] | None = None
+    """The W&B server; auto takes W&B where the client is logged in, else the embedded one. [default: auto]"""
+    search: Literal["auto", "gp", "wandb"] | None = None
+    """Who proposes: this project's Gaussian process or W&B's own engine; auto takes the first where it can be.
+    [default: auto]"""
+    early_stop: Literal["auto", "hyperband", "none"] | None = None
+    """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb. [default: auto]"""
     program: str | None = None
     """Your own training script, run as W&B's agent would; the config id is then a label."""
     command: str | None = None
@@ -111,13 +123,12 @@ def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS) -> int:
         config_id: What to train.
         flags: The sweep.
     """
-    from multistage.preparation import check_folder, read_parameters
+    from multistage.preparation import check_folder
     from multistage.report.tables import draw_plan
-    from multistage.request import resolve_request
 
-    asked = read_parameters(_collect_parameters(config_id, flags, None), Path.cwd())
-    resolved = resolve_request(asked.request, asked.options.directory)
+    asked, resolved, account = _resolve(_collect_parameters(config_id, flags, None))
     console = Console()
+    console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     console.print(draw_plan(resolved.plan, asked.options, asked.folder_path))
     for warning in resolved.warnings:
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
@@ -271,17 +282,30 @@ def _collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | 
     return {**began, **options, **given, **place}
 
 
+def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
+    """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
+    from multistage.preparation import read_parameters
+    from multistage.request import resolve_request
+
+    asked = read_parameters(parameters, Path.cwd())
+    resolve_request(asked.request, asked.options.directory)
+
+    from multistage.wandb_client.login import open_account
+
+    account = open_account(asked.request.tracker, asked.request.entity)
+    return asked, resolve_request(asked.request, asked.options.directory, account), account
+
+
 def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
     from multistage.live_view import LiveView
-    from multistage.preparation import check_folder, read_parameters
+    from multistage.preparation import check_folder
     from multistage.report.banner import format_banner
-    from multistage.request import resolve_request
     from multistage.services import ensure_prefect_server
     from multistage.settings import Settings
 
-    asked = read_parameters(parameters, Path.cwd())
-    resolved = resolve_request(asked.request, asked.options.directory)
+    asked, resolved, account = _resolve(parameters)
     check_folder(asked.folder, resolved, asked.resume)
+    console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     for warning in resolved.warnings:
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
@@ -290,7 +314,7 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with LiveView(asked.folder, console):
-            state = _run_flow(parameters, server.api_url)
+            state = _run_flow({**parameters, "tracker": account.kind}, server.api_url)
     except KeyboardInterrupt:
         command = f"multistage-sweep --resume {asked.folder.state_file}"
         console.print(

@@ -126,7 +126,9 @@ def prepare_folder(
             uid=secrets.token_hex(4),
             goal=settings.goal,
             plan=resolved.plan.stages,
-            request=request.model_copy(update={"program": settings.program}),
+            request=request.model_copy(
+                update={"program": settings.program, "tracker": settings.tracker, "entity": settings.entity}
+            ),
             settings=settings,
             options=options,
             created_at=now,

@@ -7,19 +7,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from multistage.domain.budget import check_budget, parse_finalists, parse_split, split_budget
+from multistage.domain.account import EMBEDDED, Account
+from multistage.domain.budget import Split, check_budget, parse_finalists, parse_split, split_budget
 from multistage.domain.defaults import GUIDE_METRIC, GUIDE_PARAMETERS
 from multistage.domain.grammar import parse_params
 from multistage.domain.metric import parse_metric_value
 from multistage.domain.model import Model
-from multistage.domain.plan import SweepPlan, SweepSettings, plan_sweep
+from multistage.domain.plan import EarlyStop, SearchEngine, SweepPlan, SweepSettings, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config, Value
 from multistage.domain.space import SearchSpace
 from multistage.errors import SpaceError, UsageError
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
-
-EMBEDDED_ENTITY = "local"
 
 
 class ResolvedRequest(Model):
@@ -29,12 +28,13 @@ class ResolvedRequest(Model):
     warnings: tuple[str, ...]
 
 
-def resolve_request(request: SweepRequest, directory: Path) -> ResolvedRequest:
+def resolve_request(request: SweepRequest, directory: Path, account: Account = EMBEDDED) -> ResolvedRequest:
     """Check a request and fill in every default.
 
     Args:
         request: What was asked for.
         directory: Where a relative ``program`` is looked for.
+        account: The server that the sweep will use.
 
     Raises:
         UsageError: If anything in it makes no sense; nothing has been started.
@@ -59,7 +59,8 @@ def resolve_request(request: SweepRequest, directory: Path) -> ResolvedRequest:
     parse_metric_value(request.metric_value)
     split = parse_split(request.split)
     warning = check_budget(request.budget)
-    seeded = bundled is not None and "seed" not in fixed
+    search = _choose_search(request, account)
+    seeded = bundled is not None and "seed" not in fixed and search == "gp"
     settings = SweepSettings(
         config_id=request.config_id,
         space=space,
@@ -70,14 +71,18 @@ def resolve_request(request: SweepRequest, directory: Path) -> ResolvedRequest:
         split=split,
         stage1=request.stage1,
         grid_resolution=request.grid_resolution,
-        finalists=parse_finalists(request.finalists, request.budget, split_budget(request.budget, split)[2]),
+        finalists=_count_finalists(request, split, search),
         seed=request.seed,
         seed_parameter="seed" if seeded else None,
         program=str(program) if program else None,
         command=tuple(bundled.command) if bundled else _build_command(request),
         fixed=fixed,
         baseline={name: bundled.defaults[name] for name in space.names} if bundled else {},
-        entity=request.entity or os.environ.get("WANDB_ENTITY") or EMBEDDED_ENTITY,
+        search=search,
+        early_stop=_choose_early_stop(request, search),
+        tracker=account.kind,
+        server=account.base_url,
+        entity=request.entity or os.environ.get("WANDB_ENTITY") or account.entity,
         project=_clean_project(request.project or os.environ.get("WANDB_PROJECT") or request.config_id.split(":")[0]),
     )
     return ResolvedRequest(plan=plan_sweep(settings), warnings=(warning,) if warning else ())
@@ -87,6 +92,39 @@ def count_cores() -> int:
     """Count the cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:
+    match request.search:
+        case "wandb":
+            if request.stage1 == "sobol":
+                raise UsageError("W&B's engine draws no Sobol points.", "Use --search gp, or leave --stage1 out.")
+            return "wandb"
+        case "gp" if not account.can_enqueue:
+            raise UsageError(
+                f"The W&B server at {account.base_url} takes no runs enqueued by a client, which --search gp needs.",
+                "Use --search wandb, or --tracker embedded.",
+            )
+        case "auto" if not account.can_enqueue:
+            return "wandb"
+        case _:
+            return "gp"
+
+
+def _choose_early_stop(request: SweepRequest, search: SearchEngine) -> EarlyStop:
+    """Hyperband belongs to the guide's way, by W&B's engine; the evidence is against it elsewhere."""
+    if request.early_stop == "auto":
+        return "hyperband" if search == "wandb" else "none"
+    return request.early_stop
+
+
+def _count_finalists(request: SweepRequest, split: Split, search: SearchEngine) -> int:
+    """Count the contenders' runs; W&B's engine proposes every run of its sweeps, so it has none."""
+    if search == "gp":
+        return parse_finalists(request.finalists, request.budget, split_budget(request.budget, split)[2])
+    if request.finalists not in ("auto", "0"):
+        raise UsageError("W&B's engine cannot train contenders again.", "Use --search gp, or --finalists 0.")
+    return 0
 
 
 def _find_program(program: str, directory: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import Slot, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, Slot, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.domain.workers import WorkerRecord
@@ -140,9 +140,11 @@ class Session:
     def read_evaluations(self, stage: StagePlan, sweep_id: str) -> Sequence[Evaluation]:
         """Read the used slots of a stage's sweep; from memory where this process drove it."""
         if stage.stage not in self._evaluations:
-            reader = RunReader(self.connection, sweep_id, self.settings, stage)
+            prior = [one.run_id for one in self.read_earlier(stage.stage)]
+            reader = RunReader(self.connection, sweep_id, self.settings, stage, prior)
             reader.read()
-            self._keep_evaluations(stage, settle_slots(reader.records.values()))
+            attempts = MAX_ATTEMPTS if self.settings.search == "gp" else 1
+            self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
         return self._evaluations[stage.stage]
 
     def _keep_evaluations(self, stage: StagePlan, slots: Mapping[int, Slot]) -> None:
@@ -157,6 +159,13 @@ class Session:
             for record in done
             for evaluation in self.read_evaluations(self.state.plan[record.stage - 1], record.sweep_id)
         ]
+
+    def list_prior_runs(self, stage: StagePlan, box: SearchSpace) -> Sequence[str]:
+        """List the earlier stages' runs within a stage's box, for W&B's engine to learn from."""
+        if stage.method != "bayes":
+            return []
+        earlier = self.read_earlier(stage.stage)
+        return [one.run_id for one in earlier if one.outcome != "failed" and box.contains(one.config)]
 
     def begin_stage(self, stage: StagePlan, sweep_id: str) -> StageProgress:
         """Note in the state that a stage runs; goes on counting where it is there already."""
@@ -175,13 +184,21 @@ class Session:
     def drive_stage(self, stage: StagePlan, box: SearchSpace, sweep_id: str) -> StageCount:
         """Work until every slot of a stage is used; see `StageDriver.drive`."""
         self.begin_stage(stage, sweep_id)
+        earlier = self.read_earlier(stage.stage)
         driver = StageDriver(
             settings=self.settings,
             stage=stage,
             box=box,
-            earlier=self.read_earlier(stage.stage),
+            earlier=earlier,
             search=self.search,
-            tracker=SweepTracker(self.connection, sweep_id, self.settings, stage, self._find_server),
+            tracker=SweepTracker(
+                self.connection,
+                sweep_id,
+                self.settings,
+                stage,
+                self._find_server,
+                prior_runs=[one.run_id for one in earlier],
+            ),
             fleet=WorkerFleet(self, f"{self.connection.path}/{sweep_id}"),
             ahead=self.state.options.workers,
             report=self._report_progress,

@@ -10,14 +10,18 @@ from typing import Protocol
 
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunRecord, Slot, SlotName, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
-from multistage.errors import AllRunsFailedError, MetricMissingError, TrackerError
+from multistage.errors import AllRunsFailedError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 
 HOPELESS = 20
 """So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone."""
+
+
+ASK_EVERY = 20.0
+"""Seconds between two questions whether the sweep still takes runs."""
 
 
 class Tracker(Protocol):
@@ -33,6 +37,10 @@ class Tracker(Protocol):
 
     def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
         """Queue an attempt at a slot."""
+        ...
+
+    def has_ended(self) -> bool:
+        """Tell whether the sweep was finished or cancelled; it takes no more runs then."""
         ...
 
     def endure(self, error: TrackerError) -> None:
@@ -89,7 +97,9 @@ class StageDriver:
         self._fleet = fleet
         self._ahead = ahead
         self._report = report
-        self._planned = search.plan_stage1() if stage.stage == 1 else []
+        self._proposes = settings.search == "gp"
+        self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
+        self._asked_at = time.monotonic()
         self._sent: dict[int, tuple[SlotName, Config]] = {}
         """Enqueued by this process and not yet seen in the tracker, by slot."""
 
@@ -111,23 +121,40 @@ class StageDriver:
             except TrackerError as error:
                 self._tracker.endure(error)
             else:
-                if sum(slot.status == "used" for slot in slots.values()) >= self._stage.runs:
+                if self._is_done(slots):
                     return slots
             time.sleep(self._tracker.interval)
+
+    def _is_done(self, slots: Mapping[int, Slot]) -> bool:
+        used = sum(slot.status == "used" for slot in slots.values())
+        if used >= self._stage.runs:
+            return True
+        if time.monotonic() - self._asked_at < ASK_EVERY or not self._tracker.has_ended():
+            return False
+        self._asked_at = time.monotonic()
+        if not self._proposes:
+            return used == len(slots)
+        raise SweepFailedError(
+            f"The sweep of stage {self._stage.stage} was stopped from outside, with {used} of its "
+            f"{self._stage.runs} runs done.",
+            "A resume opens it again and goes on.",
+        )
 
     def _advance(self) -> Mapping[int, Slot]:
         """Look once, and do what is due."""
         progressed = bool(self._tracker.read())
-        slots = settle_slots(self._tracker.records.values())
+        slots = settle_slots(self._tracker.records.values(), MAX_ATTEMPTS if self._proposes else 1)
         for index, slot in slots.items():
             sent = self._sent.get(index)
             if sent is not None and slot.last.name.attempt >= sent[0].attempt:
                 del self._sent[index]
         self._check(slots)
-        self._fill(slots)
+        if self._proposes:
+            self._fill(slots)
         self._report(slots)
+        used = sum(slot.status == "used" for slot in slots.values())
         waiting = sum(slot.status == "open" and index not in self._sent for index, slot in slots.items())
-        self._fleet.tend(waiting + len(self._sent), progressed)
+        self._fleet.tend(waiting + len(self._sent) if self._proposes else self._stage.runs - used, progressed)
         return slots
 
     def _check(self, slots: Mapping[int, Slot]) -> None:

@@ -1,7 +1,7 @@
 """One stage's sweep behind the driver's `Tracker`: read, enqueue, and sit out a server's absence."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
 from multistage.domain.plan import StagePlan, SweepSettings
@@ -10,7 +10,7 @@ from multistage.domain.slots import RunRecord, SlotName
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.runs import RunReader
-from multistage.wandb_client.sweeps import enqueue_run, open_sweep
+from multistage.wandb_client.sweeps import ENDED, enqueue_run, open_sweep, read_sweep_state, reopen_sweep
 
 LOCAL_INTERVAL = 0.3
 """Seconds between two looks at a server on this machine."""
@@ -30,6 +30,7 @@ class SweepTracker:
         sweep_id: The sweep.
         settings: The sweep's settings.
         stage: The stage.
+        prior_runs: Ids of earlier stages' runs, which a server may count among the sweep's.
         revive: Makes the server come back where that is in this machine's power; called in every outage.
     """
 
@@ -40,12 +41,15 @@ class SweepTracker:
         settings: SweepSettings,
         stage: StagePlan,
         revive: Callable[[], object],
+        prior_runs: Collection[str] = (),
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._revive = revive
-        self._reader = RunReader(connection, sweep_id, settings, stage)
+        self._reader = RunReader(connection, sweep_id, settings, stage, prior_runs)
         self._sweep = open_sweep(connection, sweep_id)
+        self._sweep_id = sweep_id
+        reopen_sweep(connection, sweep_id)
         self._away_since: float | None = None
         self._usual = LOCAL_INTERVAL if is_loopback(connection.base_url) else REMOTE_INTERVAL
         self.interval = self._usual
@@ -63,6 +67,10 @@ class SweepTracker:
         if self._settings.seed_parameter is not None and seed is not None:
             seeded[self._settings.seed_parameter] = seed
         enqueue_run(self._connection, self._sweep, str(name), config | seeded, self._settings.fixed)
+
+    def has_ended(self) -> bool:
+        """Tell whether the sweep was finished or cancelled."""
+        return read_sweep_state(self._connection, self._sweep_id) in ENDED
 
     def endure(self, error: TrackerError) -> None:
         """Wait longer and longer for a server that does not answer.

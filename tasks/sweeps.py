@@ -15,6 +15,7 @@ from multistage.request import resolve_request
 from multistage.session import Session, close_session, open_session
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
+from multistage.wandb_client.login import open_account
 from tasks.persistence import PERSISTED
 
 
@@ -26,7 +27,8 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
     asked = read_parameters(parameters, Path.cwd())
-    resolved = resolve_request(asked.request, asked.options.directory)
+    account = open_account(asked.request.tracker, asked.request.entity)
+    resolved = resolve_request(asked.request, asked.options.directory, account)
     with asked.folder.lock():
         prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume)
         register_sweep(Settings(), asked.folder)
@@ -59,5 +61,5 @@ def create_sweep(brief: StageBrief) -> str:
     found = sweeps.find_sweep(session.connection, name)
     if found is not None:
         return found
-    config = sweeps.build_sweep_config(session.settings, name, brief.box.parameters, brief.stage.runs)
-    return sweeps.create_sweep(session.connection, config)
+    config = sweeps.build_sweep_config(session.settings, brief.stage, brief.box, name)
+    return sweeps.create_sweep(session.connection, config, session.list_prior_runs(brief.stage, brief.box))

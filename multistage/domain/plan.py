@@ -17,11 +17,19 @@ from multistage.errors import BudgetError
 
 StageNumber = Literal[1, 2, 3]
 STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
+HYPERBAND_MIN_ITER = 100
+"""Rows of the metric before W&B's hyperband may stop a run, as in the guide."""
+
+SearchEngine = Literal["gp", "wandb"]
+EarlyStop = Literal["hyperband", "none"]
+StageMethod = Literal["grid", "grid+sobol", "sobol", "gaussian process", "random", "bayes"]
+"""How a stage's configs are found; the last two, and the grid of ``--search wandb``, by W&B's own engine."""
 Stage1Method = Literal["auto", "grid", "sobol"]
 
 _IDENTITY = (
     "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
-    "tracker", "server", "search", "split", "stage1", "grid_resolution", "finalists", "seed", "seed_parameter",
+    "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "finalists", "seed",
+    "seed_parameter",
 )  # fmt: skip
 
 
@@ -41,7 +49,10 @@ class SweepSettings(Model):
     split: Split
     stage1: Stage1Method = "auto"
     grid_resolution: Annotated[int, Field(ge=2, le=100)] = 5
-    search: Literal["gp"] = "gp"
+    search: SearchEngine = "gp"
+    """Who proposes: this project's own search, or W&B's engine on the server."""
+    early_stop: EarlyStop = "none"
+    """Whether the server stops poor runs of stages 2 and 3."""
     finalists: Annotated[int, Field(ge=0)] = 0
     """Runs of stage 3 that train contenders again on fresh seeds."""
     seed: int = 0
@@ -93,7 +104,7 @@ class StagePlan(Model):
     stage: StageNumber
     runs: int
     """The stage's share of the budget, finalists included."""
-    method: Literal["grid", "grid+sobol", "sobol", "gaussian process"]
+    method: StageMethod
     grid_points: int = 0
     """Points of the grid among the stage's runs."""
     finalists: int = 0
@@ -133,27 +144,28 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
     """
     first, second, third = split_budget(settings.budget, settings.split)
     points = settings.space.grid_size(settings.grid_resolution)
-    method: Literal["grid", "grid+sobol", "sobol"]
-    match settings.stage1:
-        case "grid":
-            if points > first:
-                raise BudgetError(
-                    f"A grid of {points} points does not fit the {first} runs of stage 1.",
-                    "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
-                )
-            method, first, second = "grid", points, second + first - points
-        case "auto" if points == first:
-            method = "grid"
-        case "auto" if points < first:
-            method = "grid+sobol"
-        case _:
-            method, points = "sobol", 0
+    whole = settings.stage1 == "grid" or (settings.stage1 == "auto" and settings.search == "wandb")
+    method: StageMethod
+    if settings.stage1 == "grid" and points > first:
+        raise BudgetError(
+            f"A grid of {points} points does not fit the {first} runs of stage 1.",
+            "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
+        )
+    if points <= first and whole:
+        method, first, second = "grid", points, second + first - points
+    elif settings.search == "wandb":
+        method, points = "random", 0
+    elif points <= first and settings.stage1 == "auto":
+        method = "grid" if points == first else "grid+sobol"
+    else:
+        method, points = "sobol", 0
+    later: StageMethod = "bayes" if settings.search == "wandb" else "gaussian process"
     return SweepPlan(
         settings=settings,
         stages=(
             StagePlan(stage=1, runs=first, method=method, grid_points=points),
-            StagePlan(stage=2, runs=second, method="gaussian process"),
-            StagePlan(stage=3, runs=third, method="gaussian process", finalists=settings.finalists),
+            StagePlan(stage=2, runs=second, method=later),
+            StagePlan(stage=3, runs=third, method=later, finalists=settings.finalists),
         ),
     )
 

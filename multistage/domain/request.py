@@ -1,5 +1,8 @@
 """What a user asks for, as flat and textual as flags and a deployment's parameters are."""
 
+from typing import Literal
+
+from multistage.domain.account import TrackerWish
 from multistage.domain.defaults import GUIDE_BUDGET, GUIDE_RESOLUTION
 from multistage.domain.model import Model
 from multistage.domain.plan import Stage1Method
@@ -17,6 +20,9 @@ class SweepRequest(Model):
     metric_value: str = "last"
     entity: str | None = None
     project: str | None = None
+    tracker: TrackerWish = "auto"
+    search: Literal["auto", "gp", "wandb"] = "auto"
+    early_stop: Literal["auto", "hyperband", "none"] = "auto"
     program: str | None = None
     command: str | None = None
     split: str = "30/50/20"

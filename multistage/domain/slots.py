@@ -110,7 +110,7 @@ class Slot(Model):
         return sum(run.phase == "lost" for run in self.attempts)
 
 
-def settle_slot(index: int, attempts: Iterable[RunRecord]) -> Slot:
+def settle_slot(index: int, attempts: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Slot:
     """Decide where a slot stands from its attempts.
 
     An attempt that was given up as lost and reported again later still settles its slot: the first attempt that ended
@@ -122,17 +122,22 @@ def settle_slot(index: int, attempts: Iterable[RunRecord]) -> Slot:
             return Slot(index=index, attempts=ordered, status="used", outcome=run.phase)
     if any(run.phase in ("queued", "active") for run in ordered):
         return Slot(index=index, attempts=ordered, status="open")
-    if len(ordered) < MAX_ATTEMPTS:
+    if len(ordered) < max_attempts:
         return Slot(index=index, attempts=ordered, status="retry")
     return Slot(index=index, attempts=ordered, status="used", outcome="failed")
 
 
-def settle_slots(runs: Iterable[RunRecord]) -> Mapping[int, Slot]:
-    """Group a stage's runs by slot, in the order of their indices."""
+def settle_slots(runs: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Mapping[int, Slot]:
+    """Group a stage's runs by slot, in the order of their indices.
+
+    Args:
+        runs: All runs of the stage.
+        max_attempts: Attempts at a slot; 1 where the server proposes, whose own cap counts lost runs too.
+    """
     grouped: dict[int, list[RunRecord]] = {}
     for run in runs:
         grouped.setdefault(run.name.index, []).append(run)
-    return {index: settle_slot(index, grouped[index]) for index in sorted(grouped)}
+    return {index: settle_slot(index, grouped[index], max_attempts) for index in sorted(grouped)}
 
 
 def evaluate_slot(stage: int, slot: Slot) -> Evaluation | None:

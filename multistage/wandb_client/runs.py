@@ -1,7 +1,7 @@
 """Runs of a sweep: read what changed since the last look."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from wandb.apis.public.runs import Run
 from multistage.domain.metric import extract_value, parse_metric_value
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config
-from multistage.domain.slots import RunRecord, classify_run, parse_slot_name
+from multistage.domain.slots import RunRecord, SlotName, classify_run, parse_slot_name
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 
@@ -29,14 +29,23 @@ class RunReader:
         sweep_id: The sweep.
         settings: The metric, its goal, and the names of the swept hyperparameters.
         stage: The stage, whose last runs may be finalists.
+        prior_runs: Ids of earlier stages' runs, which a server may count among the sweep's.
     """
 
-    def __init__(self, connection: Connection, sweep_id: str, settings: SweepSettings, stage: StagePlan) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        sweep_id: str,
+        settings: SweepSettings,
+        stage: StagePlan,
+        prior_runs: Collection[str] = (),
+    ) -> None:
         self._connection = connection
         self._sweep_id = sweep_id
         self._settings = settings
         self._stage = stage
         self._how = parse_metric_value(settings.metric_value)
+        self._prior_runs = frozenset(prior_runs)
         self._cursor: str | None = None
         self.records: dict[str, RunRecord] = {}
         """Every run of the sweep, by id."""
@@ -75,11 +84,12 @@ class RunReader:
 
     def _interpret(self, run: Run) -> RunRecord | None:
         """Turn the client's run into ours; None for a run that is no slot's, such as one started by hand."""
-        name = parse_slot_name(run.name or "")
+        name = self._name_slot(run)
         if name is None:
             return None
         summary = run.summary_metrics
-        phase = classify_run(run.state)
+        value = read_metric(summary, self._settings.metric, self._settings.goal)
+        phase = classify_run(run.state, stop_requested=self._was_stopped(run.state, value))
         config = run.config
         parameter = self._settings.seed_parameter
         seed = config.get(parameter) if parameter else None
@@ -99,6 +109,21 @@ class RunReader:
             heartbeat_at=_parse_time(run.heartbeat_at),
             finalist=name.index >= finalists_from,
         )
+
+    def _name_slot(self, run: Run) -> SlotName | None:
+        """Tell a run's slot: by its name, or by its place among the runs that W&B's engine proposed."""
+        if self._settings.search == "gp":
+            return parse_slot_name(run.name or "")
+        if run.id in self._prior_runs:
+            return None
+        known = self.records.get(run.id)
+        return known.name if known else SlotName(stage=self._stage.stage, index=len(self.records))
+
+    def _was_stopped(self, state: str, value: float | None) -> bool:
+        """Tell a run that early termination ended from one that the machine lost, as far as the state shows it."""
+        if self._settings.early_stop == "none" or self._stage.stage == 1:
+            return False
+        return state == "killed" or (state == "crashed" and value is not None and self._settings.search == "wandb")
 
     def _select_swept(self, config: Mapping[str, Any]) -> Config:
         return {name: config[name] for name in self._settings.space.names if name in config}

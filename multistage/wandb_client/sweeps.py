@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import wandb
-from wandb.apis.public.sweeps import Sweep, _get_sweep_state, _set_sweep_state
+from wandb.apis.public.sweeps import Sweep, SweepState, _get_sweep_state, _set_sweep_state
 
-from multistage.domain.plan import SweepSettings
+from multistage.domain.plan import HYPERBAND_MIN_ITER, StagePlan, SweepSettings
 from multistage.domain.results import Config, Value
-from multistage.domain.space import Parameter
+from multistage.domain.space import Parameter, SearchSpace
 from multistage.wandb_client.connection import Connection
 
 SCHEDULER_NAME = "multistage-sweep"
+ENDED = ("FINISHED", "CANCELED")
+"""States in which a sweep takes no runs."""
 BUNDLED_PROGRAM = "multistage.training"
 
 
@@ -32,31 +34,40 @@ def describe_parameter(parameter: Parameter) -> dict[str, Any]:
             return {"distribution": scale, "min": parameter.low, "max": parameter.high}
 
 
-def build_sweep_config(
-    settings: SweepSettings, name: str, parameters: Sequence[Parameter], runs: int
-) -> dict[str, Any]:
-    """Build the config of a stage's sweep, whose runs are all enqueued by this project.
+def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpace, name: str) -> dict[str, Any]:
+    """Build the config of a stage's sweep.
 
-    ``method: custom`` with a ``scheduler`` section is W&B's form of a sweep whose suggestions come from a client.
+    Where this project proposes, it is ``method: custom`` with a ``scheduler`` section, W&B's form of a sweep whose runs
+    a client enqueues. Else W&B's engine proposes within the box, and ``run_cap`` bounds it.
 
     Args:
         settings: The sweep's settings.
+        stage: The stage.
+        box: The ranges that the stage searches.
         name: Unique name, by which a resume finds the sweep again.
-        parameters: The stage's box.
-        runs: The stage's share of the budget.
     """
-    swept = {parameter.name: describe_parameter(parameter) for parameter in parameters}
-    constants = {key: {"value": value} for key, value in settings.fixed.items()}
     config: dict[str, Any] = {
         "name": name,
-        "method": "custom",
         "metric": {"name": settings.metric, "goal": settings.goal},
-        "parameters": constants | swept,
         "program": settings.program or BUNDLED_PROGRAM,
-        "scheduler": {"name": SCHEDULER_NAME, "engine": "custom", "runs": runs},
     }
     if settings.command:
         config["command"] = list(settings.command)
+    if settings.early_stop == "hyperband" and stage.stage > 1:
+        config["early_terminate"] = {"type": "hyperband", "min_iter": HYPERBAND_MIN_ITER}
+    resolution = settings.grid_resolution
+    match stage.method:
+        case "grid" if settings.search == "wandb":
+            swept = {one.name: {"values": one.grid(resolution)} for one in box.parameters}
+            config |= {"method": "grid", "run_cap": stage.runs}
+        case "random" | "bayes":
+            swept = {one.name: describe_parameter(one) for one in box.parameters}
+            config |= {"method": stage.method, "run_cap": stage.runs}
+        case _:
+            swept = {one.name: describe_parameter(one) for one in box.parameters}
+            scheduler = {"name": SCHEDULER_NAME, "engine": "custom", "runs": stage.runs}
+            config |= {"method": "custom", "scheduler": scheduler}
+    config["parameters"] = {key: {"value": value} for key, value in settings.fixed.items()} | swept
     return config
 
 
@@ -73,10 +84,22 @@ def _list_sweeps(connection: Connection) -> list[Sweep]:
     return list(connection.api.project(connection.project, connection.entity).sweeps(per_page=200))
 
 
-def create_sweep(connection: Connection, config: Mapping[str, Any]) -> str:
-    """Create a sweep and give its id."""
+def create_sweep(connection: Connection, config: Mapping[str, Any], prior_runs: Sequence[str] = ()) -> str:
+    """Create a sweep and give its id.
+
+    Args:
+        connection: Where to create it.
+        config: From `build_sweep_config`.
+        prior_runs: Ids of runs that W&B's engine may learn from.
+    """
     with contextlib.redirect_stdout(io.StringIO()):  # the client prints the id
-        return connection.call(wandb.sweep, dict(config), entity=connection.entity, project=connection.project)
+        return connection.call(
+            wandb.sweep,
+            dict(config),
+            entity=connection.entity,
+            project=connection.project,
+            prior_runs=list(prior_runs) or None,
+        )
 
 
 def open_sweep(connection: Connection, sweep_id: str) -> Sweep:
@@ -99,12 +122,26 @@ def enqueue_run(connection: Connection, sweep: Sweep, name: str, config: Config,
     connection.call(sweep.enqueue_run, values, display_name=name)
 
 
+def read_sweep_state(connection: Connection, sweep_id: str) -> str:
+    """Read a sweep's state: PENDING, RUNNING, PAUSED, FINISHED or CANCELED."""
+    return connection.call(
+        _get_sweep_state, connection.api, sweep_id, entity=connection.entity, project=connection.project
+    )
+
+
 def finish_sweep(connection: Connection, sweep_id: str) -> None:
     """End a sweep: running runs finish, agents leave. Does nothing to a sweep that has ended."""
-    where = {"entity": connection.entity, "project": connection.project}
-    if connection.call(_get_sweep_state, connection.api, sweep_id, **where) in (
-        "RUNNING",
-        "PAUSED",
-        "PENDING",
-    ):
-        connection.call(_set_sweep_state, connection.api, sweep_id, "FINISHED", **where)
+    if read_sweep_state(connection, sweep_id) not in ENDED:
+        _put_state(connection, sweep_id, "FINISHED")
+
+
+def reopen_sweep(connection: Connection, sweep_id: str) -> None:
+    """Let a sweep that has ended take runs again. Does nothing to one that has not."""
+    if read_sweep_state(connection, sweep_id) in ENDED:
+        _put_state(connection, sweep_id, "RUNNING")
+
+
+def _put_state(connection: Connection, sweep_id: str, state: SweepState) -> None:
+    connection.call(
+        _set_sweep_state, connection.api, sweep_id, state, entity=connection.entity, project=connection.project
+    )
