@@ -183,6 +183,22 @@ def _check_hyperparameters(trainer: Trainer, space: SearchSpace, fixed: Config) 
         raise UsageError(
             f"The trainer {trainer.config_id} refuses {place or 'these settings'}: {first['msg']}.", "Mend --train-arg."
         ) from error
+    for parameter in space.parameters:
+        for value in parameter.bounds:
+            _check_value(trainer, parameter.name, value)
+
+
+def _check_value(trainer: Trainer, name: str, value: Value) -> None:
+    """Refuse a bound, or a choice, that the trainer refuses by itself; how values go together is each run's affair."""
+    try:
+        trainer.settings.model_validate(dict(trainer.defaults) | {name: value})
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["loc"] == (name,):
+                raise SpaceError(
+                    f"The trainer {trainer.config_id} refuses {name} = {value!r}: {problem['msg'].lower()}.",
+                    "Give --params a range that it takes.",
+                ) from error
 
 
 def _clean_project(name: str) -> str:

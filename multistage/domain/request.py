@@ -1,6 +1,8 @@
 """What a user asks for, as flat and textual as flags and a deployment's parameters are."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from multistage.domain.account import TrackerWish
 from multistage.domain.defaults import GUIDE_BUDGET, GUIDE_RESOLUTION
@@ -27,7 +29,7 @@ class SweepRequest(Model):
     command: str | None = None
     split: str = "30/50/20"
     stage1: Stage1Method = "auto"
-    grid_resolution: int = GUIDE_RESOLUTION
+    grid_resolution: Annotated[int, Field(ge=2, le=100)] = GUIDE_RESOLUTION
     finalists: str = "auto"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     train_arg: tuple[str, ...] = ()
