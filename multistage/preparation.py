@@ -1,10 +1,13 @@
 """Make a sweep's folder ready: begin a new sweep in it, or take up the one that it holds."""
 
+import os
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from multistage.domain.model import Model
 from multistage.domain.plan import RunOptions
@@ -30,11 +33,19 @@ class AskedSweep(Model):
 
 
 def locate_folder(parameters: Mapping[str, Any]) -> Path:
-    """Find the sweep's folder from the parameters of the parent's or a stage's flow run."""
+    """Find the sweep's folder from the parameters of the parent's or a stage's flow run.
+
+    Raises:
+        UsageError: If the sweep's name is none that a folder can have.
+    """
     brief = parameters.get("brief")
     if brief is not None:
         return Path(brief["folder"] if isinstance(brief, Mapping) else brief.folder)
-    name = parameters.get("name") or name_sweep(str(parameters["config_id"]))
+    name = parameters.get("name")
+    if name is None:
+        name = name_sweep(str(parameters["config_id"]))
+    elif not name.strip() or name != Path(name).name or name == "..":
+        raise UsageError(f"{name!r} is no name of a sweep.", "Give --name one folder's name, and --runs-dir its place.")
     return Path(parameters.get("runs_dir") or "runs").absolute() / name
 
 
@@ -44,12 +55,26 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
     Args:
         parameters: By name, as flat as the flow takes them; None stands for a default.
         directory: Where trainings run, and a relative program is looked for.
+
+    Raises:
+        UsageError: If one of them is out of its bounds.
     """
+    try:
+        return _sort_parameters(parameters, directory)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise UsageError(
+            f"--{option} cannot be {first['input']!r}: {first['msg'].lower()}.", "See multistage-sweep --help."
+        ) from error
+
+
+def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
     return AskedSweep(
         request=SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given}),
         options=RunOptions(
-            workers=given.get("workers") or count_cores(),
+            workers=given.get("workers", count_cores()),
             worker_idle=given.get("worker_idle", 60.0),
             directory=directory.absolute(),
         ),
@@ -65,12 +90,16 @@ def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -
         The state of the sweep to take up; None for a new one.
 
     Raises:
-        FolderError: If a new sweep's folder holds a sweep, or there is none to take up, or its state is damaged.
+        FolderError: If a new sweep's folder holds a sweep, or there is none to take up, or its state is damaged, or
+            another process drives it.
         UsageError: If a resume would change what the sweep is.
     """
     state = folder.load_state() if resume else folder.read_state()
     if state is None:
         return None
+    driver = folder.find_driver()
+    if driver not in (None, os.getpid()):
+        raise folder.refuse_driver(driver)
     if not resume:
         progress = f"{state.budget_used} of {state.total_budget} runs, {state.status}"
         raise FolderError(

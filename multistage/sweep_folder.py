@@ -158,10 +158,7 @@ class SweepFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise FolderError(
-                    f"Process {self.find_driver() or 'unknown'} is already driving the sweep in {self.path}.",
-                    "Watch it with `multistage-sweep status`, or end it first.",
-                ) from None
+                raise self.refuse_driver(self.find_driver()) from None
             file.truncate(0)
             file.write(f"{os.getpid()} {psutil.Process().create_time()}")
             file.flush()
@@ -182,6 +179,13 @@ class SweepFolder:
             return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
+
+    def refuse_driver(self, pid: int | None) -> FolderError:
+        """Build the error for a second driver."""
+        return FolderError(
+            f"Process {pid or 'unknown'} is already driving the sweep in {self.path}.",
+            f"Watch it with `multistage-sweep status {self.name}`, or end it first.",
+        )
 
 
 def _refuse_write(path: Path, error: OSError) -> FolderError:
