@@ -52,15 +52,21 @@ def close_session(folder: Path) -> None:
         session.close()
 
 
-def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str) -> None:
+def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str, flow_run_id: str | None = None) -> None:
     """End a sweep's workers, with every training below them, and note why in its state.
 
     Needs nothing but the folder, so that any process can do it; done twice, it does nothing more.
+
+    Args:
+        folder: The sweep's folder.
+        status: What the sweep is then.
+        reason: Why.
+        flow_run_id: Only if this flow run is the sweep's latest; one that was refused must not end another's workers.
     """
     session = _sessions.get(folder.absolute())
     sweep_folder = session.folder if session else SweepFolder(folder)
     state = session.state if session else sweep_folder.read_state()
-    if state is None or state.status == "completed":
+    if state is None or state.status == "completed" or flow_run_id not in (None, state.flow_run_id):
         return
     launcher = session.launcher if session else LocalLauncher(sweep_folder.logs)
     launcher.stop(state.workers)

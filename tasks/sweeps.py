@@ -23,6 +23,8 @@ from tasks.persistence import PERSISTED
 def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     """Begin the sweep that a flow run's parameters ask for, or take it up; hold its lock meanwhile.
 
+    A flow run that Prefect retries takes up what it began itself.
+
     Raises:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
@@ -30,7 +32,9 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
     with asked.folder.lock():
-        prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume)
+        begun = asked.folder.read_state()
+        retried = begun is not None and begun.flow_run_id == str(flow_run.id)
+        prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume or retried)
         register_sweep(Settings(), asked.folder)
         session = open_session(asked.folder.path)
         session.update_state(flow_run_id=str(flow_run.id), prefect_url=flow_run.ui_url)

@@ -1,7 +1,7 @@
 """Start and stop a stage's workers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from prefect import Flow, get_run_logger, task
 from prefect.client.schemas.objects import FlowRun, State
@@ -27,4 +27,7 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
 
 def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """End the sweep's workers and note why; a hook of both flows, safe to be called twice and from any process."""
-    stop_sweep(locate_folder(flow_run.parameters), "failed" if state.is_failed() else "stopped", state.message or "")
+    parameters = flow_run.parameters
+    parent = None if "brief" in parameters else str(flow_run.id)
+    status: Literal["failed", "stopped"] = "failed" if state.is_failed() else "stopped"
+    stop_sweep(locate_folder(parameters), status, state.message or "", flow_run_id=parent)
