@@ -332,7 +332,7 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
 
 def _run_flow(parameters: Mapping[str, Any], prefect_url: str) -> Any:
     os.environ["PREFECT_API_URL"] = prefect_url
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
         from flows.multistage_sweep import multistage_sweep
