@@ -19,8 +19,8 @@ GRACE = 10.0
 CLOCK_TOLERANCE = 2.0
 """Seconds by which two readings of one process's start may differ: the boot time that they rest on is adjusted."""
 
-_children: dict[int, subprocess.Popen[bytes]] = {}
-"""What this process started, kept to be reaped."""
+_children: set[int] = set()
+"""What this process started, and must reap."""
 
 
 class ProcessRecord(Model):
@@ -47,7 +47,9 @@ def start_process(command: Sequence[str], directory: Path, environment: Mapping[
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _children[process.pid] = process
+    _children.add(process.pid)
+    # From here on it is known by its record: nobody waits for this handle, which else warns of a living process.
+    process.returncode = 0
     return ProcessRecord(pid=process.pid, process_started_at=psutil.Process(process.pid).create_time())
 
 
@@ -62,13 +64,24 @@ def is_alive(record: ProcessRecord) -> bool:
 
 def find_process(pid: int, started_at: float) -> psutil.Process | None:
     """Give the process of a pid if it is the one that started then, in Unix seconds."""
-    if child := _children.get(pid):
-        child.poll()
+    reap(pid)
     try:
         process = psutil.Process(pid)
         return process if abs(process.create_time() - started_at) < CLOCK_TOLERANCE else None
     except psutil.NoSuchProcess:
         return None
+
+
+def reap(pid: int) -> None:
+    """Let a child that has ended go; until then its number stays taken."""
+    if pid in _children:
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:
+            # Another thread was quicker.
+            ended = True
+        if ended:
+            _children.discard(pid)
 
 
 def stop_session(record: ProcessRecord, name: str) -> bool:
@@ -91,6 +104,7 @@ def stop_session(record: ProcessRecord, name: str) -> bool:
         while (left := find_session(record)) and time.monotonic() < deadline:
             time.sleep(POLL_INTERVAL)
         if not left:
+            reap(record.pid)
             return bool(processes)
         processes = left
     pids = ", ".join(str(process.pid) for process in processes)
