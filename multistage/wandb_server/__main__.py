@@ -5,11 +5,14 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 
@@ -66,12 +69,20 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def leave(signum: int, _: FrameType | None) -> NoReturn:
+    """End with exit code 0: uvicorn raises the signal that stopped it once more when all is closed."""
+    logging.getLogger(__name__).info("Ended by %s", signal.Signals(signum).name)
+    sys.exit(0)
+
+
 def serve(folder: Path, host: str, port: int, timing: Timing) -> None:
     """Serve one data folder until a signal ends it.
 
     Raises:
         ServiceError: Another server has the folder, or the address cannot be used.
     """
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, leave)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("w") as lock:
         try:

@@ -1,30 +1,26 @@
 """The HTTP side: routes, the key, bounds on bodies."""
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import json
 import logging
 import mimetypes
-import os
 import sqlite3
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from multistage.wandb_server import agents, file_stream, files, history, pages, projects, runs, sweeps
-from multistage.wandb_server.credentials import check_basic, check_signature, load_key
+from multistage.wandb_server.bodies import parse_body, read_body, receive_file
+from multistage.wandb_server.credentials import load_key
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
+from multistage.wandb_server.guard import Guard, refuse
 from multistage.wandb_server.lifecycle import Lifecycle, Timing
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.presence import Presence
@@ -36,12 +32,8 @@ from multistage.wandb_server.store import Store
 logger = logging.getLogger(__name__)
 
 MAX_GRAPHQL_BODY = 20_000_000
-MAX_STREAM_BODY = 100_000_000
+MAX_STREAM_BODY = 50_000_000
 MAX_TELEMETRY = 10_000_000
-MAX_UPLOAD = 5 * 2**30
-OPEN_PATHS = ("/healthz", "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
-"""What answers without the key; nothing is read or stored there."""
-
 REAP_SECONDS = 0.5
 FLUSH_SECONDS = 5.0
 
@@ -147,70 +139,32 @@ def build_app(state: State) -> ASGIApp:
             Route("/{entity}/{project}/runs/{run}", answer_page),
             Route("/{entity}/{project}/sweeps/{sweep}", answer_page),
         ],
+        exception_handlers={
+            RefusedError: _answer_refusal,
+            OverflowError: _answer_unstorable,
+            UnicodeError: _answer_unstorable,
+            RecursionError: _answer_unstorable,
+            sqlite3.OperationalError: _answer_database,
+        },
         lifespan=lifespan,
     )
     return Guard(app, state.key)
 
 
-class Guard:
-    """Lets nothing pass without the key, and answers what the application refuses.
-
-    Args:
-        app: The application behind it.
-        key: The API key.
-    """
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self.app = app
-        self.key = key
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        http = HttpRequest(scope)
-        if not self._may_pass(http):
-            refusal = JSONResponse(
-                {"errors": [{"message": "The API key is missing or wrong (user `api`, password the key)."}]},
-                401,
-                {"WWW-Authenticate": 'Basic realm="multistage-sweep, user api, password the API key"'},
-            )
-            await refusal(scope, receive, send)
-            return
-        try:
-            await self.app(scope, receive, watch)
-        except RefusedError as error:
-            if started:
-                raise
-            await _refuse(error.message, error.status or 400)(scope, receive, send)
-        except sqlite3.OperationalError as error:
-            # A full or busy disk: nothing was stored, and the client tries again later.
-            logger.exception("The database refused a request")
-            if started:
-                raise
-            await _refuse(f"The server cannot store this now: {error}.", 503)(scope, receive, send)
-
-    def _may_pass(self, http: HttpRequest) -> bool:
-        path = http.url.path
-        if path in OPEN_PATHS or check_basic(http.headers.get("authorization"), self.key):
-            return True
-        if path.startswith("/storage/runs/"):
-            signed = http.scope["path"].removeprefix("/storage/runs/")
-            signature = http.query_params.get("signature", "")
-            return check_signature(self.key, http.method, signed, signature)
-        return False
+def _answer_refusal(_: HttpRequest, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 - registered for it
+    return refuse(error.message, error.status or 400)
 
 
-def _refuse(message: str, status: int) -> JSONResponse:
-    return JSONResponse({"errors": [{"message": message}]}, status)
+def _answer_unstorable(_: HttpRequest, error: Exception) -> Response:
+    # What no column and no JSON text can hold: integers beyond 64 bits, halves of surrogate pairs.
+    return refuse(f"The request holds a value that cannot be stored: {error}.", 400)
+
+
+def _answer_database(_: HttpRequest, error: Exception) -> Response:
+    # A full or busy disk: nothing was stored, and the client tries again later.
+    logger.error("The database refused a request: %s", error)
+    return refuse(f"The server cannot store this now: {error}.", 503)
 
 
 def _merge(parts: tuple[Resolvers, ...]) -> Resolvers:
@@ -219,60 +173,6 @@ def _merge(parts: tuple[Resolvers, ...]) -> Resolvers:
         for type_name, fields in part.items():
             merged.setdefault(type_name, {}).update(fields)
     return merged
-
-
-async def read_body(http: HttpRequest, limit: int) -> bytes:
-    """A request's body.
-
-    Raises:
-        RefusedError: It is larger than the limit (413).
-    """
-    chunks, size = [], 0
-    async for chunk in http.stream():
-        size += len(chunk)
-        if size > limit:
-            raise RefusedError(f"The body is larger than {limit} bytes.", 413)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def parse_body(body: bytes) -> dict[str, object]:
-    """A JSON object from a body.
-
-    Raises:
-        RefusedError: The body is something else.
-    """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(f"The body is no JSON: {error}.", 400) from error
-    if not isinstance(value, dict):
-        raise RefusedError("The body must be a JSON object.", 400)
-    return value
-
-
-async def receive_file(http: HttpRequest, path: Path) -> tuple[int, str]:
-    """Store an upload atomically: the file appears when all of it is there.
-
-    Returns:
-        Its size in bytes, and its MD5 as W&B writes it (base64).
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    size, digest = 0, hashlib.md5(usedforsecurity=False)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            async for chunk in http.stream():
-                size += len(chunk)
-                if size > MAX_UPLOAD:
-                    raise RefusedError(f"The file is larger than {MAX_UPLOAD} bytes.", 413)
-                digest.update(chunk)
-                await anyio.to_thread.run_sync(file.write, chunk)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return size, base64.b64encode(digest.digest()).decode()
 
 
 async def keep_house(state: State) -> None:

@@ -1,13 +1,12 @@
 """The file stream: how a run sends its rows, its summary, its console, and its end."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from multistage.wandb_server.history import Stream, look_up
 from multistage.wandb_server.lifecycle import LIVE_STATES
-from multistage.wandb_server.nodes import RefusedError, find_project, find_run, get_run
+from multistage.wandb_server.nodes import RefusedError, find_project, find_run, get_run, parse_object
 from multistage.wandb_server.searches import parse_plan
 from multistage.wandb_server.state import State
 from multistage.wandb_server.store import Row, dump_json
@@ -64,7 +63,7 @@ def receive(state: State, entity: str, project: str, run_name: str, report: Repo
                 if STREAMS[name] is Stream.HISTORY and rows and run["sweep"]:
                     _judge(state, run, chunk.offset, rows)
             elif name == SUMMARY and chunk.content:
-                summary = dump_json(_parse_row(chunk.content[-1]))
+                summary = dump_json(parse_object("The summary", chunk.content[-1]))
                 store.update("runs", run["id"], summary=summary)
         if run["state"] in LIVE_STATES or run["state"] == "crashed":
             lifecycle.report(run)
@@ -87,16 +86,6 @@ def _judge(state: State, run: Row, offset: int, rows: list[dict[str, Any]]) -> N
         state.early_stop.follow(sweep, plan.hyperband, plan.goal, run, offset, values)
 
 
-def _parse_row(line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(f"A row is no JSON: {error}.", 400) from error
-    if not isinstance(row, dict):
-        raise RefusedError(f"A row must be a JSON object, not {line[:60]!r}.", 400)
-    return row
-
-
 def _store_lines(state: State, run: Row, stream: Stream, chunk: Chunk) -> list[dict[str, Any]]:
     """Store the lines under their numbers; returns what was parsed of them."""
     if not chunk.content:
@@ -107,7 +96,7 @@ def _store_lines(state: State, run: Row, stream: Stream, chunk: Chunk) -> list[d
         if stream is Stream.CONSOLE:
             rows.append((run["id"], stream, number, None, line.rstrip("\n")))
         else:
-            row = _parse_row(line)
+            row = parse_object("A row", line)
             parsed.append(row)
             step = row.get("_step", number) if stream is Stream.HISTORY else None
             valid = isinstance(step, int) and abs(step) < 2**62

@@ -30,6 +30,8 @@ def _require_run(request: Request, given: dict[str, Any]) -> Row:
 def _create_files(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     given = arguments["input"]
     run = _require_run(request, given)
+    if len(given["files"]) > MAX_FILES:
+        raise RefusedError(f"{len(given['files'])} files at once; the limit is {MAX_FILES}.", 400)
     for name in given["files"]:
         if not name or len(name) > MAX_FILE_NAME or "\0" in name:
             raise RefusedError(f"Invalid file name {name[:60]!r}.", 400)

@@ -5,7 +5,7 @@ Every value travels as a parameter; every name comes from the tables below, neve
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import SchemaError
 
@@ -39,6 +39,11 @@ TIMES = {
     "startedAt": "started_at",
     "endedAt": "ended_at",
 }
+SWEEP_KEYS = ("name", "display_name", "displayName", "state", "description", "createdAt", "created_at")
+"""What sweeps can be filtered by."""
+
+Table = Literal["runs", "sweeps"]
+
 COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 MAX_CONDITIONS = 2000
 MAX_DEPTH = 20
@@ -53,11 +58,12 @@ class Clause:
     parameters: tuple[Any, ...] = ()
 
 
-def translate_filters(text: str | None) -> Clause:
-    """A JSON filter as a condition on the table ``runs``, or on ``sweeps`` by the columns that they share.
+def translate_filters(text: str | None, table: Table = "runs") -> Clause:
+    """A JSON filter as a condition on a table.
 
     Args:
         text: The client's filter; None, an empty string and ``{}`` select everything.
+        table: Which one.
 
     Raises:
         RefusedError: It is no JSON object, knows an unknown operator or column, or is too large.
@@ -66,10 +72,25 @@ def translate_filters(text: str | None) -> Clause:
         condition = json.loads(text) if text else {}
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"The filter is no JSON: {error}.", 400) from error
+    if table == "sweeps":
+        _check_keys(condition, 0)
     clause = _translate(condition, 0)
     if len(clause.parameters) > MAX_CONDITIONS:
         raise RefusedError(f"The filter has {len(clause.parameters)} values; the limit is {MAX_CONDITIONS}.", 400)
     return clause
+
+
+def _check_keys(condition: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise RefusedError(f"The filter is nested more than {MAX_DEPTH} deep.", 400)
+    for part in condition if isinstance(condition, list) else [condition]:
+        for key, value in part.items() if isinstance(part, dict) else ():
+            if key.startswith("$"):
+                _check_keys(value, depth + 1)
+            elif key not in SWEEP_KEYS:
+                raise RefusedError(
+                    f"Unknown filter key {key[:60]!r} of sweeps; known are {', '.join(SWEEP_KEYS)}.", 400
+                )
 
 
 def _translate(condition: Any, depth: int) -> Clause:

@@ -68,7 +68,7 @@ def _page_history(
             (run["id"], minStep or 0, 2**62 if maxStep is None else maxStep, _clamp_samples(samples)),
         )
         rows = [row["content"] for row in found]
-    request.spend(1 + len(rows) // 100)
+    request.spend(1 + len(rows) // 20)
     return rows
 
 
@@ -90,6 +90,7 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
     if not isinstance(keys, list) or not isinstance(samples, None | int):
         raise RefusedError(f"Invalid history spec {spec[:60]!r}.", 400)
     found = []
+    request.spend(1 + count_lines(request.store, run["id"], Stream.HISTORY) // 20)
     for line in request.store.execute(
         "SELECT content FROM lines WHERE run_id = ? AND stream = ? ORDER BY line", (run["id"], Stream.HISTORY)
     ):
@@ -97,7 +98,6 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
         values = {str(key): look_up(row, str(key)) for key in keys}
         if all(value is not None for value in values.values()):
             found.append(values)
-    request.spend(1 + len(found) // 100)
     count = _clamp_samples(samples)
     if len(found) <= count:
         return found
@@ -139,7 +139,7 @@ def _page_console(
         "SELECT line, content FROM lines WHERE run_id = ? AND stream = ? AND line >= ? ORDER BY line LIMIT ?",
         (run["id"], Stream.CONSOLE, min(start, 2**62), clamp_page(first if last is None else last)),
     )
-    request.spend(1 + len(rows) // 100)
+    request.spend(1 + len(rows) // 20)
     end = rows[-1]["line"] if rows else start - 1
     return {
         "edges": [{"node": _parse_console(row["line"], row["content"])} for row in rows],

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from typing import Any, Literal
 
 from multistage.wandb_server.store import Row, Store
@@ -11,6 +12,7 @@ Kind = Literal["Run", "Sweep", "Agent", "Project", "File", "User", "Entity", "Qu
 DEFAULT_ENTITY = "local"
 DEFAULT_PROJECT = "uncategorized"
 MAX_NAME = 256
+MAX_NESTING = 200
 
 
 class RefusedError(Exception):
@@ -25,6 +27,35 @@ class RefusedError(Exception):
         super().__init__(message)
         self.message = message
         self.status = status
+
+
+def parse_object(what: str, text: str) -> dict[str, Any]:
+    """A JSON object from a request.
+
+    Raises:
+        RefusedError: The text is something else, or nested deeper than the database can search.
+    """
+    if text.count("{") + text.count("[") > MAX_NESTING and _measure_depth(text) > MAX_NESTING:
+        raise RefusedError(f"{what} is nested more than {MAX_NESTING} deep.", 400)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"{what} is no JSON: {error}.", 400) from error
+    if not isinstance(value, dict):
+        raise RefusedError(f"{what} must be a JSON object, not {text[:60]!r}.", 400)
+    return value
+
+
+def _measure_depth(text: str) -> int:
+    # Brackets within strings count as well: this only ever refuses too early, and never hangs.
+    depth = deepest = 0
+    for character in text:
+        if character in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "}]":
+            depth -= 1
+    return deepest
 
 
 def encode_node(kind: Kind, *parts: object) -> str:

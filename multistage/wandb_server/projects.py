@@ -114,7 +114,7 @@ def _list_sweeps(
     first: int | None = None,
     filters: str | None = None,
 ) -> dict[str, Any]:
-    condition = translate_filters(filters)
+    condition = translate_filters(filters, "sweeps")
     rows = request.store.all(
         f"SELECT * FROM sweeps WHERE project_id = ? AND ({condition.sql}) ORDER BY id DESC",  # noqa: S608
         (project["id"], *condition.parameters),

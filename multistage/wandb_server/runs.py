@@ -15,6 +15,7 @@ from multistage.wandb_server.nodes import (
     get_project,
     get_run,
     name_node,
+    parse_object,
 )
 from multistage.wandb_server.projects import USER
 from multistage.wandb_server.state import Request, Resolvers
@@ -32,21 +33,6 @@ COLUMNS = {
     "jobType": "job_type",
 }
 """Fields of UpsertBucketInput that are a column of their own."""
-
-
-def parse_object(what: str, text: str) -> dict[str, Any]:
-    """A JSON object from a request.
-
-    Raises:
-        RefusedError: The text is something else.
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(f"{what} is no JSON: {error}.", 400) from error
-    if not isinstance(value, dict):
-        raise RefusedError(f"{what} must be a JSON object, not {text[:60]!r}.", 400)
-    return value
 
 
 def require_run(request: Request, node_id: str) -> Row:

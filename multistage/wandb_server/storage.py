@@ -31,8 +31,8 @@ class Storage:
 
     def link(self, base_url: str, method: str, run_id: int, name: str) -> str:
         """A signed link for one method: wandb sends no key with uploads and downloads."""
-        path = f"/storage/runs/{run_id}/{quote(name, safe='')}"
-        return f"{base_url}{path}?signature={sign(self.key, method, f'{run_id}/{name}')}"
+        path = f"/storage/runs/{run_id}/{name}"
+        return f"{base_url}{quote(path)}?signature={sign(self.key, method, path)}"
 
     def delete_run(self, run_id: int) -> None:
         """Delete every file of a run."""

@@ -14,10 +14,11 @@ from multistage.wandb_server.nodes import (
     find_sweep,
     get_project,
     name_node,
+    parse_object,
 )
 from multistage.wandb_server.pagination import fetch_page, parse_order
 from multistage.wandb_server.projects import USER
-from multistage.wandb_server.runs import create_run, parse_object
+from multistage.wandb_server.runs import create_run
 from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, generate_id
