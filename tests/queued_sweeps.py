@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ Result = TypeVar("Result")
 PROJECT = "work"
 
 
-def queue_runs(api: wandb.Api, program: str | Path, configs: Sequence[dict[str, Value]]) -> str:
+def queue_runs(api: wandb.Api, program: str | Path, configs: Sequence[Mapping[str, Value]]) -> str:
     """Create a sweep of a bundled trainer (by its config id) or a program (by its path); returns the sweep's path."""
     trainer = find_trainer(str(program))
     definition: dict[str, Any] = {
@@ -30,7 +31,9 @@ def queue_runs(api: wandb.Api, program: str | Path, configs: Sequence[dict[str, 
     if trainer:
         definition["command"] = trainer.command
     entity = api.default_entity
-    path = f"{entity}/{PROJECT}/{wandb.sweep(definition, entity=entity, project=PROJECT)}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # wandb's own, about its own helper
+        path = f"{entity}/{PROJECT}/{wandb.sweep(definition, entity=entity, project=PROJECT)}"
     sweep = api.sweep(path)  # type: ignore[no-untyped-call]
     for index, config in enumerate(configs):
         sweep.enqueue_run({key: {"value": value} for key, value in config.items()}, display_name=f"run-{index}")

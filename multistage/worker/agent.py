@@ -1,6 +1,8 @@
 """W&B's agent, made attentive: it wakes when a training ends, and leaves when there is nothing left to do."""
 
 import logging
+import math
+import multiprocessing
 import os
 import queue
 import select
@@ -15,13 +17,18 @@ from wandb import wandb_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.worker.trainings import Training, end_trainings, find_log, start_training
+from multistage.worker.conventions import CAN_FORK
+from multistage.worker.outputs import find_log, read_last_lines
+from multistage.worker.trainings import ProgramTraining, Training, end_trainings, start_training
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
-QUOTED_LINES = 5
-"""Of the output of a training that failed, in the worker's log."""
+CLOSE_LIMIT = 30.0
+"""Seconds within which a run that its program has left open is closed."""
+
+NOTICE_INTERVAL = 60.0
+"""Seconds between two notices of the same."""
 
 CAUTION = 1.2
 """A run is taken only where this many times the longest one so far fits into the time that is left."""
@@ -82,13 +89,13 @@ class SweepAgent(wandb_agent.Agent):
     ) -> None:
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
+        SilenceNotice()
         super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause), sweep_id=sweep_id)
         self._idle = idle
         self._max_runs = max_runs
         self._deadline = deadline
         self._taken_at = self._worked_at = time.monotonic()
         self._longest = 0.0
-        self._reachable = True
         near = is_loopback(api.settings["base_url"])
         self._busy_pause, self._idle_pause = (1.0, 0.2) if near else (5.0, 5.0)
 
@@ -122,8 +129,7 @@ class SweepAgent(wandb_agent.Agent):
                 continue
             self._report_end(training, code)
             if not training.ended_in_order:
-                self._end_core(code)
-                self._api = connect()
+                self._restart_core(code)
             del self._run_processes[run_id]
             self._finished += 1
             self._worked_at = time.monotonic()
@@ -144,9 +150,22 @@ class SweepAgent(wandb_agent.Agent):
     def _report_end(self, training: Training, code: int) -> None:
         log = find_log(training.run_id)
         logger.info("--- run %s exit code %d%s", training.run_id, code, f", output in {log}" if log else "")
-        if code != 0 and log is not None and log.exists():
-            for line in log.read_text(errors="replace").splitlines()[-QUOTED_LINES:]:
-                logger.info("    %s", line)
+        if code <= 0:
+            return
+        lines = read_last_lines(log)
+        for line in lines:
+            logger.info("    %s", line)
+        if isinstance(training, ProgramTraining):
+            try:
+                sentence = lines[-1] if lines else f"Exit code {code}."
+                if not report_failure(self._api, training.run_id, code, sentence):
+                    self._restart_core(-signal.SIGKILL)
+            except (wandb.Error, WandbApiFailedError, ValueError) as error:
+                logger.warning("The failure cannot be reported to the server: %s", error)
+
+    def _restart_core(self, left_by: int) -> None:
+        self._end_core(left_by)
+        self._api = connect()
 
     def _end_core(self, left_by: int | None) -> None:
         """End wandb-core.
@@ -167,21 +186,8 @@ class SweepAgent(wandb_agent.Agent):
             logger.debug("wandb-core ended: %r", error)
 
     def _heartbeat_commands(self, agent_id: str, run_status: dict[str, bool]) -> list[dict[str, Any]]:
-        """Ask for commands, and leave after a while without any."""
-        commands: list[dict[str, Any]] = []
-        if not self._running:
-            return commands
-        try:
-            commands = super()._heartbeat_commands(agent_id, run_status)
-            if not self._reachable:
-                logger.info("The server is back.")
-            self._reachable = True
-        except (WandbApiFailedError, TimeoutError) as error:
-            if is_refused(error):
-                raise
-            if self._reachable:
-                logger.warning("The server cannot be reached; trying again: %s", error)
-            self._reachable = False
+        """Ask for commands, and leave after a while without any; a server that is away gives none."""
+        commands: list[dict[str, Any]] = super()._heartbeat_commands(agent_id, run_status)
         if commands:
             self._taken_at = time.monotonic()
         if commands or self._run_processes:
@@ -190,6 +196,63 @@ class SweepAgent(wandb_agent.Agent):
             logger.info("No run for %g s: leaving.", self._idle)
             self._running = False
         return commands
+
+
+class SilenceNotice(logging.Handler):
+    """Says in the worker's log, at most once a minute, that heartbeats fail: wandb itself tells nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._said_at = -math.inf
+        logging.getLogger("wandb.apis.public.sweeps").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take wandb's record of a failed heartbeat."""
+        if time.monotonic() - self._said_at > NOTICE_INTERVAL:
+            self._said_at = time.monotonic()
+            cause = record.exc_info[1] if record.exc_info else record.getMessage()
+            logger.warning("The server does not answer; trying again: %s", cause)
+
+
+def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> bool:
+    """Tell the tracker why a program failed, in the run's summary under ``error``.
+
+    A program that failed before ``wandb.init``, or left without a word, has not ended its run: it is ended here with
+    the program's exit code, or else it would pass for lost to the machine and be trained again.
+
+    Returns:
+        Whether the run is closed now; False where that took too long.
+    """
+    api.flush()  # type: ignore[no-untyped-call]
+    run = api.run(f"{os.environ['WANDB_ENTITY']}/{os.environ['WANDB_PROJECT']}/{run_id}")
+    if run.state == "failed":
+        if "error" not in run.summary:
+            run.summary["error"] = sentence
+            run.summary.update()  # type: ignore[no-untyped-call]
+        return True
+    # In a process of its own, whose wandb knows the run by the environment that the agent has made for it.
+    context = multiprocessing.get_context("fork") if CAN_FORK else multiprocessing.get_context("spawn")
+    process = context.Process(target=close_run, args=(code, sentence))
+    process.start()
+    process.join(CLOSE_LIMIT)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def close_run(code: int, sentence: str) -> None:
+    """Take up the environment's run again, only to end it."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    quiet = wandb.Settings(
+        silent=True, console="off", disable_git=True, x_disable_stats=True, x_save_requirements=False
+    )
+    run = wandb.init(resume="allow", settings=quiet)
+    run.summary["error"] = sentence
+    run.finish(exit_code=code)
+    wandb.teardown()
 
 
 def is_refused(error: Exception) -> bool:

@@ -28,8 +28,16 @@ logger = logging.getLogger("multistage.worker")
 RETRY_PAUSE = 1.0
 """Seconds between two attempts to reach a server that is away."""
 
-LOOPBACK_TRANSMIT_INTERVAL = 1.0
-"""Seconds between two sendings of rows to a server on this machine; wandb's own 15 suit a server that is far."""
+LOOPBACK_DEFAULTS = {
+    "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
+    # Ask a server that is being restarted every few seconds, for an hour.
+    "WANDB_X_FILE_STREAM_RETRY_MAX": "1200",
+    "WANDB_X_FILE_STREAM_RETRY_WAIT_MAX_SECONDS": "3",
+    "WANDB_X_GRAPHQL_RETRY_MAX": "1200",
+    "WANDB_X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": "3",
+}
+"""For trainings whose server is on this machine: wandb's own (rows every 15 s, retries a minute apart) suit one that is
+far and has many users."""
 
 
 class WorkerStopped(BaseException):  # like KeyboardInterrupt, it passes all handlers
@@ -60,7 +68,8 @@ def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
     if is_loopback(os.environ.get("WANDB_BASE_URL", "")):
-        os.environ.setdefault("WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL", str(LOOPBACK_TRANSMIT_INTERVAL))
+        for name, value in LOOPBACK_DEFAULTS.items():
+            os.environ.setdefault(name, value)
 
 
 def work(sweep: str, idle: float, max_runs: int | None = None, seconds: float | None = None) -> None:

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import wandb
 
 from multistage.training.catalogue import PROGRAM, find_trainer
 from multistage.training.program import leave, parse_arguments, run_training
-from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE
+from multistage.worker.conventions import CAN_FORK
+from multistage.worker.outputs import open_log
 
 PATIENCE = 4.0
 """Seconds between SIGTERM and SIGKILL: enough to send the last rows, and short enough for whoever waits."""
@@ -183,31 +183,6 @@ def warm_up(config_id: str) -> None:
         trainer.load().warm_up()
         # What exists now is shared with all children; collecting it in one of them would copy its pages.
         gc.freeze()
-
-
-def find_log(run_id: str) -> Path | None:
-    """Where a run's output goes; None for the worker's own."""
-    folder = os.environ.get(RUN_LOGS_VARIABLE)
-    return Path(folder, f"{run_id}.log") if folder else None
-
-
-class _NoLog:
-    """A file that is none: the process inherits the worker's output."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def open_log(run_id: str) -> "IO[bytes] | _NoLog":
-    """Open the run's log for appending, as a resumed run has output already."""
-    path = find_log(run_id)
-    if path is None:
-        return _NoLog()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("ab")
 
 
 def end_trainings(trainings: Iterable[Training], patience: float = PATIENCE) -> None:

@@ -1,0 +1,45 @@
+"""Where trainings print, and what is read from there."""
+
+import os
+from pathlib import Path
+from typing import IO
+
+from multistage.worker.conventions import RUN_LOGS_VARIABLE
+
+TAIL_SIZE = 20_000
+"""Bytes at the end of an output in which its last lines are looked for."""
+
+
+def find_log(run_id: str) -> Path | None:
+    """Where a run's output goes; None for the worker's own."""
+    folder = os.environ.get(RUN_LOGS_VARIABLE)
+    return Path(folder, f"{run_id}.log") if folder else None
+
+
+def read_last_lines(log: Path | None, count: int = 5) -> list[str]:
+    """The end of a training's output, where a traceback names the error; wandb's own lines are left out."""
+    if log is None or not log.is_file():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_SIZE))
+        lines = [line.rstrip() for line in file.read().decode(errors="replace").splitlines()]
+    return [line for line in lines if line and "wandb:" not in line][-count:]
+
+
+class _NoLog:
+    """A file that is none: the process inherits the worker's output."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def open_log(run_id: str) -> "IO[bytes] | _NoLog":
+    """Open the run's log for appending, as a resumed run has output already."""
+    path = find_log(run_id)
+    if path is None:
+        return _NoLog()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")
