@@ -1,12 +1,9 @@
 """Sweeps: find, create, fill and end them."""
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import wandb
-from wandb.apis.public.sweeps import Sweep, SweepState, _get_sweep_state, _set_sweep_state
+from wandb.apis.public.sweeps import Sweep, SweepState, _get_sweep_state, _set_sweep_state, _upsert_sweep
 
 from multistage.domain.plan import HYPERBAND_MIN_ITER, StagePlan, SweepSettings
 from multistage.domain.results import Config, Value
@@ -92,14 +89,15 @@ def create_sweep(connection: Connection, config: Mapping[str, Any], prior_runs: 
         config: From `build_sweep_config`.
         prior_runs: Ids of runs that W&B's engine may learn from.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # the client prints the id
-        return connection.call(
-            wandb.sweep,
-            dict(config),
-            entity=connection.entity,
-            project=connection.project,
-            prior_runs=list(prior_runs) or None,
-        )
+    sweep, _ = connection.call(
+        _upsert_sweep,
+        connection.api,
+        dict(config),
+        entity=connection.entity,
+        project=connection.project,
+        prior_runs=list(prior_runs) or None,
+    )
+    return str(sweep["name"])
 
 
 def open_sweep(connection: Connection, sweep_id: str) -> Sweep:
