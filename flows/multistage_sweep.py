@@ -9,6 +9,7 @@ from pydantic import Field
 
 from flows.stage import sweep_stage
 from multistage.domain.plan import STAGES
+from multistage.domain.resources import Resources
 from multistage.domain.state import State
 from tasks.records import publish_report
 from tasks.sweeps import brief_stage, open_sweep
@@ -46,6 +47,12 @@ def multistage_sweep(
     finalists: Annotated[str, Field(description="Contenders trained again: auto, a number, or a percentage.")] = "auto",
     seed: Annotated[int, Field(ge=0, description="Makes the search and the trainings reproducible.")] = 0,
     train_arg: Annotated[list[str] | None, Field(description="Fixed key=value settings of every run.")] = None,
+    launcher: Annotated[Literal["local", "modal"], Field(description="Where trainings run.")] = "local",
+    runs_per_worker: Annotated[int | None, Field(ge=1, description="On Modal: runs that a container trains.")] = None,
+    max_cost: Annotated[float | None, Field(gt=0, description="On Modal: dollars that are never passed.")] = None,
+    project_dir: Annotated[Path | None, Field(description="On Modal: your project.")] = None,
+    image_python: Annotated[str | None, Field(description="On Modal: the containers' Python.")] = None,
+    modal: Annotated[Resources | None, Field(description="On Modal: what each container has.")] = None,
     worker_idle: Annotated[float, Field(gt=0, description="Seconds without work after which a worker leaves.")] = 60,
     runs_dir: Annotated[Path, Field(description="Where the sweeps' folders lie.")] = Path("runs"),
     resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,

@@ -52,7 +52,29 @@ class SweepFlags:
     name: str | None = None
     """The sweep's name and folder. [default: multistage_sweep_ and the config id]"""
     workers: int | None = None
-    """Trainings at once. [default: the cores]"""
+    """Trainings at once. [default: the cores, on Modal 8]"""
+    launcher: Literal["local", "modal"] | None = None
+    """Where trainings run. [default: local]"""
+    runs_per_worker: int | None = None
+    """On Modal, runs that one container trains. [default: as many as there are]"""
+    max_cost: float | None = None
+    """On Modal, dollars that are never passed; the sweep ends early instead."""
+    modal_cpu: float | None = None
+    """Cores of a container. [default: 2]"""
+    modal_memory: float | None = None
+    """GiB of a container. [default: 4]"""
+    modal_gpu: str | None = None
+    """GPU of a container, such as T4 or H100:2."""
+    modal_timeout: int | None = None
+    """Seconds that a container may live; a run must fit into them. [default: 3600]"""
+    modal_region: str | None = None
+    """Where containers run, such as us-east. [default: anywhere, which costs least]"""
+    modal_max_containers: int | None = None
+    """Containers at once, whatever --workers says."""
+    project_dir: Path | None = None
+    """On Modal, your project: its requirements are installed and its files are there. Needed for a --program."""
+    image_python: str | None = None
+    """On Modal, the containers' Python, such as 3.12. [default: this one]"""
     tracker: Literal["auto", "embedded", "wandb"] | None = None
     """The W&B server; auto takes W&B where the client is logged in, else the embedded one. [default: auto]"""
     search: Literal["auto", "gp", "wandb"] | None = None
@@ -83,8 +105,12 @@ class SweepFlags:
 
     def list_given(self) -> dict[str, Any]:
         """Give the flags that were given, by the name of the flow's parameter."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in given.items() if value is not None}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {name: value for name, value in values.items() if value is not None}
+        modal = {name[6:]: given.pop(name) for name in list(given) if name.startswith("modal_")}
+        if "project_dir" in given:
+            given["project_dir"] = given["project_dir"].absolute()
+        return {**given, "modal": modal} if modal else given
 
 
 NO_FLAGS = SweepFlags()
@@ -267,6 +293,7 @@ def _collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | 
     if resume is None:
         if not flags.params:
             raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
+        _refuse_modal_flags(given, given.get("launcher", "local"))
         return {"config_id": config_id, **given, "runs_dir": (flags.runs_dir or Path("runs")).absolute()}
     from multistage.sweep_folder import find_folder
 
@@ -277,9 +304,18 @@ def _collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | 
             f"{folder.path} holds a sweep of {state.config_id}, not of {config_id}.", "Leave CONFIG_ID out."
         )
     began = state.request.model_dump()
-    options = {"workers": state.options.workers, "worker_idle": state.options.worker_idle}
+    options = state.options.model_dump(exclude={"directory"})
+    given["modal"] = {**options["modal"], **given.get("modal", {})}
+    _refuse_modal_flags(flags.list_given(), given.get("launcher", options["launcher"]))
     place = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
     return {**began, **options, **given, **place}
+
+
+def _refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:
+    lost = sorted(set(given) & {"runs_per_worker", "max_cost", "modal", "project_dir", "image_python"})
+    if launcher == "local" and lost:
+        flag = f"modal-{next(iter(given['modal']))}" if lost[0] == "modal" else lost[0]
+        raise UsageError(f"--{flag.replace('_', '-')} has no meaning on this machine.", "Add --launcher modal.")
 
 
 def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
@@ -297,6 +333,7 @@ def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedReques
 
 
 def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
+    from multistage.launching import check_launching
     from multistage.live_view import LiveView
     from multistage.preparation import check_folder
     from multistage.report.banner import format_banner
@@ -305,6 +342,7 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
 
     asked, resolved, account = _resolve(parameters)
     check_folder(asked.folder, resolved, asked.resume)
+    check_launching(resolved.plan, asked.options, account)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     for warning in resolved.warnings:
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)

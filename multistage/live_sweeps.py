@@ -8,7 +8,7 @@ import psutil
 
 from multistage.domain.model import Model
 from multistage.errors import ServiceError
-from multistage.launchers.local import LocalLauncher
+from multistage.launching import has_living_workers, stop_workers
 from multistage.settings import Settings
 from multistage.sweep_folder import SweepFolder, write_atomically
 
@@ -64,14 +64,13 @@ def end_sweep(live: LiveSweep) -> None:
     folder = SweepFolder(live.folder)
     state = folder.read_state()
     if state is not None:
-        LocalLauncher(folder.logs).stop(state.workers)
+        stop_workers(state.workers, folder.logs)
 
 
 def _has_workers(folder: SweepFolder) -> bool:
     if not folder.state_file.is_file():
         return False
-    launcher = LocalLauncher(folder.logs)
-    return any(launcher.is_alive(worker) for worker in folder.load_state().workers)
+    return has_living_workers(folder.load_state().workers, folder.logs)
 
 
 def _list(settings: Settings) -> Path:

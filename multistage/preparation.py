@@ -17,6 +17,9 @@ from multistage.errors import FolderError, UsageError
 from multistage.request import ResolvedRequest, count_cores
 from multistage.sweep_folder import SweepFolder, name_sweep
 
+MODAL_WORKERS = 8
+"""Containers at once unless told otherwise."""
+
 
 class AskedSweep(Model):
     """A flow run's parameters, sorted: what, how and where."""
@@ -74,9 +77,9 @@ def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwe
     return AskedSweep(
         request=SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given}),
         options=RunOptions(
-            workers=given.get("workers", count_cores()),
-            worker_idle=given.get("worker_idle", 60.0),
+            workers=given.get("workers", MODAL_WORKERS if given.get("launcher") == "modal" else count_cores()),
             directory=directory.absolute(),
+            **{key: given[key] for key in RunOptions.model_fields if key in given and key != "workers"},
         ),
         folder_path=locate_folder(parameters),
         resume=bool(given.get("resume", False)),

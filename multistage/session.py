@@ -3,31 +3,38 @@
 Tasks open the session by the sweep's folder, so that a task may start in whatever process resumes the sweep.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from multistage.domain.plan import StageNumber, StagePlan
+from multistage.domain.resources import Cost
 from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, Slot, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.domain.workers import WorkerRecord
-from multistage.errors import UsageError
+from multistage.errors import LaunchError, UsageError
 from multistage.launchers.launcher import Launcher
-from multistage.launchers.local import LocalLauncher
+from multistage.launching import open_launcher, price_worker, stop_workers
 from multistage.search.multistage import StagedSearch
 from multistage.services import ensure_wandb_server
 from multistage.settings import Settings
 from multistage.stage_driver import StageDriver, measure_progress
 from multistage.sweep_folder import SweepFolder
 from multistage.sweep_tracker import SweepTracker
-from multistage.training.catalogue import find_trainer
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import find_credentials
 from multistage.wandb_client.runs import RunReader
 from multistage.worker_fleet import WorkerFleet
+
+NOTED_COST = 0.01
+"""Dollars by which the running cost must have changed to be noted again."""
+LEAVE_TIME = 20.0
+"""Seconds that the last containers have to leave by themselves."""
+COST_CAP = "cost cap"
 
 _sessions: dict[Path, "Session"] = {}
 
@@ -68,8 +75,9 @@ def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str, 
     state = session.state if session else sweep_folder.read_state()
     if state is None or state.status == "completed" or flow_run_id not in (None, state.flow_run_id):
         return
-    launcher = session.launcher if session else LocalLauncher(sweep_folder.logs)
-    launcher.stop(state.workers)
+    stop_workers(state.workers, sweep_folder.logs)
+    if session:
+        session.settle_costs()
     changes = {"workers": (), "status": status, "ended_because": state.ended_because or reason[:1000] or None}
     if session:
         session.update_state(**changes)
@@ -102,6 +110,8 @@ class Session:
         )
         self.launcher: Launcher = self._open_launcher()
         self._evaluations: dict[int, tuple[Evaluation, ...]] = {}
+        self._proven = False
+        """Whether any run has logged a row, so that more containers are worth their money."""
 
     def _connect(self) -> Connection:
         base_url, key = self._find_server()
@@ -123,15 +133,12 @@ class Session:
                 return found[0], found[1]
 
     def _open_launcher(self) -> Launcher:
-        trainer = find_trainer(self.settings.config_id)
-        bundled = trainer if trainer and self.settings.command == tuple(trainer.command) else None
-        return LocalLauncher(
-            self.folder.logs,
-            environment=self._worker_environment,
-            idle=self.state.options.worker_idle,
-            config_id=bundled.config_id if bundled else None,
-            directory=self.state.options.directory,
-        )
+        if self.state.options.launcher == "modal" and self.state.cost is None:
+            from multistage.launchers.modal import fetch_rates
+
+            self.update_state(cost=Cost(rates=fetch_rates()))
+        rates = self.state.cost.rates if self.state.cost else None
+        return open_launcher(self.settings, self.state.options, self.folder.logs, self._worker_environment, rates)
 
     def update_state(self, **changes: Any) -> State:
         """Change ``state.json`` and what this session knows of it."""
@@ -191,6 +198,7 @@ class Session:
         """Work until every slot of a stage is used; see `StageDriver.drive`."""
         self.begin_stage(stage, sweep_id)
         earlier = self.read_earlier(stage.stage)
+        fleet = WorkerFleet(self, f"{self.connection.path}/{sweep_id}")
         driver = StageDriver(
             settings=self.settings,
             stage=stage,
@@ -205,11 +213,13 @@ class Session:
                 self._find_server,
                 prior_runs=[one.run_id for one in earlier],
             ),
-            fleet=WorkerFleet(self, f"{self.connection.path}/{sweep_id}"),
+            fleet=fleet,
             ahead=self.state.options.workers,
             report=self._report_progress,
         )
         slots = driver.drive()
+        if fleet.exhausted:
+            self.update_state(ended_because=COST_CAP)
         self._keep_evaluations(stage, slots)
         used = [slot for slot in slots.values() if slot.status == "used"]
         return StageCount(
@@ -219,6 +229,7 @@ class Session:
         )
 
     def _report_progress(self, slots: Mapping[int, Slot]) -> None:
+        self._proven = self._proven or any(slot.last.logged for slot in slots.values())
         before = self.state.current_stage
         if before is None:
             return
@@ -248,23 +259,98 @@ class Session:
         """Settle what the sweep recommends, and end it."""
         found = self.search.recommend(self.read_earlier(4))
         recommended = Recommended.model_validate(found.model_dump()) if found else None
+        self._dismiss_workers()
         return self.update_state(
-            recommended=recommended, status="completed", ended_because="budget used", current_stage=None
+            recommended=recommended,
+            status="completed",
+            ended_because=self.state.ended_because or "budget used",
+            current_stage=None,
         )
 
-    def launch_workers(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
-        """Start workers for a sweep (``entity/project/id``) and note them in the state.
+    def _dismiss_workers(self) -> None:
+        """See the last containers out, so that what they cost is known; they leave when their sweep has ended."""
+        if self.state.options.launcher == "local":
+            return
+        deadline = time.monotonic() + LEAVE_TIME
+        while any(not self.launcher.inspect(one) for one in self.state.workers) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self.launcher.stop([one for one in self.state.workers if not self.launcher.inspect(one)])
+        self.settle_costs()
 
-        Dead workers of the same sweep stay noted: a training may have outlived one.
+    def launch_workers(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
+        """Start workers for a sweep (``entity/project/id``) and note each in the state as it starts.
+
+        On Modal the first is a canary, and none is started that could pass the cost cap: there may be fewer than
+        ``count``. Dead workers of the same sweep stay noted: a training may have outlived one.
         """
-        started = self.launcher.launch(sweep, count) if count > 0 else []
+        if self.state.options.launcher == "modal":
+            count = min(count, self._count_allowed(sweep))
+        if count <= 0:
+            return []
         known = [one for one in self.state.workers if one.sweep == sweep or self.launcher.is_alive(one)]
-        self.update_state(workers=(*known, *started))
-        return started
+        started: dict[str, WorkerRecord] = {}
+        for worker in self.launcher.launch(sweep, count):
+            started[worker.worker_id] = worker
+            self.update_state(workers=(*known, *started.values()))
+        return list(started.values())
+
+    def _count_allowed(self, sweep: str) -> int:
+        """Count the containers that may be started now."""
+        alive = self.list_alive(sweep)
+        if not (self._proven or self.state.stages_completed):
+            return 1 - len(alive)
+        return self._count_affordable()
+
+    def _count_affordable(self) -> int:
+        options, cost = self.state.options, self.state.cost
+        if options.max_cost is None or cost is None:
+            return options.workers
+        reserved = sum(
+            one.rate * one.seconds for one in self.state.workers if one.launcher == "modal" and one.paid is None
+        )
+        return int((options.max_cost - cost.ended - reserved) / price_worker(options, cost.rates))
+
+    def has_reached_cap(self) -> bool:
+        """Whether no further worker can be paid."""
+        return self._count_affordable() < 1
 
     def list_alive(self, sweep: str) -> Sequence[WorkerRecord]:
-        """List the workers of a sweep that still work."""
-        return [one for one in self.state.workers if one.sweep == sweep and self.launcher.is_alive(one)]
+        """List the workers of a sweep that still work.
+
+        Raises:
+            LaunchError: If one ended in a way in which all others would end too.
+        """
+        self.settle_costs()
+        alive = []
+        for one in self.state.workers:
+            if one.sweep != sweep:
+                continue
+            end = self.launcher.inspect(one)
+            if end is None:
+                alive.append(one)
+            elif end.fault == "setup":
+                raise LaunchError(f"Workers cannot work: {end.reason}", f"A worker's log is {one.log}.")
+        return alive
+
+    def settle_costs(self) -> None:
+        """Note what ended containers have cost, and what those that work have cost so far."""
+        cost = self.state.cost
+        if cost is None:
+            return
+        now, running = datetime.now(UTC), 0.0
+        workers = []
+        for one in self.state.workers:
+            if one.launcher == "modal" and one.paid is None:
+                end = self.launcher.inspect(one)
+                if end is None:
+                    running += one.rate * min(one.seconds, (now - one.launched_at).total_seconds())
+                else:
+                    seconds = min(one.seconds, end.seconds)
+                    cost = cost.add(one.sweep, seconds, seconds * one.rate)
+                    one = one.model_copy(update={"paid": seconds * one.rate})
+            workers.append(one)
+        if cost is not self.state.cost or abs(running - cost.running) > NOTED_COST:
+            self.update_state(workers=tuple(workers), cost=cost.model_copy(update={"running": running}))
 
     def close(self) -> None:
         """Free what this process holds."""

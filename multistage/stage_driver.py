@@ -51,6 +51,9 @@ class Tracker(Protocol):
 class Fleet(Protocol):
     """The stage's workers; `multistage.worker_fleet` puts a launcher behind it."""
 
+    exhausted: bool
+    """Whether nobody works any more and nobody else can be paid."""
+
     def tend(self, work: int, progressed: bool) -> None:
         """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying."""
         ...
@@ -107,7 +110,7 @@ class StageDriver:
         """Work until every slot of the stage is used.
 
         Returns:
-            The slots by index; as many as the stage has runs.
+            The slots by index; as many used ones as the stage has runs, or fewer where the cost cap ended it.
 
         Raises:
             MetricMissingError: If runs finish without logging the metric.
@@ -127,7 +130,7 @@ class StageDriver:
 
     def _is_done(self, slots: Mapping[int, Slot]) -> bool:
         used = sum(slot.status == "used" for slot in slots.values())
-        if used >= self._stage.runs:
+        if used >= self._stage.runs or self._fleet.exhausted:
             return True
         if time.monotonic() - self._asked_at < ASK_EVERY or not self._tracker.has_ended():
             return False

@@ -27,6 +27,10 @@ class Roster(Protocol):
         """List those that still work."""
         ...
 
+    def has_reached_cap(self) -> bool:
+        """Whether no further worker can be paid."""
+        ...
+
 
 class WorkerFleet:
     """The workers of one stage's sweep.
@@ -40,6 +44,8 @@ class WorkerFleet:
         self._roster = roster
         self._sweep = sweep
         self._launches = 0
+        self.exhausted = False
+        """Whether nobody works any more and nobody else can be paid."""
 
     def tend(self, work: int, progressed: bool) -> None:
         """Start workers where some are missing for the open slots.
@@ -49,7 +55,8 @@ class WorkerFleet:
         """
         if progressed:
             self._launches = 0
-        missing = min(self._roster.state.options.workers, work) - len(self._roster.list_alive(self._sweep))
+        alive = self._roster.list_alive(self._sweep)
+        missing = min(self._roster.state.options.workers, work) - len(alive)
         if missing <= 0:
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
@@ -58,8 +65,10 @@ class WorkerFleet:
                 f"The workers of sweep {self._sweep} ended {self._launches} times without any run having moved.",
                 f"The last one's log is {logs[-1]}." if logs else "",
             )
-        self._launches += 1
-        self._roster.launch_workers(self._sweep, missing)
+        if self._roster.launch_workers(self._sweep, missing):
+            self._launches += 1
+        elif not alive:
+            self.exhausted = self._roster.has_reached_cap()
 
     def explain_failure(self, run: RunRecord) -> str:
         """Say why a run failed: the last lines that it printed."""

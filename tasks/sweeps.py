@@ -9,6 +9,7 @@ from prefect import task
 from prefect.runtime import flow_run
 
 from multistage.domain.plan import StageBrief, StageNumber
+from multistage.launching import check_launching
 from multistage.live_sweeps import register_sweep
 from multistage.preparation import prepare_folder, read_parameters
 from multistage.request import resolve_request
@@ -31,6 +32,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     asked = read_parameters(parameters, Path.cwd())
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
+    check_launching(resolved.plan, asked.options, account)
     with asked.folder.lock():
         begun = asked.folder.read_state()
         retried = begun is not None and begun.flow_run_id == str(flow_run.id)

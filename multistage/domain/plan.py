@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from multistage.domain.account import TrackerKind
 from multistage.domain.budget import Split, split_budget
 from multistage.domain.model import Model
+from multistage.domain.resources import Resources
 from multistage.domain.results import Config, Goal
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
@@ -20,6 +21,7 @@ STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
 HYPERBAND_MIN_ITER = 100
 """Rows of the metric before W&B's hyperband may stop a run, as in the guide."""
 
+LauncherKind = Literal["local", "modal"]
 SearchEngine = Literal["gp", "wandb"]
 EarlyStop = Literal["hyperband", "none"]
 StageMethod = Literal["grid", "grid+sobol", "sobol", "gaussian process", "random", "bayes"]
@@ -96,6 +98,17 @@ class RunOptions(Model):
     """Seconds without work after which a worker leaves."""
     directory: Path
     """Where trainings run."""
+    launcher: LauncherKind = "local"
+    runs_per_worker: Annotated[int, Field(ge=1)] | None = None
+    """Runs that one container trains; None: as many as there are."""
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    """Dollars that containers may cost; None: no cap."""
+    project_dir: Path | None = None
+    """The user's project, which goes into the containers' image."""
+    image_python: Annotated[str, Field(pattern=r"^3\.1[1-4]$")] | None = None
+    """Python of the image; this process's own by default."""
+    modal: Resources = Field(default_factory=Resources)
+    """What each container has."""
 
 
 class StagePlan(Model):

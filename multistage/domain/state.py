@@ -13,6 +13,7 @@ from multistage.domain.model import Model
 from multistage.domain.narrowing import ParameterNarrowing
 from multistage.domain.plan import RunOptions, StageNumber, StagePlan, SweepSettings
 from multistage.domain.request import SweepRequest
+from multistage.domain.resources import Cost
 from multistage.domain.results import Config, Value
 from multistage.domain.space import SearchSpace
 from multistage.domain.workers import WorkerRecord
@@ -128,6 +129,8 @@ class State(Model):
     prefect_url: str | None = None
     flow_run_id: str | None = None
     workers: tuple[WorkerRecord, ...] = ()
+    cost: Cost | None = None
+    """Of workers that are paid for; None where there were none."""
     created_at: datetime
     updated_at: Annotated[datetime, Field(description="Last write of this file.")]
 

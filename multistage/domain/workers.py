@@ -1,14 +1,14 @@
 """What identifies a worker to any process, so that it can be watched, adopted and ended."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from multistage.domain.model import Model
 
 
-class WorkerRecord(Model):
-    """A worker that was launched."""
+class LocalWorker(Model):
+    """A process of this machine."""
 
     launcher: Literal["local"] = "local"
     worker_id: str
@@ -20,3 +20,46 @@ class WorkerRecord(Model):
     log: str
     """Path of its log file."""
     launched_at: AwareDatetime
+
+
+class ModalWorker(Model):
+    """A call on Modal, whichever container it has at the moment."""
+
+    launcher: Literal["modal"] = "modal"
+    worker_id: str
+    """Known to the container too, which notes its call under it."""
+    call_id: str | None = None
+    """Modal's; None before it is known whether the call was spawned."""
+    app: str
+    """The deployed app."""
+    sweep: str
+    """``entity/project/id`` of the sweep that it works for."""
+    seconds: float
+    """Longest time that it may be paid for."""
+    rate: float
+    """Dollars a second."""
+    launched_at: AwareDatetime
+    paid: float | None = None
+    """Dollars that it has cost; None until it has ended."""
+
+    @property
+    def log(self) -> str:
+        """How its log is read."""
+        return f"shown by `modal app logs {self.app}`"
+
+
+WorkerRecord = Annotated[LocalWorker | ModalWorker, Field(discriminator="launcher")]
+"""A worker that was launched."""
+
+Fault = Literal["none", "config", "machine", "setup"]
+"""Nobody's; the training's or its config's; the machine's, so that another worker may do better; or of what all workers
+share (a secret, the image, the code), so that no other would do better."""
+
+
+class WorkerEnd(Model):
+    """How a worker ended."""
+
+    fault: Fault
+    reason: str = ""
+    seconds: float = 0.0
+    """Time that is paid for."""

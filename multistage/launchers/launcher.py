@@ -1,9 +1,9 @@
 """What every launcher offers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.workers import WorkerEnd, WorkerRecord
 
 
 class Launcher(Protocol):
@@ -12,15 +12,18 @@ class Launcher(Protocol):
     A record is all that is needed, so any process may take over from the one that launched::
 
         with LocalLauncher(folder, environment={"WANDB_BASE_URL": url, "WANDB_API_KEY": key}) as launcher:
-            records = launcher.launch("local/CartPole-v1/abc123", count=2)
+            records = list(launcher.launch("local/CartPole-v1/abc123", count=2))
         # This process may be killed here; the workers live on.
         with LocalLauncher(folder) as launcher:
             adopted = [record for record in records if launcher.is_alive(record)]
             launcher.stop(adopted)
     """
 
-    def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
+    def launch(self, sweep: str, count: int) -> Iterable[WorkerRecord]:
         """Start workers for a sweep (``entity/project/id``); they leave by themselves when it has no more runs.
+
+        The records come one by one as they are known, to be noted at once; a later one of the same worker replaces the
+        earlier.
 
         Raises:
             LaunchError: They do not start.
@@ -29,6 +32,10 @@ class Launcher(Protocol):
 
     def is_alive(self, record: WorkerRecord) -> bool:
         """Whether the worker still works."""
+        ...
+
+    def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
+        """How the worker ended; None while it works."""
         ...
 
     def stop(self, records: Sequence[WorkerRecord]) -> None:

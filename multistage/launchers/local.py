@@ -14,11 +14,12 @@ from typing import IO, Self
 
 import psutil
 
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.workers import LocalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.processes import end_processes, find_worker
 from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.outputs import read_last_lines
 
 WARM_UP_LIMIT = 120.0
 """Seconds within which a nursery must be ready; a cold disk takes twenty for torch."""
@@ -27,9 +28,6 @@ PATIENCE = 6.0
 """Seconds from SIGTERM to SIGKILL, above the worker's own for its training."""
 KILL_PATIENCE = 2.0
 """Seconds to wait for the end after SIGKILL."""
-
-QUOTED_LINES = 5
-"""Of a failed training's output."""
 
 
 class LocalLauncher:
@@ -76,7 +74,7 @@ class LocalLauncher:
         with self._lock:
             self._prepare()
 
-    def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
+    def launch(self, sweep: str, count: int) -> list[LocalWorker]:
         """Start workers for a sweep.
 
         Args:
@@ -93,7 +91,11 @@ class LocalLauncher:
         """Whether the worker still runs; also of another launcher's worker."""
         for child in self._children:
             child.poll()  # buries it, if it is dead
-        return find_worker(record) is not None
+        return isinstance(record, LocalWorker) and find_worker(record) is not None
+
+    def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
+        """How the worker ended, which nobody tells; None while it still runs."""
+        return None if self.is_alive(record) else WorkerEnd(fault="none")
 
     def stop(self, records: Sequence[WorkerRecord]) -> None:
         """End workers with every training below them, also of another launcher's; takes 8 s at most.
@@ -101,7 +103,7 @@ class LocalLauncher:
         Raises:
             LaunchError: A process survived SIGKILL.
         """
-        survivors = end_processes(records, PATIENCE, KILL_PATIENCE)
+        survivors = end_processes([one for one in records if isinstance(one, LocalWorker)], PATIENCE, KILL_PATIENCE)
         for child in self._children:
             child.poll()
         if survivors:
@@ -112,11 +114,7 @@ class LocalLauncher:
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed, wandb's own left out; empty where it printed none."""
-        path = self._folder / "runs" / f"{Path(run_id).name}.log"
-        if not path.is_file():
-            return ""
-        lines = [line.rstrip() for line in path.read_text(errors="replace").splitlines()]
-        return "\n".join([line for line in lines if line and "wandb:" not in line][-QUOTED_LINES:])
+        return "\n".join(read_last_lines(self._folder / "runs" / f"{Path(run_id).name}.log"))
 
     def close(self) -> None:
         """End the nursery; workers live on."""
@@ -151,7 +149,7 @@ class LocalLauncher:
                 cwd=self._directory,
             )
 
-    def _launch(self, sweep: str) -> WorkerRecord:
+    def _launch(self, sweep: str) -> LocalWorker:
         self._prepare()
         self._launched += 1
         worker_id = f"{self._launcher_id}-{self._launched}"
@@ -162,7 +160,7 @@ class LocalLauncher:
             birth = self._order_from_nursery(order, self._nursery.stdin, self._nursery.stdout)
         else:
             birth = self._start_afresh(order)
-        return WorkerRecord(
+        return LocalWorker(
             worker_id=worker_id,
             pid=birth.pid,
             process_started_at=birth.process_started_at,

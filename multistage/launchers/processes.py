@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import psutil
 
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.workers import LocalWorker
 from multistage.worker.conventions import WORKER_VARIABLE
 
 WANDB_CORE = "wandb-core"
@@ -21,7 +21,7 @@ CLOCK_TOLERANCE = 2.0
 recycled as fast."""
 
 
-def find_worker(record: WorkerRecord) -> psutil.Process | None:
+def find_worker(record: LocalWorker) -> psutil.Process | None:
     """The worker's process, if it lives."""
     try:
         process = psutil.Process(record.pid)
@@ -31,7 +31,7 @@ def find_worker(record: WorkerRecord) -> psutil.Process | None:
         return None
 
 
-def find_processes(records: Sequence[WorkerRecord]) -> list[psutil.Process]:
+def find_processes(records: Sequence[LocalWorker]) -> list[psutil.Process]:
     """Every living process of these workers: themselves, their trainings, whatever those have started."""
     found = {process.pid: process for record in records if (process := find_worker(record))}
     for process in list(found.values()):
@@ -70,7 +70,7 @@ def _find_session(pid: int) -> int:
         return -1
 
 
-def end_processes(records: Sequence[WorkerRecord], patience: float, kill_patience: float) -> list[psutil.Process]:
+def end_processes(records: Sequence[LocalWorker], patience: float, kill_patience: float) -> list[psutil.Process]:
     """End workers and all that is theirs: SIGTERM, then SIGKILL.
 
     A living worker is asked alone, because it ends its training in order; orphans are asked themselves. Never asked is

@@ -1,0 +1,5 @@
+"""The app for ``modal deploy deployments/modal_app.py``; ``--launcher modal`` deploys it by itself."""
+
+from multistage.launchers.modal_app import build_app, describe_content
+
+app = build_app(describe_content(extras=("digits", "rl")))

@@ -1,0 +1,118 @@
+"""What a worker in the cloud may use, and what that costs."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from multistage.domain.model import Model
+
+GRACE = 60.0
+"""Seconds that a container may take beyond its timeout to start and to leave; they are paid for too."""
+
+GPU_PRICES: Mapping[str, float] = {
+    "T4": 0.000164,
+    "L4": 0.000222,
+    "A10": 0.000306,
+    "L40S": 0.000542,
+    "A100-40GB": 0.000583,
+    "A100-80GB": 0.000694,
+    "H100": 0.001097,
+    "H200": 0.001261,
+}
+"""Dollars a second, by Modal's price list of 2026-07-01."""
+
+_SAME = {"A10G": "A10", "A100": "A100-40GB", "H100!": "H100"}
+"""Other names that Modal takes."""
+
+
+def name_gpu(text: str) -> tuple[str, int]:
+    """Read a GPU as Modal writes it, such as ``T4`` or ``H100:2``; gives its name and how many.
+
+    Raises:
+        ValueError: If there is no such GPU, or not so many in one machine.
+    """
+    found = re.fullmatch(r"([A-Za-z0-9!-]+)(?::([1-8]))?", text)
+    name = found[1].upper() if found else ""
+    name = _SAME.get(name, name)
+    if found is None or name not in GPU_PRICES:
+        raise ValueError(f"{text!r} is no GPU of Modal's; there are {', '.join(GPU_PRICES)}, and H100:2 means two")
+    return name, int(found[2] or 1)
+
+
+class Resources(Model):
+    """What one container has."""
+
+    cpu: Annotated[float, Field(ge=0.125, le=64)] = 2.0
+    """Physical cores."""
+    memory: Annotated[float, Field(ge=0.125, le=336)] = 4.0
+    """GiB."""
+    gpu: str | None = None
+    """As Modal writes it, such as ``T4`` or ``H100:2``."""
+    timeout: Annotated[int, Field(ge=1, le=86_400)] = 3600
+    """Seconds that one container may live; it takes no run that would not end by then."""
+    region: str | None = None
+    """Where, such as ``us-east``; anywhere by default, which costs least."""
+    max_containers: Annotated[int, Field(ge=1)] | None = None
+    """Containers at once, whatever the number of workers."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _check_gpu(cls, value: str | None) -> str | None:
+        if value is not None:
+            name_gpu(value)
+        return value
+
+
+class Rates(Model):
+    """Prices in dollars a second."""
+
+    core: float = 0.0000131
+    gib: float = 0.00000222
+    gpus: Mapping[str, float] = Field(default_factory=lambda: dict(GPU_PRICES))
+    source: str = "Modal's price list of 2026-07-01"
+
+    def price(self, resources: Resources) -> float:
+        """Price a container; dollars a second."""
+        total = resources.cpu * self.core + resources.memory * self.gib
+        if resources.gpu is not None:
+            name, count = name_gpu(resources.gpu)
+            total += count * self.gpus[name]
+        return total
+
+
+class StageCost(Model):
+    """What the ended workers of one sweep have cost."""
+
+    sweep: str
+    """``entity/project/id``."""
+    seconds: float
+    """Containers' time."""
+    dollars: float
+
+
+class Cost(Model):
+    """What a sweep's containers have cost, by their time and the rates; the invoice may differ."""
+
+    rates: Rates
+    stages: tuple[StageCost, ...] = ()
+    running: float = 0.0
+    """Dollars of the workers that still work, up to the last look."""
+
+    @property
+    def ended(self) -> float:
+        """Dollars of all workers that have ended."""
+        return sum(stage.dollars for stage in self.stages)
+
+    @property
+    def dollars(self) -> float:
+        """Dollars in all."""
+        return self.ended + self.running
+
+    def add(self, sweep: str, seconds: float, dollars: float) -> "Cost":
+        """Add a worker that has ended."""
+        before = {stage.sweep: stage for stage in self.stages}
+        old = before.get(sweep, StageCost(sweep=sweep, seconds=0.0, dollars=0.0))
+        before[sweep] = StageCost(sweep=sweep, seconds=old.seconds + seconds, dollars=old.dollars + dollars)
+        return self.model_copy(update={"stages": tuple(before.values())})

@@ -1,0 +1,102 @@
+"""Follows calls on Modal: notices an end at once, and asks less than once a call and minute."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import modal
+
+from multistage.domain.workers import WorkerEnd
+from multistage.launchers.faults import judge_error, judge_result
+
+HOLD = 48.0
+"""Seconds for which Modal holds the question whether a call has ended."""
+PAUSE = 15.0
+"""Seconds between two questions."""
+FIRST_ANSWER = 10.0
+"""Seconds to wait for what Modal says first; a call counts as alive meanwhile."""
+
+
+class CallWatch:
+    """Follows any number of calls in one thread."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, WorkerEnd] = {}
+        self.failures: dict[str, str] = {}
+        """The last lines of failed runs, by run id."""
+        self._asked: dict[str, threading.Event] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._followers: list[Future[None]] = []
+
+    def find_end(self, call_id: str, launched_at: float) -> WorkerEnd | None:
+        """Say how a call ended; None while it lives, as far as is known.
+
+        Args:
+            call_id: Modal's id.
+            launched_at: When it was launched, in seconds since the epoch.
+        """
+        first = self._asked.get(call_id)
+        if first is None:
+            first = self._asked[call_id] = threading.Event()
+            self._followers.append(self._submit(self._follow(call_id, launched_at)))
+        if call_id not in self.ends:
+            first.wait(FIRST_ANSWER)
+        return self.ends.get(call_id)
+
+    def follow(self, calls: Sequence[tuple[str, float]]) -> None:
+        """Begin to follow calls that have just been spawned, so that nobody waits for the first answer."""
+        for call_id, launched_at in calls:
+            if call_id not in self._asked:
+                self._asked[call_id] = threading.Event()
+                self._asked[call_id].set()
+                self._followers.append(self._submit(self._follow(call_id, launched_at, HOLD)))
+
+    def close(self) -> None:
+        """End the thread; the calls live on."""
+        if self._loop is None or self._thread is None:
+            return
+        for follower in self._followers:
+            follower.cancel()
+        self._submit(self._drain()).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def _submit(self, coroutine: Coroutine[Any, Any, None]) -> "Future[None]":
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="modal calls", daemon=True)
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _drain(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _follow(self, call_id: str, launched_at: float, hold: float = 0.0) -> None:
+        call: modal.FunctionCall[dict[str, Any]] = modal.FunctionCall.from_id(call_id)
+        while True:
+            end: WorkerEnd | None = None
+            try:
+                result = await call.get.aio(timeout=hold)
+                self.failures.update(result["failures"])
+                end = judge_result(result)
+            except TimeoutError:  # it lives
+                end = None
+            except Exception as error:  # the container's own exceptions come out here
+                end = judge_error(error, time.time() - launched_at)
+            if end is not None:
+                self.ends[call_id] = end
+                self._asked[call_id].set()
+                return
+            self._asked[call_id].set()
+            if hold:
+                await asyncio.sleep(PAUSE)
+            hold = HOLD

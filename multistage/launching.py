@@ -1,0 +1,149 @@
+"""Which launcher a sweep's workers come from, and whether what was asked of it can be done."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from multistage.domain.account import Account
+from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
+from multistage.domain.resources import GRACE, Rates
+from multistage.domain.workers import WorkerRecord
+from multistage.errors import UsageError
+from multistage.launchers.launcher import Launcher
+from multistage.launchers.local import LocalLauncher
+from multistage.training.catalogue import Trainer, find_trainer
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def find_bundled(settings: SweepSettings) -> Trainer | None:
+    """Find the bundled trainer that a sweep trains with; None for a program of the user's own."""
+    trainer = find_trainer(settings.config_id)
+    return trainer if trainer and settings.command == tuple(trainer.command) else None
+
+
+def open_launcher(
+    settings: SweepSettings, options: RunOptions, logs: Path, server: Mapping[str, str], rates: Rates | None
+) -> Launcher:
+    """Open the launcher that was chosen.
+
+    Args:
+        settings: The sweep.
+        options: How it is run.
+        logs: Where local workers log.
+        server: ``WANDB_BASE_URL`` and ``WANDB_API_KEY``.
+        rates: Prices, for containers.
+    """
+    bundled = find_bundled(settings)
+    match options.launcher:
+        case "local":
+            return LocalLauncher(
+                logs,
+                environment=server,
+                idle=options.worker_idle,
+                config_id=bundled.config_id if bundled else None,
+                directory=options.directory,
+            )
+        case "modal":
+            from multistage.launchers.modal import ModalLauncher
+            from multistage.launchers.modal_app import describe_content
+
+            extras = (bundled.extra,) if bundled else ()
+            return ModalLauncher(
+                options.modal,
+                describe_content(extras, options.project_dir, options.image_python),
+                base_url=server["WANDB_BASE_URL"],
+                idle=options.worker_idle,
+                max_runs=options.runs_per_worker,
+                directory=options.directory if options.project_dir else None,
+                rates=rates,
+            )
+
+
+def stop_workers(records: Sequence[WorkerRecord], logs: Path) -> None:
+    """End workers of whichever launcher by their records alone.
+
+    Raises:
+        LaunchError: Something survived, or Modal cannot be reached.
+    """
+    LocalLauncher(logs).stop(records)
+    if any(record.launcher == "modal" for record in records):
+        from multistage.domain.resources import Resources
+        from multistage.launchers.modal import ModalLauncher
+
+        with ModalLauncher(Resources()) as launcher:
+            launcher.stop(records)
+
+
+def has_living_workers(records: Sequence[WorkerRecord], logs: Path) -> bool:
+    """Whether any of these workers lives on this machine, or may live elsewhere."""
+    local = LocalLauncher(logs)
+    return any(record.paid is None if record.launcher == "modal" else local.is_alive(record) for record in records)
+
+
+def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Rates | None:
+    """Refuse what cannot be done on Modal; nothing has been deployed then.
+
+    Returns:
+        The prices that were used; None where trainings run on this machine.
+
+    Raises:
+        UsageError: With the remedy.
+    """
+    if options.launcher == "local":
+        return None
+    _check_server(account)
+    _check_program(plan.settings, options)
+    most = max(stage.runs for stage in plan.stages)
+    if options.workers > most:
+        raise UsageError(
+            f"{options.workers} workers are more than the {most} runs of the largest stage.", f"Use --workers {most}."
+        )
+    from modal.config import config
+
+    if not (config.get("token_id") or config.get("oauth_refresh_token")):
+        raise UsageError("Modal has no token on this machine.", "Make one with `modal token new`.")
+    from multistage.launchers.modal import fetch_rates
+
+    rates = fetch_rates()
+    worst = price_worker(options, rates)
+    if options.max_cost is not None and options.max_cost < worst:
+        raise UsageError(
+            f"--max-cost {options.max_cost:g} is below ${worst:.3f}, which one run may cost "
+            f"({options.modal.timeout} s at ${rates.price(options.modal) * 3600:.3f} an hour).",
+            "Raise it, or lower --modal-timeout.",
+        )
+    return rates
+
+
+def price_worker(options: RunOptions, rates: Rates) -> float:
+    """Price the longest life of one worker; dollars."""
+    return (options.modal.timeout + GRACE) * rates.price(options.modal)
+
+
+def _check_server(account: Account) -> None:
+    login = "Log in with `wandb login`, so that they report to W&B."
+    if account.kind == "embedded":
+        raise UsageError("Containers on Modal cannot reach the embedded W&B server on this machine.", login)
+    if _is_loopback(account.base_url) and not _is_loopback(os.environ.get("MODAL_SERVER_URL")):
+        raise UsageError(f"Containers on Modal cannot reach {account.base_url}, which is this machine.", login)
+
+
+def _is_loopback(url: str | None) -> bool:
+    return urlsplit(url or "").hostname in LOOPBACK_HOSTS
+
+
+def _check_program(settings: SweepSettings, options: RunOptions) -> None:
+    project = options.project_dir
+    if project is not None and not project.is_dir():
+        raise UsageError(f"The project folder {project} does not exist.", "Give --project-dir a folder.")
+    if find_bundled(settings) is not None:
+        return
+    if project is None:
+        raise UsageError("Containers need the project of your program.", "Give its folder as --project-dir.")
+    if settings.program is not None and not Path(settings.program).is_relative_to(project):
+        raise UsageError(
+            f"The program {settings.program} is not in the project folder {project}.",
+            "Give the folder that holds it as --project-dir.",
+        )
