@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 
 from multistage.domain.results import Goal
+from multistage.domain.sweep_config import Hyperband
 from multistage.wandb_server.lifecycle import Lifecycle
 from multistage.wandb_server.nodes import get_run
-from multistage.wandb_server.search_plan import Hyperband
 from multistage.wandb_server.store import Row, Store
 
 

@@ -7,11 +7,11 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from multistage.domain.distributions import SweepParameter
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, SearchSpace
-from multistage.wandb_server.distributions import SweepParameter
+from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.lifecycle import LIVE_STATES
-from multistage.wandb_server.search_plan import SearchPlan
 from multistage.wandb_server.store import Row, Store
 
 Proposal = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 import anyio.to_thread
 import yaml
 
+from multistage.domain.sweep_config import SearchPlan, read_plan
 from multistage.errors import SpaceError
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.proposals import Proposal, SweepSearch
-from multistage.wandb_server.search_plan import SearchPlan, read_plan
 from multistage.wandb_server.store import Row, Store
 
 MAX_CONFIG = 1_000_000

@@ -1,0 +1,344 @@
+"""The embedded W&B server under load: prints figures, asserts nothing.
+
+    python -m benchmarks.server [--seconds 30] [--runs 10000] [--rows 200]
+
+1. 100 agents that heartbeat every second and 100 runs that log a row a second each, at the level of the
+   protocol, beside four real clients: latency of a heartbeat, rows lost, memory.
+2. A database of many runs: a page of ``wandb.Api().runs``, a poll for what changed, a hyperband decision, memory.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from multistage.wandb_server.store import Store, dump_json
+
+CLIENT = """
+import wandb, time, sys
+with wandb.init(project="load") as run:
+    end = time.time() + float(sys.argv[1])
+    count = 0
+    while time.time() < end:
+        run.log({"x": count})
+        count += 1
+        time.sleep(0.1)
+print(run.id, count)
+"""
+READER = """
+import json, os, sys, time, wandb
+def measure(question):
+    times = []
+    for _ in range(20):
+        api.flush()
+        started = time.perf_counter()
+        count = len(question())
+        times.append(time.perf_counter() - started)
+    return [sorted(times)[10] * 1000, count]
+api = wandb.Api()
+page = lambda lazy, **more: (lambda: api.runs("local/stored", per_page=50, lazy=lazy, **more)[0:50])
+cursor = api.runs("local/stored", order="-heartbeat_at", per_page=1)[0]._attrs["heartbeatAt"]
+fresh = {"$or": [{"heartbeatAt": {"$gte": cursor}}, {"name": {"$in": ["r5", "r9"]}}]}
+changed = {"$and": [{"sweep": "sweep000"}, fresh]}
+print(json.dumps({
+    "page of 50 runs": measure(page(True)),
+    "page of 50 runs with config and summary": measure(page(False)),
+    "page of 50 runs by summary metric": measure(page(True, order="-summary_metrics.score")),
+    "poll for what changed": measure(lambda: list(api.runs("local/stored", filters=changed, order="+heartbeat_at"))),
+}))
+"""
+
+HEARTBEAT = """mutation Heartbeat($id: ID!, $metrics: JSONString, $runState: JSONString) {
+  agentHeartbeat(input: {id: $id, metrics: $metrics, runState: $runState}) {agent {id} commands}
+}"""
+CREATE_AGENT = """mutation CreateAgent($s: String!) {
+  createAgent(input: {host: "h", projectName: "load", sweep: $s}) {agent {id}}
+}"""
+START_RUN = """mutation UpsertBucket($n: String) {
+  upsertBucket(input: {modelName: "stored", name: $n, sweep: "sweep000"}) {bucket {id}}
+}"""
+
+
+class Client:
+    """A connection that is kept open, as a client's is."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._port = port
+        self._token = base64.b64encode(f"api:{key}".encode()).decode()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send JSON, read JSON."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        content = json.dumps(body).encode()
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nAuthorization: Basic {self._token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        writer.write(head.encode() + content)
+        answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+        assert " 200 " in answer.partition("\r\n")[0], answer
+        length = int(answer.lower().partition("content-length: ")[2].split("\r\n")[0])
+        found: dict[str, Any] = json.loads(await reader.readexactly(length))
+        assert not found.get("errors"), found
+        return found
+
+    async def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """One GraphQL request."""
+        data: dict[str, Any] = (await self.post("/graphql", {"query": query, "variables": variables}))["data"]
+        return data
+
+
+class Server:
+    """A server process with a data folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        command = [sys.executable, "-m", "multistage.wandb_server", "--data", str(folder)]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        announcement = folder / "server.json"
+        while not announcement.exists():
+            assert self.process.poll() is None
+            time.sleep(0.05)
+        self.url = json.loads(announcement.read_text())["url"]
+        self.port = int(self.url.rpartition(":")[2])
+        self.key = (folder / "key").read_text().strip()
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """What a W&B client needs."""
+        own = {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": self.key, "WANDB_SILENT": "true", "WANDB_DIR": str(folder)}
+        return {**os.environ, **own, "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
+
+    def measure_memory(self) -> float:
+        """Resident memory in MB."""
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(30)
+
+
+async def load(server: Server, seconds: float, agents: int, runs: int) -> tuple[list[float], dict[str, int]]:
+    """Heartbeats and rows for so long; returns the heartbeats' latencies in ms and each run's acknowledged rows."""
+    setup = Client(server.port, server.key)
+    config = "method: custom\nprogram: train.py\nscheduler: {engine: none}\n"
+    sweep = (
+        await setup.ask(
+            'mutation M($c: String) {upsertSweep(input: {projectName: "load", config: $c}) {sweep {name}}}', c=config
+        )
+    )["upsertSweep"]["sweep"]["name"]
+    latencies: list[float] = []
+    rows: dict[str, int] = {}
+    end = time.perf_counter() + seconds
+
+    async def beat(index: int) -> None:
+        client = Client(server.port, server.key)
+        agent = (
+            await client.ask(
+                CREATE_AGENT,
+                s=sweep,
+            )
+        )["createAgent"]["agent"]["id"]
+        await asyncio.sleep(index / agents)
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            await client.ask(
+                HEARTBEAT,
+                id=agent,
+                metrics="{}",
+                runState="{}",
+            )
+            latencies.append((time.perf_counter() - started) * 1000)
+            await asyncio.sleep(max(0.0, 1 - (time.perf_counter() - started)))
+
+    async def log(index: int) -> None:
+        client, name = Client(server.port, server.key), f"run{index}"
+        await client.ask(
+            'mutation M($n: String) {upsertBucket(input: {modelName: "load", name: $n}) {bucket {id}}}', n=name
+        )
+        await asyncio.sleep(index / runs)
+        count = 0
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            row = json.dumps({"_step": count, "_timestamp": time.time(), "loss": 1 / (count + 1), "score": count})
+            files = {
+                "wandb-history.jsonl": {"offset": count, "content": [row]},
+                "wandb-summary.json": {"offset": 0, "content": [row]},
+            }
+            await client.post(f"/files/local/load/{name}/file_stream", {"files": files})
+            count += 1
+            rows[name] = count
+            await asyncio.sleep(max(0.0, 1 - (time.perf_counter() - started)))
+
+    await asyncio.gather(*(beat(index) for index in range(agents)), *(log(index) for index in range(runs)))
+    return latencies, rows
+
+
+def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None]) -> None:
+    """100 agents, 100 runs and four real clients."""
+    server = Server(folder / "load")
+    clients = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLIENT, str(seconds)],
+            env=server.environment(folder),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    started = psutil.Process(server.process.pid).cpu_times()
+    latencies, rows = asyncio.run(load(server, seconds, 100, 100))
+    for client in clients:
+        name, count = client.communicate(timeout=120)[0].split()
+        rows[name] = int(count)
+    used = psutil.Process(server.process.pid).cpu_times()
+    memory = server.measure_memory()
+    server.stop()
+    store = Store(folder / "load" / "wandb.sqlite")
+    stored = dict(
+        store.all("SELECT name, (SELECT count(*) FROM lines WHERE run_id = runs.id AND stream = 0) FROM runs")
+    )
+    store.close()
+    latencies.sort()
+    report("heartbeats", f"{len(latencies)} in {seconds:.0f} s")
+    report("heartbeat p50", f"{statistics.median(latencies):.1f} ms")
+    report("heartbeat p99", f"{latencies[int(len(latencies) * 0.99)]:.1f} ms (goal: under 100)")
+    report("heartbeat worst", f"{latencies[-1]:.1f} ms")
+    report(
+        "rows acknowledged", f"{sum(rows.values())}, lost {sum(count - stored[name] for name, count in rows.items())}"
+    )
+    report("server CPU", f"{(used.user + used.system - started.user - started.system) / seconds:.0%} of a core")
+    report("server memory under load", f"{memory:.0f} MB (goal: under 300)")
+
+
+def fill(folder: Path, runs: int, rows: int) -> None:
+    """A database of finished runs of one sweep, written directly."""
+    folder.mkdir()
+    store = Store(folder / "wandb.sqlite")
+    config = (
+        "method: custom\nprogram: train.py\nscheduler: {engine: none}\nmetric: {name: score, goal: maximize}\n"
+        "early_terminate: {type: hyperband, min_iter: 10}\n"
+    )
+    with store.transaction():
+        project = store.insert("projects", entity="local", name="stored", created_at=store.tick())
+        now = store.tick()
+        sweep = store.insert(
+            "sweeps",
+            project_id=project,
+            name="sweep000",
+            state="RUNNING",
+            config=config,
+            created_at=now,
+            updated_at=now,
+        )
+        for index in range(runs):
+            now = store.tick()
+            score = (index * 7919) % runs / runs
+            values = {"lr": {"value": score}, "layers": {"value": index % 5}, "seed": {"value": index}}
+            row_id = store.insert(
+                "runs",
+                project_id=project,
+                name=f"r{index}",
+                display_name=f"s1-{index:05d}",
+                sweep="sweep000",
+                state="finished",
+                config=dump_json(values),
+                summary=dump_json({"score": score, "_step": rows - 1, "_runtime": 12.5, "train/loss": 1 - score}),
+                created_at=now,
+                started_at=now,
+                heartbeat_at=now,
+                ended_at=now,
+            )
+            store.connection.executemany(
+                "INSERT INTO lines VALUES (?, 0, ?, ?, ?)",
+                (
+                    (
+                        row_id,
+                        step,
+                        step,
+                        dump_json({"_step": step, "score": score * step, "train/loss": 1 / (step + 1)}),
+                    )
+                    for step in range(rows)
+                ),
+            )
+            store.execute("INSERT INTO bands VALUES (?, 10, ?, ?)", (sweep, -score, row_id))
+    store.close()
+
+
+async def measure_decisions(server: Server) -> list[float]:
+    """Reports of rows that make a run cross a band, in ms."""
+    client = Client(server.port, server.key)
+    times = []
+    for index in range(20):
+        name = f"new{index}"
+        await client.ask(
+            START_RUN,
+            n=name,
+        )
+        content = [json.dumps({"_step": step, "score": 2.0}) for step in range(10)]
+        body = {"files": {"wandb-history.jsonl": {"offset": 0, "content": content}}}
+        started = time.perf_counter()
+        await client.post(f"/files/local/stored/{name}/file_stream", body)
+        times.append((time.perf_counter() - started) * 1000)
+    return times
+
+
+def measure_storage(folder: Path, runs: int, rows: int, report: Callable[[str, str], None]) -> None:
+    """What reading costs when much is stored."""
+    started = time.perf_counter()
+    fill(folder / "stored", runs, rows)
+    size = sum(path.stat().st_size for path in (folder / "stored").iterdir()) / 1e6
+    report(
+        "stored", f"{runs} runs x {rows} rows, {size:.0f} MB on disk, written in {time.perf_counter() - started:.0f} s"
+    )
+    server = Server(folder / "stored")
+    report("server memory at start", f"{server.measure_memory():.0f} MB")
+    done = subprocess.run(
+        [sys.executable, "-c", READER],
+        env=server.environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    for name, (milliseconds, count) in json.loads(done.stdout.strip().rpartition("\n")[2]).items():
+        report(f"{name} ({count})", f"{milliseconds:.1f} ms through the client (goal: under 100)")
+    decisions = sorted(asyncio.run(measure_decisions(server)))
+    report("hyperband decision", f"{decisions[len(decisions) // 2]:.1f} ms, worst {decisions[-1]:.1f} (goal: under 50)")
+    report("server memory after reading", f"{server.measure_memory():.0f} MB (goal: under 200)")
+    server.stop()
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=200)
+    arguments = parser.parse_args()
+
+    def report(what: str, figure: str) -> None:
+        print(f"{what:<48} {figure}", flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        measure_load(Path(name), arguments.seconds, report)
+        measure_storage(Path(name), arguments.runs, arguments.rows, report)
+
+
+if __name__ == "__main__":
+    main()
