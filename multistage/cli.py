@@ -228,9 +228,13 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
 
 
 @app.command
-def up() -> int:
-    """Start the local services, the embedded W&B server and a Prefect server, where they do not run yet."""
-    from multistage.services import ensure_prefect_server, ensure_wandb_server
+def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Start the local services, the embedded W&B server and a Prefect server, where they do not run yet.
+
+    Args:
+        worker: Start a Prefect worker too, which runs the deployments of prefect.yaml.
+    """
+    from multistage.services import ensure_prefect_server, ensure_prefect_worker, ensure_wandb_server
     from multistage.settings import Settings
 
     settings = Settings()
@@ -238,6 +242,8 @@ def up() -> int:
     prefect_server = ensure_prefect_server(settings)
     print(f"Prefect UI: {prefect_server.ui_url}")
     print(f"W&B pages: {wandb_server.url}")
+    if worker:
+        print(f"Prefect worker: pool {ensure_prefect_worker(settings, prefect_server.api_url).pool}")
     print("\nFor a wandb client:")
     print(f"export WANDB_BASE_URL={wandb_server.url}")
     print(f"export WANDB_API_KEY={wandb_server.key}")

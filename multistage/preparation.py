@@ -35,6 +35,17 @@ class AskedSweep(Model):
         return SweepFolder(self.folder_path)
 
 
+def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, Any]:
+    """Replace ``{flow_run}`` in the sweep's name, so that each run of a deployment has a folder of its own.
+
+    Args:
+        parameters: Of the parent flow's run.
+        flow_run_id: Its id; a retry keeps it.
+    """
+    name = parameters.get("name")
+    return {**parameters, "name": name.replace("{flow_run}", flow_run_id[:8])} if name else parameters
+
+
 def locate_folder(parameters: Mapping[str, Any]) -> Path:
     """Find the sweep's folder from the parameters of the parent's or a stage's flow run.
 

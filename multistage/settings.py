@@ -24,3 +24,8 @@ class Settings(BaseSettings):
     def prefect_folder(self) -> Path:
         """Database, pid file and log of the local Prefect server."""
         return self.home.absolute() / "prefect"
+
+    @property
+    def prefect_worker_folder(self) -> Path:
+        """Pid file and log of the local Prefect worker."""
+        return self.home.absolute() / "prefect_worker"

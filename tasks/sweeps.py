@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.launching import check_launching
 from multistage.live_sweeps import register_sweep
-from multistage.preparation import prepare_folder, read_parameters
+from multistage.preparation import fill_name, prepare_folder, read_parameters
 from multistage.request import resolve_request
 from multistage.session import Session, close_session, open_session
 from multistage.settings import Settings
@@ -29,7 +29,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     Raises:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
-    asked = read_parameters(parameters, Path.cwd())
+    asked = read_parameters(fill_name(parameters, str(flow_run.id)), Path.cwd())
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
     check_launching(resolved.plan, asked.options, account)

@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
-from multistage.preparation import locate_folder
+from multistage.preparation import fill_name, locate_folder
 from multistage.session import open_session, stop_sweep
 from tasks.persistence import PERSISTED
 
@@ -27,7 +27,7 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
 
 def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """End the sweep's workers and note why; a hook of both flows, safe to be called twice and from any process."""
-    parameters = flow_run.parameters
+    parameters = fill_name(flow_run.parameters, str(flow_run.id))
     parent = None if "brief" in parameters else str(flow_run.id)
     status: Literal["failed", "stopped"] = "failed" if state.is_failed() else "stopped"
     stop_sweep(locate_folder(parameters), status, state.message or "", flow_run_id=parent)

@@ -1,4 +1,4 @@
-"""The two local services: the embedded W&B server and a Prefect server, one of each a user.
+"""The local services: the embedded W&B server, a Prefect server and, where asked for, a Prefect worker; one a user.
 
 They are started detached, so that they outlive whoever started them, and are reused by everyone after::
 
@@ -17,13 +17,16 @@ from multistage.services.prefect import (
     ensure_prefect_server,
     find_prefect_server,
 )
+from multistage.services.prefect_worker import PrefectWorker, build_worker_service, ensure_prefect_worker
 from multistage.settings import Settings
 
 __all__ = [
     "PrefectServer",
+    "PrefectWorker",
     "ServicesStatus",
     "WandbServer",
     "ensure_prefect_server",
+    "ensure_prefect_worker",
     "ensure_wandb_server",
     "inspect_services",
     "stop_services",
@@ -54,10 +57,10 @@ def stop_services(settings: Settings) -> tuple[str, ...]:
         The names of those that ran.
 
     Raises:
-        ServiceError: If a process survives even SIGKILL; the other service is ended all the same.
+        ServiceError: If a process survives even SIGKILL; the others are ended all the same.
     """
     stopped, failures = [], list[MultistageError]()
-    for service in (build_wandb_service(settings), build_prefect_service(settings)):
+    for service in (build_worker_service(settings), build_wandb_service(settings), build_prefect_service(settings)):
         try:
             if service.stop():
                 stopped.append(service.name)
