@@ -25,6 +25,7 @@ import psutil
 
 from multistage.wandb_server.store import Store, dump_json
 
+CLIENTS = 4
 CLIENT = """
 import wandb, time, sys
 with wandb.init(project="load") as run:
@@ -141,6 +142,8 @@ async def load(server: Server, seconds: float, agents: int, runs: int) -> tuple[
             'mutation M($c: String) {upsertSweep(input: {projectName: "load", config: $c}) {sweep {name}}}', c=config
         )
     )["upsertSweep"]["sweep"]["name"]
+    while (await setup.ask('{project(name: "load") {runCount}}'))["project"]["runCount"] < CLIENTS:
+        await asyncio.sleep(0.1)
     latencies: list[float] = []
     rows: dict[str, int] = {}
     end = time.perf_counter() + seconds
@@ -193,13 +196,13 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
     server = Server(folder / "load")
     clients = [
         subprocess.Popen(
-            [sys.executable, "-c", CLIENT, str(seconds)],
+            [sys.executable, "-c", CLIENT, str(seconds + 5)],
             env=server.environment(folder),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        for _ in range(4)
+        for _ in range(CLIENTS)
     ]
     started = psutil.Process(server.process.pid).cpu_times()
     latencies, rows = asyncio.run(load(server, seconds, 100, 100))

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
@@ -176,7 +177,7 @@ def _merge(parts: tuple[Resolvers, ...]) -> Resolvers:
 
 
 async def keep_house(state: State) -> None:
-    """Settle silent runs and write agents' heartbeats, for as long as the server lives."""
+    """Settle silent runs, write agents' heartbeats and the log, for as long as the server lives."""
     elapsed = 0.0
     while True:
         await asyncio.sleep(REAP_SECONDS)
@@ -187,5 +188,6 @@ async def keep_house(state: State) -> None:
             if elapsed >= FLUSH_SECONDS:
                 elapsed = 0.0
                 state.presence.flush()
+                await anyio.to_thread.run_sync(state.store.checkpoint)
         except sqlite3.OperationalError:
             logger.exception("The database refused the housekeeping; it is tried again")

@@ -44,6 +44,8 @@ class Store:
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = NORMAL")
             self.connection.execute("PRAGMA foreign_keys = ON")
+            # Checkpoints wait for the disk; :meth:`checkpoint` makes them where no request waits with them.
+            self.connection.execute("PRAGMA wal_autocheckpoint = 0")
             self.connection.execute("PRAGMA temp_store = MEMORY")
             self.connection.execute("PRAGMA cache_size = -16384")
             self._prepare()
@@ -67,6 +69,15 @@ class Store:
         if version == 0:
             script = files(__package__).joinpath("tables.sql").read_text()
             self.connection.executescript(f"BEGIN;{script};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+
+    def checkpoint(self) -> None:
+        """Move the log's content into the database; blocks nobody, and belongs into another thread."""
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Write the log back into the database and close it."""
