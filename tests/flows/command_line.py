@@ -1,0 +1,211 @@
+"""The real command line in processes of its own, with a home of its own, and what its sweeps left in the tracker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import psutil
+import pytest
+import wandb
+
+from multistage.domain.slots import SlotName, classify_run, parse_slot_name
+from multistage.launchers.processes import find_processes
+from multistage.services import stop_services
+from multistage.settings import Settings
+from multistage.sweep_folder import SweepFolder
+
+COMMAND = str(Path(sys.executable).parent / "multistage-sweep")
+FAST = ("--train-arg", "epochs=3")
+Result = TypeVar("Result")
+
+
+class TrackedRun(NamedTuple):
+    """A run as the tracker holds it."""
+
+    run_id: str
+    name: SlotName
+    state: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+
+    @property
+    def phase(self) -> str:
+        return classify_run(self.state)
+
+
+class CommandLine:
+    """``multistage-sweep`` for a user who has nothing configured.
+
+    Args:
+        home: The user's home, and the place of the two services.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings(home=home / "services")
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("WANDB_", "PREFECT_", "MULTISTAGE_"))
+        }
+        self.environment = {
+            **inherited,
+            "HOME": str(home),
+            "MULTISTAGE_HOME": str(self.settings.home),
+            "PREFECT_HOME": str(home / "prefect"),
+            "COLUMNS": "200",
+        }
+
+    def run(
+        self, *arguments: str, code: int = 0, timeout: float = 150, **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end, and check its exit code."""
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    @contextmanager
+    def start(self, *arguments: str, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+        """Start a command; it ends with the block."""
+        log = Path.cwd() / f"command-{time.monotonic_ns()}.log"
+        with log.open("w", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                [COMMAND, *arguments], env={**self.environment, **variables}, stdout=output, stderr=output, text=True
+            )
+        try:
+            yield process
+        except BaseException:
+            sys.stderr.write(log.read_text(encoding="utf-8"))
+            raise
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+                process.kill()
+                process.wait()
+
+    def list_processes(self) -> list[psutil.Process]:
+        """List every living process that this user has started, wherever it descends from."""
+        mine = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                found = process.environ().get("MULTISTAGE_HOME") == self.environment["MULTISTAGE_HOME"]
+                if found and process.status() != psutil.STATUS_ZOMBIE:
+                    mine.append(process)
+        return mine
+
+    def end(self) -> list[str]:
+        """Stop the services; kill what is left, and say what that was."""
+        stop_services(self.settings)
+        _, left = psutil.wait_procs(self.list_processes(), timeout=5)
+        described = []
+        for process in left:
+            with suppress(psutil.Error):
+                described.append(" ".join(process.cmdline()))
+                process.kill()
+        return described
+
+    @contextmanager
+    def open_tracker(self) -> Iterator[wandb.Api]:
+        """W&B's own client, asking the embedded server."""
+        folder = self.settings.wandb_server_folder
+        url = json.loads((folder / "server.json").read_text())["url"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("WANDB_BASE_URL", url)
+            patch.setenv("WANDB_API_KEY", (folder / "key").read_text().strip())
+            patch.setenv("WANDB_SILENT", "true")
+            try:
+                yield wandb.Api(overrides={"base_url": url}, timeout=30)
+            finally:
+                wandb.teardown()
+
+    def list_runs(self, folder: SweepFolder) -> dict[str, list[TrackedRun]]:
+        """Ask the tracker for the runs of a sweep's stages, by the stage's sweep."""
+        state = folder.load_state()
+        ids = [record.sweep_id for record in state.stages_completed]
+        if state.current_stage and state.current_stage.sweep_id and state.current_stage.sweep_id not in ids:
+            ids.append(state.current_stage.sweep_id)
+        with self.open_tracker() as api:
+            return {
+                sweep_id: [
+                    TrackedRun(run.id, name, run.state, dict(run.config), dict(run.summary_metrics))
+                    for run in api.runs(f"{state.entity}/{state.project}", filters={"sweep": sweep_id}, lazy=False)
+                    if (name := parse_slot_name(run.name))
+                ]
+                for sweep_id in ids
+            }
+
+
+def check_budget(commands: CommandLine, folder: SweepFolder, *, lost: int | None = None) -> list[TrackedRun]:
+    """Check from the tracker's own data that a finished sweep used exactly its budget, each slot once.
+
+    Args:
+        commands: Whose tracker to ask.
+        folder: The sweep.
+        lost: Attempts that the machine must have lost; None for any number.
+
+    Returns:
+        The runs that count.
+    """
+    state = folder.load_state()
+    assert state.status == "completed"
+    assert state.budget_used == state.total_budget == sum(record.runs_completed for record in state.stages_completed)
+    assert [record.stage for record in state.stages_completed] == [1, 2, 3]
+    runs_by_sweep = commands.list_runs(folder)
+    counted: list[TrackedRun] = []
+    attempts_lost = 0
+    for plan, record in zip(state.plan, state.stages_completed, strict=True):
+        runs = runs_by_sweep[record.sweep_id]
+        assert {run.name.stage for run in runs} == {plan.stage}
+        assert max(Counter(str(run.name) for run in runs).values()) == 1, "a slot was doubled"
+        settled = [run for run in runs if run.phase in ("finished", "failed")]
+        assert sorted(run.name.index for run in settled) == list(range(plan.runs)), "a slot is missing or settled twice"
+        assert {run.phase for run in runs} <= {"finished", "failed", "lost"}
+        assert record.attempts_lost == len(runs) - len(settled)
+        attempts_lost += record.attempts_lost
+        counted += settled
+    assert len(counted) == state.total_budget
+    assert lost in (None, attempts_lost)
+    return counted
+
+
+def wait_for(look: Callable[[], Result], timeout: float = 90, every: float = 0.05) -> Result:
+    """Look again and again until what is seen is true."""
+    deadline = time.monotonic() + timeout
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"Never came true; last seen: {seen!r}"
+        time.sleep(every)
+    return seen
+
+
+def count_used(folder: SweepFolder) -> int:
+    """Count the used slots by ``state.json``; 0 before there is one."""
+    state = folder.read_state()
+    return state.budget_used if state else 0
+
+
+def list_trainings(folder: SweepFolder) -> list[psutil.Process]:
+    """List the processes below a sweep's workers that lead a process group: the trainings."""
+    state = folder.read_state()
+    workers = {worker.pid for worker in state.workers} if state else set()
+    found = []
+    for process in find_processes(state.workers) if state else []:
+        with suppress(psutil.Error, OSError):
+            if process.pid not in workers and os.getpgid(process.pid) == process.pid and process.name() != "wandb-core":
+                found.append(process)
+    return found

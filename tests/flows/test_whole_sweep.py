@@ -1,0 +1,158 @@
+"""A whole sweep through the real command line, and everything that can be done with it afterwards."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+import yaml
+from command_line import FAST, CommandLine, check_budget
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
+
+from multistage.sweep_folder import SweepFolder
+
+BUDGET = 12
+GUIDE_KEYS = {
+    "config_id", "entity", "project", "params", "metric_name", "total_budget", "budget_used", "stages_completed",
+    "best_metric", "best_config",
+}  # fmt: skip
+TASKS = {"create_sweep", "launch_workers", "wait_for_runs", "fetch_top_configs", "narrow_ranges", "mirror_state"}
+
+
+class FinishedSweep(NamedTuple):
+    place: Path
+    folder: SweepFolder
+    output: str
+    messages: str
+
+
+@pytest.fixture(scope="module")
+def finished(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
+    place = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        done = commands.run(
+            "digits:mlp", "--params", "learning_rate,alpha", "--budget", str(BUDGET), *FAST, "--json", timeout=280
+        )
+    return FinishedSweep(place, SweepFolder(place / "runs" / "multistage_sweep_digits_mlp"), done.stdout, done.stderr)
+
+
+@pytest.fixture(autouse=True)
+def there(finished: FinishedSweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished.place)
+
+
+def test_it_used_exactly_its_budget(commands: CommandLine, finished: FinishedSweep) -> None:
+    runs = check_budget(commands, finished.folder, lost=0)
+    assert len(runs) == BUDGET
+    assert {run.state for run in runs} == {"finished"}
+
+
+def test_its_best_config_was_trained_and_is_the_best(commands: CommandLine, finished: FinishedSweep) -> None:
+    state = finished.folder.load_state()
+    runs = {run.run_id: run for runs in commands.list_runs(finished.folder).values() for run in runs}
+    assert state.best_run is not None
+    best = runs[state.best_run]
+    assert state.best_config == {name: best.config[name] for name in ("learning_rate", "alpha")}
+    assert state.best_metric == best.summary["val/accuracy"]
+    assert state.best_metric == max(run.summary["val/accuracy"] for run in runs.values())
+    assert {run.config["epochs"] for run in runs.values()} == {3}
+    assert len({run.config["seed"] for run in runs.values()}) == BUDGET
+    recommended = state.recommended
+    assert recommended is not None
+    assert recommended.config in [{name: run.config[name] for name in state.params} for run in runs.values()]
+
+
+def test_it_ended_with_one_json_object_and_the_banner(finished: FinishedSweep) -> None:
+    result = json.loads(finished.output)
+    assert set(result) >= GUIDE_KEYS
+    assert (result["budget_used"], result["status"], result["ended_because"]) == (BUDGET, "completed", "budget used")
+    assert "settings" not in result
+    assert "MULTI-STAGE SWEEP COMPLETE!" in finished.messages
+    assert str(finished.folder.state_file) in finished.messages
+    for line in ("Stage 1 of 3", "Stage 3 done", "Prefect UI: http://127.0.0.1:", "Warning: 12 runs are few"):
+        assert line in finished.messages
+    assert "Traceback" not in finished.messages
+
+
+def test_its_state_has_the_guides_keys_and_no_secret(commands: CommandLine, finished: FinishedSweep) -> None:
+    text = finished.folder.state_file.read_text()
+    raw = json.loads(text)
+    assert set(raw) >= GUIDE_KEYS
+    assert raw["params"] == {"learning_rate": [1e-5, 0.1], "alpha": [1e-6, 1.0]}
+    key = (commands.settings.wandb_server_folder / "key").read_text().strip()
+    written = [path for path in finished.place.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
+    assert len(written) > BUDGET
+    assert not [path for path in written if key.encode() in path.read_bytes()]
+
+
+def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None:
+    state = finished.folder.load_state()
+    assert state.prefect_url
+    parent_id = UUID(state.flow_run_id)
+    with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
+        parent = client.read_flow_run(parent_id)
+        assert parent.state_name == "Completed"
+        assert parent.parameters["config_id"] == "digits:mlp"
+        below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id]))
+        stages = client.read_flow_runs(flow_run_filter=below)
+        assert {stage.name for stage in stages} == {f"{finished.folder.name}-stage{number}" for number in (1, 2, 3)}
+        for stage in stages:
+            assert stage.state_name == "Completed"
+            tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[stage.id])))
+            wanted = TASKS if not stage.name.endswith("3") else TASKS - {"narrow_ranges"}
+            assert {task.name.split()[0] for task in tasks} == wanted
+            assert {task.state_name for task in tasks} == {"Completed"}
+
+
+def test_a_second_start_is_refused_and_says_how_to_go_on(commands: CommandLine, finished: FinishedSweep) -> None:
+    before = finished.folder.state_file.read_bytes()
+    done = commands.run("digits:mlp", "--params", "learning_rate", "--budget", "20", code=2)
+    assert len(done.stderr.strip().splitlines()) == 1
+    for words in (f"--resume {finished.folder.state_file}", "--name", "status", "12 of 12 runs, completed"):
+        assert words in done.stderr
+    assert finished.folder.state_file.read_bytes() == before
+
+
+def test_a_finished_sweep_is_resumed_at_once_and_trains_nothing(commands: CommandLine, finished: FinishedSweep) -> None:
+    before = finished.folder.load_state()
+    done = commands.run("--resume", str(finished.folder.state_file))
+    assert "MULTI-STAGE SWEEP COMPLETE!" in done.stdout
+    check_budget(commands, finished.folder, lost=0)
+    after = finished.folder.load_state()
+    assert after.stages_completed == before.stages_completed
+    assert (after.best_config, after.uid) == (before.best_config, before.uid)
+    assert after.recommended == before.recommended
+
+
+def test_a_resume_that_would_change_the_sweep_is_refused_with_the_difference(
+    commands: CommandLine, finished: FinishedSweep
+) -> None:
+    before = finished.folder.state_file.read_bytes()
+    done = commands.run("resume", finished.folder.name, "--seed", "7", "--goal", "minimize", code=2)
+    assert "goal was 'maximize' and would be 'minimize'" in done.stderr
+    assert "seed was 0 and would be 7" in done.stderr
+    assert finished.folder.state_file.read_bytes() == before
+
+
+def test_status_shows_it_alone_and_in_the_list(commands: CommandLine, finished: FinishedSweep) -> None:
+    alone = commands.run("status", finished.folder.name).stdout
+    assert "completed" in alone
+    assert "12 of 12 runs" in alone
+    assert finished.folder.name in commands.run("status").stdout
+    raw = json.loads(commands.run("status", str(finished.folder.path), "--json").stdout)
+    assert raw["budget_used"] == BUDGET
+
+
+def test_best_prints_the_recommended_config_in_three_formats(commands: CommandLine, finished: FinishedSweep) -> None:
+    recommended = finished.folder.load_state().recommended
+    assert recommended is not None
+    expected = {"epochs": 3, **recommended.config}
+    name = finished.folder.name
+    assert json.loads(commands.run("best", name).stdout) == expected
+    assert yaml.safe_load(commands.run("best", name, "--format", "yaml").stdout) == expected
+    words = shlex.split(commands.run("best", name, "--format", "args").stdout)
+    assert words == [f"--{key}={value}" for key, value in expected.items()]
