@@ -1,0 +1,301 @@
+"""The parameters of a W&B sweep: every documented distribution, as a map from the unit interval to values.
+
+Random search draws from the unit interval, Bayesian search works in it (a distribution's own quantiles are its
+scale), and the grid takes the values of those that have finitely many.
+
+Source: https://docs.wandb.ai/guides/sweeps/sweep-config-keys
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from multistage.errors import SpaceError
+
+MAX_VALUES = 100_000
+
+BOUNDED = {
+    "uniform",
+    "int_uniform",
+    "q_uniform",
+    "log_uniform",
+    "log_uniform_values",
+    "q_log_uniform",
+    "q_log_uniform_values",
+    "inv_log_uniform",
+    "inv_log_uniform_values",
+}
+BELL = {"normal", "q_normal", "log_normal", "q_log_normal"}
+BETA = {"beta", "q_beta"}
+CHOICE = {"categorical", "categorical_w_probabilities"}
+DISTRIBUTIONS = {"constant", *CHOICE, *BOUNDED, *BELL, *BETA}
+TAIL = 1e-6
+"""Quantiles of an unbounded distribution that are drawn at most."""
+
+
+@dataclass(frozen=True)
+class SweepParameter:
+    """One parameter of a sweep.
+
+    Args:
+        path: The keys that lead to it; more than one where it is nested.
+        values: Every value, where they are finitely many; else empty.
+        weights: The values' probabilities; empty where all are alike.
+        draw: The value at a place in the unit interval, for a range.
+        place: The inverse of ``draw``.
+    """
+
+    path: tuple[str, ...]
+    values: tuple[Any, ...] = ()
+    weights: tuple[float, ...] = ()
+    draw: Callable[[float], Any] | None = None
+    place: Callable[[float], float] | None = None
+
+    @property
+    def name(self) -> str:
+        """The path with dots."""
+        return ".".join(self.path)
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it is searched as a range, rather than as a set of values without an order."""
+        return self.draw is not None
+
+    def pick(self, unit: float) -> Any:
+        """The value at a place in the unit interval."""
+        if self.draw is not None:
+            return self.draw(min(max(unit, 0.0), 1.0))
+        if not self.weights:
+            return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
+        total = 0.0
+        for value, weight in zip(self.values, self.weights, strict=True):
+            total += weight
+            if unit < total:
+                return value
+        return self.values[-1]
+
+
+def parse_parameters(parameters: Any, prefix: tuple[str, ...] = ()) -> list[SweepParameter]:
+    """The ``parameters`` section of a sweep's config.
+
+    Raises:
+        SpaceError: A parameter is malformed; says which, and how to mend it.
+    """
+    if not isinstance(parameters, Mapping) or not parameters:
+        name = f"The parameter {'.'.join(prefix)}" if prefix else "The sweep"
+        raise SpaceError(f"{name} has no parameters.", "Name at least one under `parameters`.")
+    found: list[SweepParameter] = []
+    for key, spec in parameters.items():
+        path = (*prefix, str(key))
+        if not isinstance(spec, Mapping):
+            raise SpaceError(
+                f"The parameter {'.'.join(path)} is {spec!r}.", "Write `value: ...`, `values: [...]`, or bounds."
+            )
+        if "parameters" in spec:
+            found.extend(parse_parameters(spec["parameters"], path))
+        else:
+            found.append(_parse(path, spec))
+    return found
+
+
+def _parse(path: tuple[str, ...], spec: Mapping[str, Any]) -> SweepParameter:
+    name = ".".join(path)
+    kind = spec.get("distribution") or _guess(name, spec)
+    if kind not in DISTRIBUTIONS:
+        known = ", ".join(sorted(DISTRIBUTIONS))
+        raise SpaceError(f"The parameter {name} has the unknown distribution {kind!r}.", f"Known are {known}.")
+    if kind == "constant":
+        if "value" not in spec:
+            raise SpaceError(f"The constant parameter {name} has no value.", "Give it `value`.")
+        return SweepParameter(path, (spec["value"],))
+    if kind in CHOICE:
+        return _parse_choice(path, spec)
+    if kind in BOUNDED:
+        return _parse_range(path, kind, spec)
+    return _parse_shape(path, kind, spec)
+
+
+def _guess(name: str, spec: Mapping[str, Any]) -> str:
+    if "values" in spec:
+        return "categorical_w_probabilities" if "probabilities" in spec else "categorical"
+    if "value" in spec:
+        return "constant"
+    if "min" in spec and "max" in spec:
+        kinds = {type(spec["min"]), type(spec["max"])}
+        if kinds == {int}:
+            return "int_uniform"
+        if kinds == {float}:
+            return "uniform"
+        raise SpaceError(
+            f"The parameter {name} has the bounds {spec['min']!r} and {spec['max']!r}.",
+            "Write both as floats or both as integers, or name a distribution.",
+        )
+    raise SpaceError(
+        f"The parameter {name} has neither a value, values, nor both bounds.",
+        "Give it `value`, `values`, or `min` and `max`.",
+    )
+
+
+def _parse_choice(path: tuple[str, ...], spec: Mapping[str, Any]) -> SweepParameter:
+    name = ".".join(path)
+    values = spec.get("values")
+    if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+        raise SpaceError(f"The categorical parameter {name} has no values.", "Give it `values: [...]`.")
+    weights = spec.get("probabilities")
+    if weights is None:
+        return SweepParameter(path, tuple(values))
+    if (
+        not isinstance(weights, Sequence)
+        or len(weights) != len(values)
+        or not all(_is_number(weight) and weight >= 0 for weight in weights)
+        or not math.isclose(sum(weights), 1.0, abs_tol=1e-6)
+    ):
+        raise SpaceError(
+            f"The parameter {name} has {len(values)} values and the probabilities {weights!r}.",
+            "Give one probability a value, summing to 1.",
+        )
+    return SweepParameter(path, tuple(values), tuple(map(float, weights)))
+
+
+def _parse_range(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> SweepParameter:
+    name = ".".join(path)
+    low, high = (_read_number(name, kind, spec, bound) for bound in ("min", "max"))
+    if low > high:
+        raise SpaceError(f"The parameter {name} has its minimum {low:g} above its maximum {high:g}.", "Swap them.")
+    if kind == "int_uniform":
+        if low != int(low) or high != int(high):
+            raise SpaceError(f"The parameter {name} has bounds that are no integers.", "Use `uniform`, or integers.")
+        first, count = int(low), int(high) - int(low) + 1
+        values = tuple(range(first, first + count)) if count <= MAX_VALUES else ()
+        return SweepParameter(
+            path,
+            values,
+            draw=lambda unit: first + min(int(unit * count), count - 1),
+            place=lambda value: (value - first + 0.5) / count,
+        )
+    if kind in ("log_uniform", "q_log_uniform", "inv_log_uniform"):
+        if max(abs(low), abs(high)) > 700:
+            raise SpaceError(
+                f"The parameter {name} has the exponents {low:g} and {high:g}.",
+                "They are powers of e; for bounds that are values, use `log_uniform_values`.",
+            )
+        start, end = low, high
+    elif kind.endswith("_values"):
+        if low <= 0:
+            raise SpaceError(
+                f"The parameter {name} is on a log scale, and its minimum {low:g} is not above 0.",
+                "Use a positive minimum, or `uniform`.",
+            )
+        start, end = math.log(low), math.log(high)
+    else:
+        return _make_range(path, kind, spec, lambda value: value, lambda place: place, low, high)
+    if kind.startswith("inv_"):
+        # Uniform in the logarithm of the inverse: as log_uniform, searched from the other end.
+        return _make_range(
+            path, kind, spec, lambda value: -math.log(value), lambda place: math.exp(-place), -end, -start
+        )
+    return _make_range(path, kind, spec, math.log, math.exp, start, end)
+
+
+def _make_range(
+    path: tuple[str, ...],
+    kind: str,
+    spec: Mapping[str, Any],
+    to_scale: Callable[[float], float],
+    from_scale: Callable[[float], float],
+    start: float,
+    end: float,
+) -> SweepParameter:
+    low, high = sorted((from_scale(start), from_scale(end)))
+    step = _read_step(".".join(path), kind, spec)
+
+    def draw(unit: float) -> float:
+        value = min(max(from_scale(start + unit * (end - start)), low), high)
+        return value if step is None else _quantize(value, step)
+
+    def place(value: float) -> float:
+        bounded = min(max(value, low), high)
+        return (to_scale(bounded) - start) / (end - start) if end > start else 0.5
+
+    values: tuple[float, ...] = ()
+    if step is not None and (high - low) / step <= MAX_VALUES:
+        first, last = round(low / step), round(high / step)
+        values = tuple(_quantize(index * step, step) for index in range(first, last + 1))
+    elif low == high:
+        values = (low,)
+    return SweepParameter(path, values, draw=draw, place=place)
+
+
+def _parse_shape(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> SweepParameter:
+    name = ".".join(path)
+    step = _read_step(name, kind, spec)
+    if kind in BETA:
+        first, second = (_read_number(name, kind, spec, key) for key in ("a", "b"))
+        if first <= 0 or second <= 0:
+            raise SpaceError(f"The parameter {name} has a={first:g} and b={second:g}.", "Both must be above 0.")
+
+        def quantile(unit: float) -> float:
+            from scipy.special import betaincinv
+
+            return float(betaincinv(first, second, unit))
+
+        def share(value: float) -> float:
+            from scipy.special import betainc
+
+            return float(betainc(first, second, min(max(value, 0.0), 1.0)))
+
+    else:
+        mu = _read_number(name, kind, spec, "mu", 0.0)
+        sigma = _read_number(name, kind, spec, "sigma", 1.0)
+        if sigma <= 0:
+            raise SpaceError(f"The parameter {name} has sigma {sigma:g}.", "It must be above 0.")
+        bell = NormalDist(mu, sigma)
+        logarithmic = "log" in kind
+        if logarithmic and mu + 6 * sigma > 700:
+            raise SpaceError(f"The parameter {name} has mu {mu:g}.", "It is a power of e; choose a smaller one.")
+
+        def quantile(unit: float) -> float:
+            value = bell.inv_cdf(min(max(unit, TAIL), 1 - TAIL))
+            return math.exp(value) if logarithmic else value
+
+        def share(value: float) -> float:
+            return bell.cdf(math.log(max(value, 1e-300)) if logarithmic else value)
+
+    def draw(unit: float) -> float:
+        return quantile(unit) if step is None else _quantize(quantile(unit), step)
+
+    return SweepParameter(path, draw=draw, place=share)
+
+
+def _read_number(name: str, kind: str, spec: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    value = spec.get(key, default)
+    if value is None:
+        raise SpaceError(f"The parameter {name} ({kind}) has no {key}.", f"Give it `{key}`.")
+    if not _is_number(value):
+        raise SpaceError(
+            f"The parameter {name} has the {key} {value!r}.",
+            "It must be a finite number (YAML reads 1e-3 as text; write 0.001).",
+        )
+    return float(value)
+
+
+def _read_step(name: str, kind: str, spec: Mapping[str, Any]) -> float | None:
+    if not kind.startswith("q_"):
+        return None
+    step = _read_number(name, kind, spec, "q", 1.0)
+    if step <= 0:
+        raise SpaceError(f"The parameter {name} has q {step:g}.", "It must be above 0.")
+    return step
+
+
+def _quantize(value: float, step: float) -> float:
+    rounded = round(value / step) * step
+    # 3 * 0.1 is 0.30000000000000004: as many digits as the step has.
+    rounded = round(rounded, max(0, 12 - math.floor(math.log10(step))))
+    return int(rounded) if step.is_integer() else rounded
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

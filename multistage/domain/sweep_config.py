@@ -1,0 +1,113 @@
+"""What a W&B sweep config asks of whoever searches it: a method, a metric, bounds on runs, early termination."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from multistage.domain.distributions import SweepParameter, parse_parameters
+from multistage.domain.results import Goal
+from multistage.errors import SpaceError
+
+Method = Literal["grid", "random", "bayes"]
+METHODS = ("grid", "random", "bayes", "custom")
+MAX_BANDS = 100
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """Early termination: at each band, only the best share of the runs that came so far goes on.
+
+    Args:
+        bands: Logged values of the metric after which runs are compared, ascending.
+        eta: One in so many goes on.
+        strict: Compare the value that a run had at the band; otherwise its best one up to now.
+
+    Source: https://docs.wandb.ai/guides/sweeps/sweep-config-keys#early_terminate
+    """
+
+    bands: tuple[int, ...]
+    eta: float
+    strict: bool
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How the server searches; ``method`` is None where a client or a scheduler of its own proposes the runs."""
+
+    method: Method | None
+    parameters: tuple[SweepParameter, ...]
+    metric: str | None
+    goal: Goal
+    run_cap: int | None
+    hyperband: Hyperband | None
+
+
+def read_plan(config: Mapping[str, Any]) -> SearchPlan:
+    """A sweep's config, checked.
+
+    Raises:
+        SpaceError: The config cannot be searched; one sentence says why, and one how to mend it.
+    """
+    method = config.get("method")
+    if method not in METHODS:
+        raise SpaceError(f"The sweep has the method {method!r}.", f"Known are {', '.join(METHODS)}.")
+    controller = config.get("controller")
+    local = isinstance(controller, Mapping) and controller.get("type") == "local"
+    metric, goal = _read_metric(config)
+    hyperband = _read_hyperband(config.get("early_terminate"), metric)
+    run_cap = config.get("run_cap")
+    if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
+        raise SpaceError(f"The sweep has the run_cap {run_cap!r}.", "It must be a whole number above 0.")
+    if method == "custom" or local or config.get("scheduler"):
+        return SearchPlan(None, (), metric, goal, run_cap, hyperband)
+    parameters = tuple(parse_parameters(config.get("parameters")))
+    if method == "grid":
+        for parameter in parameters:
+            if not parameter.values:
+                raise SpaceError(
+                    f"The grid has the parameter {parameter.name}, which is continuous.",
+                    "Give it `values`, use a quantized distribution, or the method `random` or `bayes`.",
+                )
+    if method == "bayes" and metric is None:
+        raise SpaceError("A bayes sweep needs a metric.", "Give it `metric: {name: ..., goal: ...}`.")
+    return SearchPlan(method, parameters, metric, goal, run_cap, hyperband)
+
+
+def _read_metric(config: Mapping[str, Any]) -> tuple[str | None, Goal]:
+    metric = config.get("metric")
+    if metric is None:
+        return None, "minimize"
+    if not isinstance(metric, Mapping) or not isinstance(metric.get("name"), str):
+        raise SpaceError(f"The sweep has the metric {metric!r}.", "Write `metric: {name: ..., goal: ...}`.")
+    goal = metric.get("goal", "minimize")
+    if goal not in ("maximize", "minimize"):
+        raise SpaceError(f"The metric has the goal {goal!r}.", "Write `maximize` or `minimize`.")
+    return metric["name"], goal
+
+
+def _read_hyperband(spec: Any, metric: str | None) -> Hyperband | None:
+    if spec is None:
+        return None
+    if not isinstance(spec, Mapping) or spec.get("type") != "hyperband":
+        raise SpaceError(f"The sweep has early_terminate {spec!r}.", "Write `type: hyperband`.")
+    if metric is None:
+        raise SpaceError("Early termination needs a metric.", "Give the sweep `metric: {name: ..., goal: ...}`.")
+    eta = spec.get("eta", 3)
+    if not isinstance(eta, int | float) or isinstance(eta, bool) or not 1 < eta < 1e6:
+        raise SpaceError(f"Hyperband has eta {eta!r}.", "It must be above 1.")
+    if "min_iter" in spec:
+        first = _read_count("min_iter", spec["min_iter"])
+        bands = sorted({int(first * eta**power) for power in range(MAX_BANDS) if first * eta**power < 2**53})
+    elif "max_iter" in spec:
+        last = _read_count("max_iter", spec["max_iter"])
+        brackets = _read_count("s", spec.get("s"))
+        bands = sorted({int(last / eta**power) for power in range(1, min(brackets, MAX_BANDS) + 1)} - {0})
+    else:
+        raise SpaceError("Hyperband has neither min_iter nor max_iter.", "Give it `min_iter`, or `max_iter` and `s`.")
+    return Hyperband(tuple(bands), float(eta), bool(spec.get("strict", False)))
+
+
+def _read_count(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SpaceError(f"Hyperband has {name} {value!r}.", "It must be a whole number above 0.")
+    return value
