@@ -149,13 +149,18 @@ def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS) -> int:
         config_id: What to train.
         flags: The sweep.
     """
+    from multistage.launching import check_launching
     from multistage.preparation import check_folder
+    from multistage.report.costs import draw_estimate
     from multistage.report.tables import draw_plan
 
     asked, resolved, account = _resolve(_collect_parameters(config_id, flags, None))
+    rates = check_launching(resolved.plan, asked.options, account)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     console.print(draw_plan(resolved.plan, asked.options, asked.folder_path))
+    if rates is not None:
+        console.print(draw_estimate(resolved.plan, asked.options, rates))
     for warning in resolved.warnings:
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)

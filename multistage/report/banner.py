@@ -5,6 +5,7 @@ from pathlib import Path
 
 from multistage.domain.results import Config
 from multistage.domain.state import State
+from multistage.report.costs import describe_cost
 
 WIDTH = 60
 
@@ -40,11 +41,13 @@ def format_banner(state: State, state_file: Path) -> str:
         "MULTI-STAGE SWEEP COMPLETE!",
         rule,
         f"Total runs: {state.budget_used}" + (f" ({failed} failed)" if failed else ""),
+        *([f"Ended early: {state.ended_because}"] if state.budget_used < state.total_budget else []),
         f"Best metric: {format_number(state.best_metric)} (Stage {state.best_stage})",
         f"Best config: {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
         f"             {describe_recommendation(state)}",
         *([f"Lost to the machine and trained again: {lost} runs"] if lost else []),
+        *describe_cost(state),
         "",
         f"State saved to: {state_file}",
         rule,

@@ -17,6 +17,7 @@ from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
 from multistage.report.banner import describe_recommendation, format_config, format_number
+from multistage.report.costs import describe_cost
 from multistage.sweep_folder import SweepFolder
 
 
@@ -80,6 +81,7 @@ def draw_state(state: State, state_file: Path) -> Group:
         + f", {state.budget_used} of {state.total_budget} runs",
         *([f"Sweep: {now.sweep_url}"] if now and now.sweep_url else []),
         *([f"Prefect: {state.prefect_url}"] if state.prefect_url else []),
+        *describe_cost(state),
     ]
     ends = [
         f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",

@@ -1,0 +1,63 @@
+"""What containers cost: the estimate before a sweep, and the bill so far."""
+
+from math import ceil
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from multistage.domain.plan import RunOptions, SweepPlan
+from multistage.domain.resources import Rates
+from multistage.domain.state import State
+
+RUN_LENGTHS = {"1 minute": 60, "10 minutes": 600, "1 hour": 3600, "6 hours": 21_600}
+"""How long a run takes is known only to whoever asks."""
+START = 15
+"""Seconds that a container is paid for before its first run."""
+
+
+def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates) -> Group:
+    """Draw what a sweep will cost and how long it will take, by the length of its runs."""
+    price = rates.price(options.modal)
+    table = Table(title="Cost and time on Modal", title_justify="left")
+    for column in ("if a run takes", "cost", "time"):
+        table.add_column(column)
+    for words, length in RUN_LENGTHS.items():
+        if length > options.modal.timeout:
+            continue
+        starts = sum(min(options.workers, stage.runs) for stage in plan.stages)
+        dollars = price * (plan.settings.budget * length + starts * START)
+        seconds = sum(ceil(stage.runs / options.workers) * length + START for stage in plan.stages)
+        over = options.max_cost is not None and dollars > options.max_cost
+        table.add_row(words, f"${dollars:.2f}" + (", above --max-cost" if over else ""), format_duration(seconds))
+    have = f"{options.modal.cpu:g} cores, {options.modal.memory:g} GiB" + (
+        f", {options.modal.gpu}" if options.modal.gpu else ""
+    )
+    cap = f", never more than ${options.max_cost:g}" if options.max_cost is not None else ""
+    lines = [f"A container of {have} costs ${price * 3600:.3f} an hour, by {rates.source}{cap}."]
+    return Group(table, *(Text(line) for line in lines))
+
+
+def describe_cost(state: State) -> list[str]:
+    """Say what a sweep's containers have cost: in all, a run, and each stage; nothing where there were none."""
+    cost = state.cost
+    if cost is None:
+        return []
+    runs = max(1, state.budget_used)
+    stages = {one.sweep.rpartition("/")[2]: one.dollars for one in cost.stages}
+    names = {record.sweep_id: record.stage for record in state.stages_completed}
+    parts = [f"stage {names[sweep]}: ${dollars:.4g}" for sweep, dollars in stages.items() if sweep in names]
+    return [
+        f"Cost: ${cost.dollars:.4g} (${cost.dollars / runs:.3g} a run"
+        + "".join(f", {part}" for part in parts)
+        + f"), by {cost.rates.source}"
+    ]
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration in its two largest units."""
+    minutes = ceil(seconds / 60)
+    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
