@@ -21,7 +21,7 @@ from multistage.domain.space import SearchSpace
 from multistage.search.gaussian_process import Estimate, GaussianProcessSearch
 from multistage.search.sobol import Key, key_of
 
-CONTENDERS = 5
+CONTENDERS = 10
 """Configs that race, the trainer's defaults apart."""
 DEFAULTS_RUNS = 3
 """Runs that the trainer's defaults get at least, where the race has room: without them no gain can be

@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation, Goal
@@ -73,6 +76,12 @@ class GaussianProcessSearch:
             Exactly ``count`` configs, none twice, none pending and none tried, as long as the box has so many; then
             the tried ones again.
         """
+        with _use_one_thread():
+            return self._propose(box, evaluations, pending, count)
+
+    def _propose(
+        self, box: SearchSpace, evaluations: Sequence[Evaluation], pending: Sequence[Config], count: int
+    ) -> list[Config]:
         targets = Targets(evaluations, self._goal)
         seed = self._derive_seed(len(evaluations), len(pending))
         if not targets.known:
@@ -80,7 +89,7 @@ class GaussianProcessSearch:
             return sample_sobol(box, count, seed, taken=seen)
         rows = self._encoder.encode([evaluation.config for evaluation in evaluations])
         surrogate = self._fit(rows, targets.values)
-        kept = _choose_rows(targets.values)
+        kept = choose_rows(targets.values)
         rows, values = rows[kept], targets.values[kept]
         open_rows = self._encoder.encode(pending)
         taken = {key_of(config) for config in pending}
@@ -106,10 +115,11 @@ class GaussianProcessSearch:
         if not targets.known:
             return [Estimate(mean=math.nan, std=math.nan) for _ in candidates]
         rows = self._encoder.encode([evaluation.config for evaluation in evaluations])
-        surrogate = self._fit(rows, targets.values)
-        kept = _choose_rows(targets.values)
-        posterior = surrogate.condition(rows[kept], targets.values[kept])
-        means, deviations = posterior.predict(self._encoder.encode(candidates))
+        with _use_one_thread():
+            surrogate = self._fit(rows, targets.values)
+            kept = choose_rows(targets.values)
+            posterior = surrogate.condition(rows[kept], targets.values[kept])
+            means, deviations = posterior.predict(self._encoder.encode(candidates))
         return [
             Estimate(mean=float(mean), std=float(deviation))
             for mean, deviation in zip(targets.restore(means), targets.restore_spread(deviations), strict=True)
@@ -206,6 +216,16 @@ def _measure(posterior: Posterior, rows: Matrix, best: float) -> Vector:
     return np.log(deviation) + np.where(z > -1.0, direct, tail)
 
 
+def _use_one_thread() -> AbstractContextManager[None]:
+    """Keep linear algebra off the cores that train; matrices this small gain nothing from more threads."""
+    return _find_thread_pools().limit(limits=1)  # type: ignore[no-any-return]
+
+
+@cache
+def _find_thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 def _round_down(count: int) -> int:
     """The greatest size up to ``count`` of 1, 2, 3, ..., each at least a tenth above the last."""
     size = 1
@@ -214,7 +234,8 @@ def _round_down(count: int) -> int:
     return size
 
 
-def _choose_rows(values: Vector) -> NDArray[np.int_]:
+def choose_rows(values: Vector) -> NDArray[np.int_]:
+    """The places of the rows that the process is conditioned on: all, or the latest and the best of the others."""
     if len(values) <= MOST_ROWS:
         return np.arange(len(values))
     latest = np.arange(len(values) - MOST_ROWS // 2, len(values))

@@ -1,0 +1,206 @@
+"""Tasks for the search benchmark: tables of real trainings, made continuous with their own seed noise.
+
+A table is an ``.npz`` with ``X`` (configs x parameters), ``hp`` (their names) and ``Y`` (configs x seeds x training
+lengths, or configs x seeds); more is better. For each config the seeds' values are sorted into quantiles, and the
+mean of an extremely randomized forest and a Gaussian process is fitted to these: a new run of any config draws from
+its quantiles, and its true value is their mean. So the noise stays as different from place to place as it is.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import qmc
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern, WhiteKernel
+from sklearn.model_selection import KFold
+
+from multistage.domain.results import Config
+from multistage.domain.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    PowerOfTwoParameter,
+    SearchSpace,
+    is_power_of_two,
+)
+
+Matrix = NDArray[np.float64]
+TREES = 60
+
+
+class Table:
+    """A task: a space, noisy runs, and the truth that no search sees.
+
+    Args:
+        path: The table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as content:
+            settings = np.asarray(content["X"], dtype=np.float64)
+            values = np.asarray(content["Y"], dtype=np.float64)
+            names = [str(name) for name in content["hp"]]
+        self.name = path.stem
+        if values.ndim == 3:
+            values = values[:, :, -1]
+        self.space = SearchSpace(
+            parameters=tuple(infer_parameter(n, c) for n, c in zip(names, settings.T, strict=True))
+        )
+        known = np.isfinite(values).any(axis=1)
+        rows = np.array([self.space.to_unit(self._read(names, setting)) for setting in settings[known]])
+        quantiles = np.sort(floor_divergence(values[known]), axis=1)
+        self._steps = (np.arange(quantiles.shape[1]) + 0.5) / quantiles.shape[1]
+        self.fidelity = _validate(rows, quantiles)
+        """Cross-validated R2 of the true values: how much of the table the fit explains."""
+        self._range = float(quantiles.min()), float(quantiles.max())
+        self._forest = _Forest(rows, quantiles)
+        self._process = _Process(rows, quantiles)
+        self.best, self.median = self._survey(rows)
+
+    def draw(self, config: Config, random: np.random.Generator) -> float:
+        """The value of one more run of a config."""
+        quantiles = self._predict(self.space.to_unit(config)[None, :])[0]
+        return float(np.interp(random.random(), self._steps, quantiles))
+
+    def measure(self, config: Config) -> float:
+        """The mean of a config's runs."""
+        return float(self._predict(self.space.to_unit(config)[None, :])[0].mean())
+
+    def rate(self, config: Config) -> float:
+        """Regret: 0 for the best config there is, 1 for the median random one."""
+        return (self.best - self.measure(config)) / (self.best - self.median)
+
+    def _read(self, names: list[str], setting: Matrix) -> Config:
+        config: Config = {}
+        for name, value in zip(names, setting.tolist(), strict=True):
+            whole = not isinstance(self.space[name], FloatParameter) and float(value).is_integer()
+            config[name] = int(value) if whole else value
+        return config
+
+    def _predict(self, rows: Matrix) -> Matrix:
+        mean = 0.5 * (self._forest.predict(rows) + self._process.predict(rows))
+        return np.sort(np.clip(mean, *self._range), axis=1)
+
+    def _survey(self, rows: Matrix) -> tuple[float, float]:
+        points = self._snap(qmc.Sobol(len(self.space), rng=np.random.default_rng(0)).random_base2(12))
+        truth = self._predict(points).mean(axis=1)
+        median = float(np.median(truth))
+        random = np.random.default_rng(0)
+        points, truth = np.vstack([points, rows]), np.append(truth, self._predict(rows).mean(axis=1))
+        for radius in (0.2, 0.1, 0.05, 0.02, 0.01) * 4:
+            leaders = points[np.argsort(-truth)[:20]]
+            moved = np.repeat(leaders, 40, axis=0)
+            moved += random.normal(0, radius, moved.shape) * (random.random(moved.shape) < 0.3)
+            jump = random.random(moved.shape) < 0.05
+            moved = self._snap(np.clip(np.where(jump, random.random(moved.shape), moved), 0, 1))
+            points = np.vstack([leaders, moved])
+            truth = self._predict(points).mean(axis=1)
+        return float(truth.max()), median
+
+    def _snap(self, points: Matrix) -> Matrix:
+        return np.array([self.space.to_unit(self.space.from_unit(point)) for point in points])
+
+
+def infer_parameter(name: str, values: Matrix) -> Parameter:
+    """A parameter's kind, scale and bounds, from a column of a random or Sobol sample of it."""
+    distinct = np.unique(values)
+    low, high = float(distinct[0]), float(distinct[-1])
+    whole = bool(np.all(distinct == np.round(distinct)))
+    if len(distinct) <= 2:
+        return CategoricalParameter(name=name, choices=tuple(int(v) if whole else float(v) for v in distinct))
+    if whole and all(is_power_of_two(value) for value in distinct.tolist()):
+        return PowerOfTwoParameter(name=name, low=int(low), high=int(high))
+    spread = float(np.quantile(values, 0.75) - np.quantile(values, 0.25)) / (high - low)
+    log = low > 0 and high / low > 20 and spread < 0.3
+    if whole:
+        return IntParameter(name=name, low=int(low), high=int(high), scale="log" if log else "linear")
+    return FloatParameter(name=name, low=low, high=high, scale="log" if log else "linear")
+
+
+def floor_divergence(values: Matrix) -> Matrix:
+    """Missing and diverged runs, moved to a floor that the rest of the table tells.
+
+    The floor lies as far below the median as the best lies above it, or at the twentieth percentile where that is of
+    the same order: a tail that long is how the task is, and no divergence.
+    """
+    finite = values[np.isfinite(values)]
+    median, best, low = float(np.median(finite)), float(finite.max()), float(np.quantile(finite, 0.05))
+    reach = best - median
+    floor = min(median - reach, low) if low > median - 10 * reach else median - reach
+    return np.maximum(np.where(np.isfinite(values), values, floor), floor)
+
+
+class _Forest:
+    """An extremely randomized forest whose trees are walked at once, which a single row makes thirty times faster."""
+
+    def __init__(self, rows: Matrix, targets: Matrix) -> None:
+        forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=0).fit(rows, targets)
+        trees = [member.tree_ for member in forest.estimators_]
+        size = max(tree.node_count for tree in trees)
+        self._left = np.zeros((TREES, size), dtype=np.int64)
+        self._right, self._feature = self._left.copy(), self._left.copy()
+        self._threshold = np.full((TREES, size), math.inf)
+        self._values = np.zeros((TREES, size, targets.shape[1]))
+        for index, tree in enumerate(trees):
+            inner = tree.children_left >= 0
+            nodes = np.arange(tree.node_count)
+            # A leaf leads to itself, so that all trees can be walked to the depth of the deepest.
+            self._left[index, : tree.node_count] = np.where(inner, tree.children_left, nodes)
+            self._right[index, : tree.node_count] = np.where(inner, tree.children_right, nodes)
+            self._feature[index, : tree.node_count] = np.where(inner, tree.feature, 0)
+            self._threshold[index, : tree.node_count] = np.where(inner, tree.threshold, math.inf)
+            self._values[index, : tree.node_count] = tree.value[:, :, 0]
+        self._depth = max(tree.max_depth for tree in trees)
+
+    def predict(self, rows: Matrix) -> Matrix:
+        trees = np.arange(TREES)[None, :]
+        nodes = np.zeros((len(rows), TREES), dtype=np.int64)
+        for _ in range(self._depth):
+            at = np.take_along_axis(rows, self._feature[trees, nodes], axis=1)
+            nodes = np.where(at <= self._threshold[trees, nodes], self._left[trees, nodes], self._right[trees, nodes])
+        total = np.zeros((len(rows), self._values.shape[2]))
+        for tree in range(TREES):
+            total += self._values[tree, nodes[:, tree]]
+        return total / TREES
+
+
+class _Process:
+    """One Gaussian process for all quantiles, its lengthscales fitted to their mean."""
+
+    def __init__(self, rows: Matrix, targets: Matrix) -> None:
+        self._rows = rows
+        self._centre, self._spread = targets.mean(axis=0), targets.std(axis=0) + 1e-9
+        scaled = (targets - self._centre) / self._spread
+        kernel = Matern(np.ones(rows.shape[1]), (0.05, 20), nu=1.5) + WhiteKernel(0.1, (1e-3, 10))
+        process = GaussianProcessRegressor(kernel, optimizer=_descend, normalize_y=True, random_state=0)
+        mean = targets.mean(axis=1)
+        process.fit(rows, (mean - mean.mean()) / (mean.std() + 1e-9))
+        fitted = process.kernel_
+        self._kernel = fitted.k1
+        noisy = fitted(rows)
+        self._weights = np.linalg.solve(noisy, scaled)
+
+    def predict(self, rows: Matrix) -> Matrix:
+        quantiles: Matrix = self._kernel(rows, self._rows) @ self._weights * self._spread + self._centre
+        return quantiles
+
+
+def _descend(objective: object, start: Matrix, bounds: Matrix) -> tuple[Matrix, float]:
+    """L-BFGS with few steps and a little room to the bounds: a fit for a benchmark needs no last digit."""
+    inner = np.column_stack([bounds[:, 0] + 0.01, bounds[:, 1] - 0.01])
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=inner, options={"maxiter": 25})
+    return found.x, float(found.fun)
+
+
+def _validate(rows: Matrix, quantiles: Matrix) -> float:
+    truth = quantiles.mean(axis=1)
+    predicted = np.zeros(len(rows))
+    for train, test in KFold(5, shuffle=True, random_state=0).split(rows):
+        fits = _Forest(rows[train], quantiles[train]), _Process(rows[train], quantiles[train])
+        predicted[test] = 0.5 * sum(fit.predict(rows[test]).mean(axis=1) for fit in fits)
+    return float(1 - np.sum((truth - predicted) ** 2) / (np.sum((truth - truth.mean()) ** 2) + 1e-12))
