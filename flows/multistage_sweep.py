@@ -54,6 +54,8 @@ def multistage_sweep(
     image_python: Annotated[str | None, Field(description="On Modal: the containers' Python.")] = None,
     modal: Annotated[Resources | None, Field(description="On Modal: what each container has.")] = None,
     worker_idle: Annotated[float, Field(gt=0, description="Seconds without work after which a worker leaves.")] = 60,
+    stall_after: Annotated[float | None, Field(gt=0, description="Seconds without a row before a run is lost.")] = None,
+    stage_deadline: Annotated[float | None, Field(gt=0, description="Seconds before a stage ends early.")] = None,
     runs_dir: Annotated[Path, Field(description="Where the sweeps' folders lie.")] = Path("runs"),
     resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,
 ) -> State:

@@ -100,6 +100,11 @@ class SweepFlags:
     """A fixed key=value of every run; may be given several times."""
     worker_idle: float | None = None
     """Seconds without work after which a worker leaves. [default: 60]"""
+    stall_after: float | None = None
+    """Seconds without a new row after which a run is stopped and trained again. [default: three times the longest run
+    so far, at least 1800]"""
+    stage_deadline: float | None = None
+    """Seconds after which a stage ends with the runs that it has. [default: none]"""
     runs_dir: Path | None = None
     """Where the sweeps' folders lie. [default: runs]"""
 

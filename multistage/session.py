@@ -3,6 +3,7 @@
 Tasks open the session by the sweep's folder, so that a task may start in whatever process resumes the sweep.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ NOTED_COST = 0.01
 """Dollars by which the running cost must have changed to be noted again."""
 LEAVE_TIME = 20.0
 """Seconds that the last containers have to leave by themselves."""
+logger = logging.getLogger(__name__)
+
 COST_CAP = "cost cap"
 
 _sessions: dict[Path, "Session"] = {}
@@ -196,7 +199,7 @@ class Session:
 
     def drive_stage(self, stage: StagePlan, box: SearchSpace, sweep_id: str) -> StageCount:
         """Work until every slot of a stage is used; see `StageDriver.drive`."""
-        self.begin_stage(stage, sweep_id)
+        began = self.begin_stage(stage, sweep_id).started_at
         earlier = self.read_earlier(stage.stage)
         fleet = WorkerFleet(self, f"{self.connection.path}/{sweep_id}")
         driver = StageDriver(
@@ -216,8 +219,18 @@ class Session:
             fleet=fleet,
             ahead=self.state.options.workers,
             report=self._report_progress,
+            warn=logger.warning,
+            stall_after=self.state.options.stall_after,
+            is_overdue=lambda: self._is_overdue(began),
         )
         slots = driver.drive()
+        if (
+            len(slots)
+            and sum(slot.status == "used" for slot in slots.values()) < stage.runs
+            and self._is_overdue(began)
+        ):
+            self.launcher.stop(self.list_alive(f"{self.connection.path}/{sweep_id}"))
+            self.update_state(ended_because=f"stage {stage.stage}'s deadline")
         if fleet.exhausted:
             self.update_state(ended_because=COST_CAP)
         self._keep_evaluations(stage, slots)
@@ -227,6 +240,10 @@ class Session:
             failed=sum(slot.outcome == "failed" for slot in used),
             attempts_lost=sum(slot.lost for slot in slots.values()),
         )
+
+    def _is_overdue(self, began: datetime) -> bool:
+        deadline = self.state.options.stage_deadline
+        return deadline is not None and (datetime.now(UTC) - began).total_seconds() > deadline
 
     def _report_progress(self, slots: Mapping[int, Slot]) -> None:
         self._proven = self._proven or any(slot.last.logged for slot in slots.values())

@@ -13,6 +13,7 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
+from multistage.domain.vigilance import StallWatch, find_bad_worker
 from multistage.errors import AllRunsFailedError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 
@@ -39,6 +40,10 @@ class Tracker(Protocol):
         """Queue an attempt at a slot."""
         ...
 
+    def stop(self, run: RunRecord) -> None:
+        """Ask a run to stop; it is settled as lost, and its slot trained again."""
+        ...
+
     def has_ended(self) -> bool:
         """Tell whether the sweep was finished or cancelled; it takes no more runs then."""
         ...
@@ -56,6 +61,10 @@ class Fleet(Protocol):
 
     def tend(self, work: int, progressed: bool) -> None:
         """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying."""
+        ...
+
+    def retire(self, worker_id: str) -> None:
+        """End one worker; another takes its place."""
         ...
 
     def explain_failure(self, run: RunRecord) -> str:
@@ -76,6 +85,9 @@ class StageDriver:
         fleet: The stage's workers.
         ahead: Runs that may be queued beyond those that train: the number of workers.
         report: Told of every change.
+        warn: Told of what people should know: a stalled run, a retired worker.
+        stall_after: Seconds without a new row after which a run is stopped; None adapts to the runs seen.
+        is_overdue: Whether the stage's deadline has passed.
     """
 
     def __init__(
@@ -90,6 +102,9 @@ class StageDriver:
         fleet: Fleet,
         ahead: int,
         report: Callable[[Mapping[int, Slot]], None],
+        warn: Callable[[str], None] = lambda _: None,
+        stall_after: float | None = None,
+        is_overdue: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings = settings
         self._stage = stage
@@ -100,6 +115,10 @@ class StageDriver:
         self._fleet = fleet
         self._ahead = ahead
         self._report = report
+        self._warn = warn
+        self._stalls = StallWatch(stall_after)
+        self._retired: set[str] = set()
+        self._is_overdue = is_overdue
         self._proposes = settings.search == "gp"
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
@@ -110,7 +129,8 @@ class StageDriver:
         """Work until every slot of the stage is used.
 
         Returns:
-            The slots by index; as many used ones as the stage has runs, or fewer where the cost cap ended it.
+            The slots by index; as many used ones as the stage has runs, or fewer where the cost cap or a
+            deadline ended it.
 
         Raises:
             MetricMissingError: If runs finish without logging the metric.
@@ -130,7 +150,7 @@ class StageDriver:
 
     def _is_done(self, slots: Mapping[int, Slot]) -> bool:
         used = sum(slot.status == "used" for slot in slots.values())
-        if used >= self._stage.runs or self._fleet.exhausted:
+        if used >= self._stage.runs or self._fleet.exhausted or self._is_overdue():
             return True
         if time.monotonic() - self._asked_at < ASK_EVERY or not self._tracker.has_ended():
             return False
@@ -152,6 +172,7 @@ class StageDriver:
             if sent is not None and slot.last.name.attempt >= sent[0].attempt:
                 del self._sent[index]
         self._check(slots)
+        self._watch(slots)
         if self._proposes:
             self._fill(slots)
         self._report(slots)
@@ -181,6 +202,16 @@ class StageDriver:
                 f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
                 "Try one run by hand with the same hyperparameters.",
             )
+
+    def _watch(self, slots: Mapping[int, Slot]) -> None:
+        for run in self._stalls.find_stalled(self._tracker.records.values(), time.monotonic()):
+            self._warn(f"Run {run.run_id} ({run.name}) has logged nothing new for too long and is stopped.")
+            self._tracker.stop(run)
+        bad = find_bad_worker(slots)
+        if bad is not None and bad not in self._retired:
+            self._retired.add(bad)
+            self._warn(f"Worker {bad} is retired: its last three runs failed at once, and none elsewhere did.")
+            self._fleet.retire(bad)
 
     def _fill(self, slots: Mapping[int, Slot]) -> None:
         for index, slot in slots.items():

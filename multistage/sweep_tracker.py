@@ -68,6 +68,11 @@ class SweepTracker:
             seeded[self._settings.seed_parameter] = seed
         enqueue_run(self._connection, self._sweep, str(name), config | seeded, self._settings.fixed)
 
+    def stop(self, run: RunRecord) -> None:
+        """Ask a run to stop, as the button on its page does."""
+        path = f"{self._connection.path}/{run.run_id}"
+        self._connection.call(self._connection.call(self._connection.api.run, path).stop)
+
     def has_ended(self) -> bool:
         """Tell whether the sweep was finished or cancelled."""
         return read_sweep_state(self._connection, self._sweep_id) in ENDED

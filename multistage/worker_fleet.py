@@ -70,6 +70,10 @@ class WorkerFleet:
         elif not alive:
             self.exhausted = self._roster.has_reached_cap()
 
+    def retire(self, worker_id: str) -> None:
+        """End one worker; the next look starts another."""
+        self._roster.launcher.stop([one for one in self._roster.state.workers if one.worker_id == worker_id])
+
     def explain_failure(self, run: RunRecord) -> str:
         """Say why a run failed: the last lines that it printed."""
         return self._roster.launcher.read_failure(run.run_id)

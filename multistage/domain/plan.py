@@ -96,6 +96,11 @@ class RunOptions(Model):
     """Workers at once."""
     worker_idle: Annotated[float, Field(gt=0)] = 60.0
     """Seconds without work after which a worker leaves."""
+    stall_after: Annotated[float, Field(gt=0)] | None = None
+    """Seconds without a new row after which a run is stopped and trained again; None: three times the longest run so
+    far, at least half an hour."""
+    stage_deadline: Annotated[float, Field(gt=0)] | None = None
+    """Seconds after which a stage ends with what it has; None: when its budget is used."""
     directory: Path
     """Where trainings run."""
     launcher: LauncherKind = "local"

@@ -82,6 +82,12 @@ class RunRecord(Model):
     created_at: datetime | None = None
     heartbeat_at: datetime | None = None
     finalist: bool = False
+    rows: int = 0
+    """Rows logged so far."""
+    runtime: float | None = None
+    """Seconds that it has trained; None where it has not said."""
+    worker: str | None = None
+    """The worker that trains it, where the run tells."""
 
 
 class Slot(Model):

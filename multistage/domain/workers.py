@@ -6,6 +6,9 @@ from pydantic import AwareDatetime, Field
 
 from multistage.domain.model import Model
 
+WORKER_TAG = "worker:"
+"""Start of the tag by which a run names its worker."""
+
 
 class LocalWorker(Model):
     """A process of this machine."""

@@ -11,6 +11,7 @@ from multistage.domain.metric import extract_value, parse_metric_value
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config
 from multistage.domain.slots import RunRecord, SlotName, classify_run, parse_slot_name
+from multistage.domain.workers import WORKER_TAG
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 
@@ -108,6 +109,9 @@ class RunReader:
             created_at=_parse_time(run.created_at),
             heartbeat_at=_parse_time(run.heartbeat_at),
             finalist=name.index >= finalists_from,
+            rows=run._attrs.get("historyLineCount") or 0,
+            runtime=_read_number(summary.get("_runtime")),
+            worker=next((tag.removeprefix(WORKER_TAG) for tag in run.tags if tag.startswith(WORKER_TAG)), None),
         )
 
     def _name_slot(self, run: Run) -> SlotName | None:
@@ -157,6 +161,10 @@ def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | N
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
     return float(found)
+
+
+def _read_number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _parse_time(text: str | None) -> datetime | None:

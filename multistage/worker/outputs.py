@@ -1,10 +1,14 @@
 """Where trainings print, and what is read from there."""
 
 import os
+import re
 from pathlib import Path
 from typing import IO
 
 from multistage.worker.conventions import RUN_LOGS_VARIABLE
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+"""Colours and cursor movements of terminals."""
 
 TAIL_SIZE = 20_000
 """Bytes at the end of an output in which its last lines are looked for."""
@@ -22,8 +26,9 @@ def read_last_lines(log: Path | None, count: int = 5) -> list[str]:
         return []
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_SIZE))
-        lines = [line.rstrip() for line in file.read().decode(errors="replace").splitlines()]
-    return [line for line in lines if line and "wandb:" not in line][-count:]
+        text = ESCAPES.sub("", file.read().decode(errors="replace"))
+    lines = [line.rstrip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("wandb:")][-count:]
 
 
 class _NoLog:
