@@ -25,7 +25,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from multistage.domain.results import Evaluation
 from multistage.domain.selection import rank
+from multistage.domain.space import FloatParameter, SearchSpace
+from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.multistage import Proposal
+from multistage.search.sobol import sample_sobol
 
 WEAKEST_FIT = 0.5
 COLUMNS = (
@@ -188,6 +191,54 @@ def _overstate(cell: Cell, group: Sequence[Cell]) -> float:
     return float((cell["reported"] - cell["true"]) * spread / (high["true"] - low["true"])) if spread else 0.0
 
 
+def time_suggestions(sizes: Sequence[int] = (50, 500, 1000, 5000)) -> str:
+    """Processor seconds, on one core, of the product's suggestions with 10 parameters and 9 pending runs."""
+    space = SearchSpace(parameters=tuple(FloatParameter(name=f"p{i}", low=0, high=1) for i in range(10)))
+    lines = ["| runs seen | median CPU s | first CPU s, with the fit |", "|---|---|---|"]
+    for size in sizes:
+        random = np.random.default_rng(size)
+        runs = [
+            Evaluation(
+                stage=1,
+                index=index,
+                config=config,
+                outcome="finished",
+                value=float(random.normal() - np.sum((space.to_unit(config) - 0.3) ** 2)),
+            )
+            for index, config in enumerate(sample_sobol(space, size, 0))
+        ]
+        search = GaussianProcessSearch(space, "maximize", 0)
+        spent = []
+        for index in range(12):
+            pending = sample_sobol(space, 9, index)
+            start = time.process_time()
+            search.propose(space, runs, pending, 1)
+            spent.append(time.process_time() - start)
+        lines.append(f"| {size} | {np.median(spent[1:]):.4f} | {spent[0]:.2f} |")
+    return "\n".join(lines)
+
+
+def draw_plot(cells: Sequence[Cell], path: Path) -> None:
+    """Mean regret by budget with its interval, a panel a budget."""
+    import matplotlib.pyplot as plt  # type: ignore[import-not-found,unused-ignore]
+
+    budgets = sorted({cell["budget"] for cell in cells})
+    figure, axes = plt.subplots(1, len(budgets), figsize=(4.2 * len(budgets), 4), squeeze=False)
+    for axis, budget in zip(axes[0], budgets, strict=True):
+        regrets = _gather([cell for cell in cells if cell["budget"] == budget])
+        methods = sorted(regrets, key=lambda name: -_mean(regrets[name]))
+        for place, method in enumerate(methods):
+            low, high = _bootstrap(regrets[method])
+            colour = "tab:red" if method == "multistage" else "tab:gray"
+            axis.plot([low, high], [place, place], color=colour)
+            axis.plot([_mean(regrets[method])], [place], "o", color=colour)
+        axis.set_yticks(range(len(methods)), methods)
+        axis.set_xlabel("mean regret of the true value")
+        axis.set_title(f"{budget} runs")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
 def read_cells(path: Path) -> list[Cell]:
     """The finished cells of an earlier call; a last line that was cut off is passed over."""
     cells = []
@@ -216,7 +267,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--methods", default="multistage", help=f"multistage, {', '.join(PEERS)}, or peers with +rep")
     parser.add_argument("--json", type=Path, default=None, help="file of finished cells; appended to")
+    parser.add_argument("--plot", type=Path, default=None, help="picture to draw of the result (.svg or .png)")
+    parser.add_argument("--speed", action="store_true", help="print what a suggestion takes, and nothing else")
     options = parser.parse_args(arguments)
+    if options.speed:
+        with threadpool_limits(1):
+            print(time_suggestions())
+        return
     cells = read_cells(options.json) if options.json else []
     known = {(cell["method"], cell["table"], cell["budget"], cell["repeat"]) for cell in cells}
     paths = sorted(options.data.glob("*.npz"))
@@ -227,6 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with threadpool_limits(1):
         cells += _run(options, [Table(path) for path in paths], known)
     print(summarize(cells))
+    if options.plot:
+        draw_plot(cells, options.plot)
 
 
 def _run(options: argparse.Namespace, tables: list[Table], known: set[tuple[str, str, int, int]]) -> list[Cell]:

@@ -37,7 +37,9 @@ class Encoder:
             if isinstance(parameter, CategoricalParameter):
                 columns.append(_mark([parameter.choices.index(value) for value in values], parameter))
             else:
-                columns.append(np.array([[parameter.to_unit(value)] for value in values]).reshape(-1, 1))
+                start, end = parameter.extent
+                positions = np.array([parameter.to_scale(value) for value in values], dtype=np.float64)
+                columns.append(((positions - start) / (end - start)).reshape(-1, 1))
         return np.hstack(columns) if columns else np.zeros((len(configs), 1))
 
     def place(self, box: SearchSpace, points: Matrix) -> Matrix:

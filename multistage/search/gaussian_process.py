@@ -26,7 +26,7 @@ REFINEMENTS = (0.1, 0.03, 0.01)
 """Shares of the box within which the best candidates are improved, round by round."""
 GROWTH = 1.1
 """The hyperparameters are fitted again whenever the evidence has grown by this factor."""
-MOST_ROWS = 1000
+MOST_ROWS = 600
 """Runs that the process is conditioned on: the best ones and the latest, where there are more."""
 
 
@@ -91,22 +91,17 @@ class GaussianProcessSearch:
         surrogate = self._fit(rows, targets.values)
         kept = choose_rows(targets.values)
         rows, values = rows[kept], targets.values[kept]
-        open_rows = self._encoder.encode(pending)
         taken = {key_of(config) for config in pending}
         tried = {key_of(evaluation.config) for evaluation in evaluations}
         points = self._draw_candidates(box, seed)
         random = np.random.default_rng(seed)
         chosen: list[Config] = []
-        posterior = surrogate.condition(rows, values)
-        best = float(posterior.predict(rows)[0].max())
+        posterior = surrogate.condition(rows, values).believe(self._encoder.encode(pending))
         for _ in range(count):
-            if len(open_rows):
-                believed = posterior.predict(open_rows)[0]
-                posterior = surrogate.condition(np.vstack([rows, open_rows]), np.append(values, believed))
-            config = self._search(box, posterior, best, points, (taken | tried, taken), random)
+            config = self._search(box, posterior, points, (taken | tried, taken), random)
             chosen.append(config)
             taken.add(key_of(config))
-            open_rows = np.vstack([open_rows, self._encoder.encode([config])])
+            posterior = posterior.believe(self._encoder.encode([config]))
         return chosen
 
     def estimate(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> list[Estimate]:
@@ -149,12 +144,11 @@ class GaussianProcessSearch:
         self,
         box: SearchSpace,
         posterior: Posterior,
-        best: float,
         points: Matrix,
         avoided: Sequence[set[Key]],
         random: np.random.Generator,
     ) -> Config:
-        worth = _measure(posterior, self._encoder.place(box, points), best)
+        worth = _measure(posterior, self._encoder.place(box, points))
         for radius in REFINEMENTS:
             leaders = points[np.argsort(-worth, kind="stable")[:5]]
             nearby = np.repeat(leaders, 20, axis=0)
@@ -163,7 +157,7 @@ class GaussianProcessSearch:
             jumps = moved & self._mark_choices(box) & (random.random(nearby.shape) < radius)
             nearby = np.where(jumps, random.random(nearby.shape), np.clip(nearby + steps, 0.0, 1.0))
             points = np.vstack([points, nearby])
-            worth = np.concatenate([worth, _measure(posterior, self._encoder.place(box, nearby), best)])
+            worth = np.concatenate([worth, _measure(posterior, self._encoder.place(box, nearby))])
         order = np.argsort(-worth, kind="stable")
         for keys in avoided:
             for index in order:
@@ -199,13 +193,13 @@ def estimate(
     return GaussianProcessSearch(first, goal, seed).estimate(evaluations, candidates)
 
 
-def _measure(posterior: Posterior, rows: Matrix, best: float) -> Vector:
-    """The logarithm of the expected improvement over ``best``, exact far into the tail.
+def _measure(posterior: Posterior, rows: Matrix) -> Vector:
+    """The logarithm of the expected improvement over the best believed, exact far into the tail.
 
     Source: Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization", 2023.
     """
     mean, deviation = posterior.predict(rows)
-    z = (mean - best) / deviation
+    z = (mean - posterior.best) / deviation
     near = np.maximum(z, -1.0)
     density = np.exp(-0.5 * near**2) / math.sqrt(2 * math.pi)
     direct = np.log(density + near * np.exp(log_ndtr(near)))

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, Sum, WhiteKernel
 
 from multistage.search.encoding import Matrix
 
@@ -71,23 +72,57 @@ class Surrogate:
 
     def condition(self, rows: Matrix, targets: Vector) -> "Posterior":
         """What is known after seeing the targets at the rows, with the hyperparameters as they are."""
-        model = GaussianProcessRegressor(_build_kernel(self.hyperparameters), alpha=0.0, optimizer=None)
-        model.fit(rows, targets)
-        return Posterior(model, float(np.exp(self.hyperparameters[-1])))
+        kernel = _build_kernel(self.hyperparameters)
+        noise = float(np.exp(self.hyperparameters[-1]))
+        factor = cholesky(kernel(rows), lower=True)
+        weights = cho_solve((factor, True), targets)
+        # The mean at the rows: the covariance without its noise, times the weights.
+        return Posterior(kernel.k1, noise, rows, factor, weights, float((targets - noise * weights).max()))
 
 
 class Posterior:
-    """A conditioned process."""
+    """A conditioned process.
 
-    def __init__(self, model: GaussianProcessRegressor, noise: float) -> None:
-        self._model = model
-        self.noise = noise
-        """Variance of a single run around its config's true value."""
+    Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", algorithm 2.1.
+
+    Args:
+        kernel: Covariance of true values.
+        noise: Variance of a single run around its config's true value.
+        rows: What was seen.
+        factor: The lower Cholesky factor of the rows' covariance with noise.
+        weights: That covariance's inverse times the targets; as many as there were targets.
+        best: The highest mean at the rows of the targets.
+    """
+
+    def __init__(
+        self, kernel: Kernel, noise: float, rows: Matrix, factor: Matrix, weights: Vector, best: float
+    ) -> None:
+        self.best = best
+        self._kernel = kernel
+        self._noise = noise
+        self._rows = rows
+        self._factor = factor
+        self._weights = weights
+
+    def believe(self, rows: Matrix) -> "Posterior":
+        """The same after runs at more rows came out as believed: the mean stays, and the doubt around them shrinks."""
+        if not len(rows):
+            return self
+        old, new = len(self._rows), len(rows)
+        below = solve_triangular(self._factor, self._kernel(self._rows, rows), lower=True)
+        factor = np.zeros((old + new, old + new))
+        factor[:old, :old], factor[old:, :old] = self._factor, below.T
+        rest = self._kernel(rows) + self._noise * np.eye(new) - below.T @ below
+        factor[old:, old:] = cholesky(rest, lower=True)
+        return Posterior(self._kernel, self._noise, np.vstack([self._rows, rows]), factor, self._weights, self.best)
 
     def predict(self, rows: Matrix) -> tuple[Vector, Vector]:
         """Mean and standard deviation of the true value, without a run's noise, at each row."""
-        mean, deviation = self._model.predict(rows, return_std=True)
-        return mean, np.sqrt(np.maximum(deviation**2 - self.noise, 1e-12))
+        covariance = self._kernel(rows, self._rows)
+        mean = covariance[:, : len(self._weights)] @ self._weights
+        explained = solve_triangular(self._factor, covariance.T, lower=True, check_finite=False)
+        variance = self._kernel.diag(rows) - np.einsum("ij,ij->j", explained, explained)
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
 
 
 class _Priors:
@@ -111,6 +146,6 @@ class _Priors:
         return 0.5 * float(distances @ distances), distances / self._spreads
 
 
-def _build_kernel(hyperparameters: Vector) -> object:
+def _build_kernel(hyperparameters: Vector) -> Sum:
     signal, *lengthscales, noise = np.exp(hyperparameters)
     return ConstantKernel(signal, _WIDE) * Matern(lengthscales, _WIDE, nu=2.5) + WhiteKernel(noise, _WIDE)

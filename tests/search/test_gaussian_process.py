@@ -197,5 +197,5 @@ def test_thousands_of_runs_are_thinned_to_the_best_and_the_latest() -> None:
     values = np.random.default_rng(0).random(5000)
     kept = choose_rows(values)
     assert len(set(kept.tolist())) == len(kept) == MOST_ROWS
-    assert {int(values.argmax()), 4999, 4500} <= set(kept.tolist())
+    assert {int(values.argmax()), 4999, 4750} <= set(kept.tolist())
     assert choose_rows(values[:MOST_ROWS]).tolist() == list(range(MOST_ROWS))
