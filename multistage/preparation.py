@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions
+from multistage.domain.plan import RunOptions, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import State
 from multistage.errors import FolderError, UsageError
@@ -128,9 +128,10 @@ def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -
             f"A resume cannot change what the sweep is: {difference}.",
             "Leave it as it was, or start another with --name.",
         )
-    if state.settings.budget != resolved.plan.settings.budget:
+    if resolved.plan.settings.budget < state.settings.budget:
         raise UsageError(
-            f"The budget was {state.settings.budget} runs and would be {resolved.plan.settings.budget}.",
+            f"The budget was {state.settings.budget} runs and would be {resolved.plan.settings.budget}; "
+            "it can only grow.",
             "Leave --budget as it was, or start another sweep with --name.",
         )
     return state
@@ -152,6 +153,10 @@ def prepare_folder(
         state = state.model_copy(
             update={
                 "options": options.model_copy(update={"directory": state.options.directory}),
+                "settings": settings,
+                "request": state.request.model_copy(update={"budget": settings.budget}),
+                "total_budget": settings.budget,
+                "plan": grow_stages(state.plan, [record.stage for record in state.stages_completed], settings),
                 "status": "running",
                 "ended_because": None,
                 "updated_at": now,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -30,8 +30,7 @@ Stage1Method = Literal["auto", "grid", "sobol"]
 
 _IDENTITY = (
     "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
-    "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "finalists", "seed",
-    "seed_parameter",
+    "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
 )  # fmt: skip
 
 
@@ -186,6 +185,30 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
             StagePlan(stage=3, runs=third, method=later, finalists=settings.finalists),
         ),
     )
+
+
+def grow_stages(
+    stages: tuple[StagePlan, StagePlan, StagePlan], completed: Collection[int], grown: SweepSettings
+) -> tuple[StagePlan, StagePlan, StagePlan]:
+    """Give a larger budget's additional runs to the stages that are not complete, by their split; else to stage 3.
+
+    Args:
+        stages: As they were planned so far.
+        completed: Numbers of the stages that are complete; they are not run again.
+        grown: The settings with the larger budget.
+    """
+    added = grown.budget - sum(stage.runs for stage in stages)
+    unfinished = [stage for stage in STAGES if stage not in completed] or [3]
+    shares = {stage: grown.split.shares[stage - 1] for stage in unfinished}
+    whole = sum(shares.values())
+    extra = {stage: added * share // whole for stage, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda stage: -(added * shares[stage] % whole))
+    for stage in by_remainder[: added - sum(extra.values())]:
+        extra[stage] += 1
+    first, second, third = (
+        stage.model_copy(update={"runs": stage.runs + extra.get(stage.stage, 0)}) for stage in stages
+    )
+    return first, second, third.model_copy(update={"finalists": min(grown.finalists, third.runs)})
 
 
 def derive_seed(settings: SweepSettings, stage: int, index: int) -> int:

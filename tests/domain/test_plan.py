@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from multistage.domain.budget import Split
-from multistage.domain.plan import SweepPlan, SweepSettings, derive_seed, plan_sweep
+from multistage.domain.plan import SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
 from multistage.domain.space import CategoricalParameter, FloatParameter, SearchSpace
 from multistage.errors import BudgetError
 
@@ -85,7 +85,6 @@ IDENTITY_CHANGES: list[dict[str, object]] = [
     {"split": Split(shares=(40, 40, 20))},
     {"stage1": "sobol"},
     {"grid_resolution": 4},
-    {"finalists": 3},
     {"seed": 1},
     {"seed_parameter": "seed"},
 ]
@@ -123,3 +122,25 @@ def test_a_slots_seed_is_the_same_wherever_it_is_asked_for(seed: int, stage: int
 def test_slots_and_sweeps_have_seeds_of_their_own() -> None:
     drawn = {derive_seed(change(seed=seed), stage, index) for seed in (0, 1) for stage in (1, 2) for index in range(99)}
     assert len(drawn) == 2 * 2 * 99
+
+
+@given(
+    budget=st.integers(10, 2000),
+    added=st.integers(0, 2000),
+    completed=st.sets(st.sampled_from([1, 2, 3])),
+)
+def test_a_grown_budget_is_used_whole_and_completed_stages_stay(budget: int, added: int, completed: set[int]) -> None:
+    stages = plan_sweep(change(budget=budget)).stages
+    grown = grow_stages(stages, completed, change(budget=budget + added))
+    assert sum(stage.runs for stage in grown) == budget + added
+    for before, after in zip(stages, grown, strict=True):
+        assert after.runs >= before.runs
+        if before.stage in completed and completed != {1, 2, 3}:
+            assert after.runs == before.runs
+    if completed == {1, 2, 3}:
+        assert grown[2].runs == stages[2].runs + added
+
+
+def test_a_grown_budget_is_shared_by_the_split_of_what_is_not_complete() -> None:
+    stages = plan_sweep(change(budget=100)).stages
+    assert [stage.runs for stage in grow_stages(stages, {1}, change(budget=170))] == [30, 100, 40]
