@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import psutil
 
@@ -103,9 +104,11 @@ class LocalLauncher:
         Raises:
             LaunchError: A process survived SIGKILL.
         """
-        survivors = end_processes([one for one in records if isinstance(one, LocalWorker)], PATIENCE, KILL_PATIENCE)
+        own = [record for record in records if isinstance(record, LocalWorker)]
+        survivors = end_processes(own, PATIENCE, KILL_PATIENCE)
         for child in self._children:
-            child.poll()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(KILL_PATIENCE if child.pid in {record.pid for record in own} else 0.0)
         if survivors:
             pids = ", ".join(str(process.pid) for process in survivors)
             raise LaunchError(
@@ -119,23 +122,27 @@ class LocalLauncher:
     def close(self) -> None:
         """End the nursery; workers live on."""
         with self._lock:
-            nursery, self._nursery = self._nursery, None
-            if nursery is None:
-                return
-            if nursery.stdin:
-                nursery.stdin.close()
-            try:
-                nursery.wait(timeout=1.0)
-            except subprocess.TimeoutExpired:  # it is still warming up
-                nursery.kill()
-                nursery.wait()
-            if nursery.stdout:
-                nursery.stdout.close()
+            self._close_nursery()
+
+    def _close_nursery(self) -> None:
+        nursery, self._nursery = self._nursery, None
+        if nursery is None:
+            return
+        for pipe in (nursery.stdin, nursery.stdout):
+            with suppress(BrokenPipeError):
+                if pipe:
+                    pipe.close()
+        try:
+            nursery.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:  # it is still warming up
+            nursery.kill()
+            nursery.wait()
 
     def _prepare(self) -> None:
         (self._folder / "runs").mkdir(parents=True, exist_ok=True)
         if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
             return
+        self._close_nursery()
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
         with self._nursery_log.open("ab") as log:
             self._nursery = subprocess.Popen(
@@ -150,16 +157,12 @@ class LocalLauncher:
             )
 
     def _launch(self, sweep: str) -> LocalWorker:
-        self._prepare()
         self._launched += 1
         worker_id = f"{self._launcher_id}-{self._launched}"
         order = WorkerOrder(
             worker_id=worker_id, sweep=sweep, idle=self._idle, log=self._folder / f"worker-{worker_id}.log"
         )
-        if self._nursery and self._nursery.stdin and self._nursery.stdout:
-            birth = self._order_from_nursery(order, self._nursery.stdin, self._nursery.stdout)
-        else:
-            birth = self._start_afresh(order)
+        birth = self._order_from_nursery(order) if CAN_FORK else self._start_afresh(order)
         return LocalWorker(
             worker_id=worker_id,
             pid=birth.pid,
@@ -169,24 +172,34 @@ class LocalLauncher:
             launched_at=datetime.now(UTC),
         )
 
-    def _order_from_nursery(self, order: WorkerOrder, orders: IO[str], births: IO[str]) -> WorkerBirth:
+    def _order_from_nursery(self, order: WorkerOrder) -> WorkerBirth:
+        for _ in range(2):  # the second time with a fresh nursery, where the first one has died
+            self._prepare()
+            answer = self._ask_nursery(order)
+            if answer:
+                return WorkerBirth.model_validate_json(answer)
+            self._close_nursery()
+        log = self._nursery_log.read_text(errors="replace").strip().splitlines()
+        raise LaunchError(
+            f"No worker can be started: {log[-1] if log else 'the nursery ended without a word'}",
+            f"The whole story is in {self._nursery_log}.",
+        )
+
+    def _ask_nursery(self, order: WorkerOrder) -> str:
+        """The nursery's answer; empty where it gives none."""
+        if not (self._nursery and self._nursery.stdin and self._nursery.stdout):
+            return ""
         try:
-            orders.write(f"{order.model_dump_json()}\n")
-            orders.flush()
-            ready, _, _ = select.select([births], [], [], WARM_UP_LIMIT)
-            answer = births.readline() if ready else ""
+            self._nursery.stdin.write(f"{order.model_dump_json()}\n")
+            self._nursery.stdin.flush()
         except BrokenPipeError:
-            answer = ""
-        if not answer:
-            log = self._nursery_log.read_text(errors="replace").strip().splitlines()
-            raise LaunchError(
-                f"No worker can be started: {log[-1] if log else 'the nursery ended without a word'}",
-                f"The whole story is in {self._nursery_log}.",
-            )
-        return WorkerBirth.model_validate_json(answer)
+            return ""
+        ready, _, _ = select.select([self._nursery.stdout], [], [], WARM_UP_LIMIT)
+        return self._nursery.stdout.readline() if ready else ""
 
     def _start_afresh(self, order: WorkerOrder) -> WorkerBirth:
         """Start a worker in an interpreter of its own, where forking is not safe."""
+        self._prepare()
         with order.log.open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
@@ -202,7 +215,10 @@ class LocalLauncher:
 
     def _build_environment(self, mark: str) -> dict[str, str]:
         folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
-        return {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
+        environment = {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
+        # It names this process's wandb-core, and workers must outlive this process.
+        environment.pop("WANDB_SERVICE", None)
+        return environment
 
     @property
     def _nursery_log(self) -> Path:
