@@ -2,6 +2,7 @@
 
 import hashlib
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -50,21 +51,28 @@ def end_sweep(live: LiveSweep) -> None:
         ServiceError: If the driver does not leave.
     """
     if live.driver is not None:
-        try:
-            driver = psutil.Process(live.driver)
-            driver.send_signal(signal.SIGINT)
-            driver.wait(STOP_TIMEOUT)
-        except psutil.NoSuchProcess:
-            pass
-        except psutil.TimeoutExpired as error:
-            raise ServiceError(
-                f"Process {live.driver}, which drives {live.folder}, did not leave within {STOP_TIMEOUT} s.",
-                f"End it with kill -9 {live.driver}; a resume goes on with the sweep.",
-            ) from error
+        _end_driver(live.driver, live.folder)
     folder = SweepFolder(live.folder)
     state = folder.read_state()
     if state is not None:
         stop_workers(state.workers, folder.logs)
+
+
+def _end_driver(pid: int, folder: Path) -> None:
+    """Interrupt a driver and wait until it has left; as a zombie it has, whenever its parent may look."""
+    deadline = time.monotonic() + STOP_TIMEOUT
+    try:
+        driver = psutil.Process(pid)
+        driver.send_signal(signal.SIGINT)
+        while driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"Process {pid}, which drives {folder}, did not leave within {STOP_TIMEOUT} s.",
+                    f"End it with kill -9 {pid}; a resume goes on with the sweep.",
+                )
+            time.sleep(0.05)
+    except psutil.NoSuchProcess:
+        return
 
 
 def _has_workers(folder: SweepFolder) -> bool:
