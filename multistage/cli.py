@@ -217,7 +217,7 @@ def status(
     if as_json:
         print(state.model_dump_json(indent=2))
     else:
-        console.print(draw_state(state, folder.state_file))
+        console.print(draw_state(state, folder.state_file, folder.find_driver()))
     return 0
 
 

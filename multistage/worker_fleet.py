@@ -75,5 +75,5 @@ class WorkerFleet:
         self._roster.launcher.stop([one for one in self._roster.state.workers if one.worker_id == worker_id])
 
     def explain_failure(self, run: RunRecord) -> str:
-        """Say why a run failed: the last lines that it printed."""
-        return self._roster.launcher.read_failure(run.run_id)
+        """Say why a run failed: the last line that it printed, which of Python's is the exception."""
+        return self._roster.launcher.read_failure(run.run_id).rpartition("\n")[2].strip()

@@ -55,8 +55,14 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
     return Group(*(Text(line) for line in lines), ranges, stages)
 
 
-def draw_state(state: State, state_file: Path) -> Group:
-    """Draw where one sweep stands."""
+def draw_state(state: State, state_file: Path, driver: int | None = None) -> Group:
+    """Draw where one sweep stands.
+
+    Args:
+        state: Its state.
+        state_file: Where the state lies.
+        driver: The process that drives it; None where none does, so that a running sweep has lost it.
+    """
     table = Table()
     for column in ("stage", "search", "runs", "failed", "lost", "best", "best config"):
         table.add_column(column, overflow="fold")
@@ -77,6 +83,7 @@ def draw_state(state: State, state_file: Path) -> Group:
                       format_number(now.best_metric), "")  # fmt: skip
     lines = [
         f"{state.name}: {state.status}"
+        + (", but its driver is gone" if state.status == "running" and driver is None else "")
         + (f" ({state.ended_because})" if state.ended_because else "")
         + f", {state.budget_used} of {state.total_budget} runs",
         *([f"Sweep: {now.sweep_url}"] if now and now.sweep_url else []),
@@ -88,7 +95,7 @@ def draw_state(state: State, state_file: Path) -> Group:
         f"Recommended: {format_config(state.recommended.config)}, {describe_recommendation(state)}"
         if state.recommended
         else f"Go on with: multistage-sweep --resume {state_file}"
-        if state.status != "running"
+        if state.status != "running" or driver is None
         else "",
     ]
     return Group(*(Text(line) for line in lines), table, *(Text(line) for line in ends if line))
