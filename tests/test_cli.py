@@ -1,0 +1,183 @@
+"""Misuse: exit code 2, one line that says what and how to mend it, nothing started and nothing written."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from multistage.cli import main
+from multistage.sweep_folder import SweepFolder
+from states import make_state
+
+RUN = ("digits:mlp", "--budget", "20", "--params")
+LR = (*RUN, "learning_rate")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user with nothing configured, in an empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MULTISTAGE_HOME", str(tmp_path / "services"))
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT", "PREFECT_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def list_files(folder: Path) -> Mapping[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "remedy"),
+    [
+        ((*RUN, "nope"), "nope has no range", "learning_rate, alpha"),
+        ((*RUN, "nope:1-2"), "has no hyperparameter 'nope'", "hidden_size"),
+        ((*RUN, "learning_rate:0.1-0.01"), "minimum 0.1 above its maximum 0.01", "smaller bound first"),
+        ((*RUN, "learning_rate:log:0-0.01"), "minimum 0 is not above 0", "minimum above 0"),
+        ((*RUN, "learning_rate:log:-1-1"), "minimum -1", "above 0"),
+        ((*RUN, "batch_size:16-4096"), "refuses batch_size = 4096", "--params"),
+        ((*RUN, "hidden_size:[8|x]"), "refuses hidden_size = 'x'", "--params"),
+        ((*RUN, "learning_rate,learning_rate"), "named twice", "once"),
+        (("digits:mlp", "--budget", "20"), "No --params", "--params policy_lr"),
+        (("digits:mlp", "--params", "learning_rate", "--budget", "9"), "budget of 9", "at least 10"),
+        (("digits:mlp", "--params", "learning_rate", "--budget", "many"), '"many"', "--help"),
+        ((*LR, "--split", "30/50/30"), "sums to 110", "30/50/20"),
+        ((*LR, "--split", "50/50"), "no split", "30/50/20"),
+        ((*LR, "--stage1", "grid", "--grid-resolution", "50"), "grid of 50 points", "--grid-resolution"),
+        ((*LR, "--stage1", "all"), '"all"', "sobol"),
+        ((*LR, "--grid-resolution", "1"), "--grid-resolution cannot be 1", "--help"),
+        ((*LR, "--finalists", "100"), "100 finalist runs", "--split"),
+        ((*LR, "--metric-value", "median"), "'median'", "mean:10"),
+        ((*LR, "--workers", "0"), "--workers cannot be 0", "--help"),
+        ((*LR, "--worker-idle", "0"), "--worker-idle cannot be 0", "--help"),
+        ((*LR, "--seed", "-1"), "--seed cannot be -1", "--help"),
+        ((*LR, "--train-arg", "epochs"), "no key=value", "--train-arg"),
+        ((*LR, "--train-arg", "epochs=zero"), "refuses epochs", "--train-arg"),
+        ((*LR, "--train-arg", "learning_rate=1"), "swept and fixed", "Take it out"),
+        ((*LR, "--name", "../elsewhere"), "'../elsewhere' is no name", "--runs-dir"),
+        ((*LR, "--name", ""), "'' is no name", "--name"),
+        ((*LR, "--nope"), "--nope", "--help"),
+        (("nobody:knows", "--params", "x:0-1"), "'nobody:knows'", "digits:mlp"),
+        (("my:own", "--params", "x:0-1", "--program", "nope.py"), "'nope.py' does not exist", "--program"),
+        (("my:own", "--params", "x:0-1", "--command", "'python"), "cannot be split", "quotes"),
+        (("my:own", "--params", "x:0-1", "--command", ""), "--command is empty", "${program}"),
+        ((*LR, "--tracker", "wandb"), "not logged in", "wandb login"),
+        (("--resume", "nothing"), "'nothing'", "no sweep in runs"),
+        (("resume", "nothing"), "'nothing'", "no sweep in runs"),
+        (("status", "nothing"), "'nothing'", "no sweep in runs"),
+        (("best", "nothing"), "'nothing'", "no sweep in runs"),
+        (("plan", *RUN, "nope"), "nope has no range", "learning_rate"),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)
+def test_misuse_is_one_line_and_starts_nothing(
+    arguments: tuple[str, ...], what: str, remedy: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("multistage-sweep: ")
+    assert what in line
+    assert remedy in line
+    assert list_files(place.parent) == {}
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"schema_version": 9}', b"\xff"])
+@pytest.mark.parametrize("arguments", [LR, ("--resume", "multistage_sweep_digits_mlp"), ("plan", *LR)])
+def test_a_damaged_state_is_named_and_never_rewritten(
+    arguments: tuple[str, ...], content: bytes, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SweepFolder(place / "runs" / "multistage_sweep_digits_mlp")
+    folder.path.mkdir(parents=True)
+    folder.state_file.write_bytes(content)
+    before = list_files(place.parent)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(folder.state_file) in line
+    assert "left as it is" in line
+    assert list_files(place.parent) == before
+
+
+def test_a_folder_with_another_sweep_offers_resume_and_name(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = SweepFolder(place / "runs" / "multistage_sweep_digits_mlp")
+    folder.write_state(make_state(1))
+    before = list_files(place.parent)
+    with pytest.raises(SystemExit) as ended:
+        main(LR)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--resume {folder.state_file}" in line
+    assert "--name" in line
+    assert list_files(place.parent) == before
+
+
+def test_a_resume_of_another_config_id_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SweepFolder(place / "runs" / "mine").write_state(make_state(1))
+    with pytest.raises(SystemExit) as ended:
+        main(("CartPole-v1:ppo", "--resume", "mine"))
+    assert ended.value.code == 2
+    assert "holds a sweep of digits:mlp" in capsys.readouterr().err
+
+
+def test_a_plan_prints_what_would_run_and_starts_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(("plan", "digits:mlp", "--params", "learning_rate,alpha", "--budget", "100"))
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for words in ("learning_rate", "val/accuracy", "100 runs", "grid+sobol, 25 grid points", "Warning: 100 runs"):
+        assert words in shown
+    assert list_files(place.parent) == {}
+
+
+def test_nothing_asked_for_is_answered_by_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(())
+    assert ended.value.code == 0
+    assert "three narrowing stages" in capsys.readouterr().out
+
+
+def test_best_and_status_of_a_sweep_that_has_none_yet(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SweepFolder(place / "runs" / "mine").write_state(make_state(0))
+    with pytest.raises(SystemExit) as ended:
+        main(("best", "mine"))
+    assert ended.value.code == 2
+    assert "no best config yet" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(("status", "mine"))
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "its driver is gone" in shown
+    assert "--resume" in shown
+
+
+def test_down_with_nothing_running_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(("down",))
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("arguments", ["--help", "plan --help", "status", "--version"])
+def test_what_needs_no_heavy_package_imports_none(arguments: str) -> None:
+    code = (
+        "import sys\n"
+        "from multistage.cli import main\n"
+        "try:\n"
+        f"    main({arguments.split()!r})\n"
+        "except SystemExit as ended:\n"
+        "    assert ended.code == 0, ended.code\n"
+        "heavy = {'prefect', 'wandb', 'modal', 'sklearn', 'scipy', 'torch', 'uvicorn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
