@@ -1,0 +1,139 @@
+"""A sweep's folder is begun, or taken up, only when everything fits."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multistage.domain.plan import RunOptions, StageBrief
+from multistage.errors import FolderError, UsageError
+from multistage.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
+from multistage.request import ResolvedRequest, count_cores, resolve_request
+from multistage.sweep_folder import SweepFolder
+from states import make_settings
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_ENTITY", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def ask(place: Path, **changes: Any) -> tuple[AskedSweep, ResolvedRequest]:
+    given = {"config_id": "digits:mlp", "params": "learning_rate", "budget": 20, "runs_dir": place / "runs"} | changes
+    asked = read_parameters(given, place)
+    return asked, resolve_request(asked.request, place)
+
+
+def begin(asked: AskedSweep, resolved: ResolvedRequest) -> Any:
+    return prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume)
+
+
+def test_none_stands_for_a_default(tmp_path: Path) -> None:
+    asked, _ = ask(tmp_path, workers=None, metric=None, name=None)
+    assert asked.options.workers == count_cores()
+    assert asked.options.directory == tmp_path
+    assert asked.folder_path == tmp_path / "runs" / "multistage_sweep_digits_mlp"
+    assert not asked.resume
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "/a", "../a", "a/"])
+def test_a_name_that_is_no_single_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="no name of a sweep"):
+        ask(tmp_path, name=name)
+
+
+def test_a_sweep_is_begun_with_its_whole_request(tmp_path: Path) -> None:
+    asked, resolved = ask(tmp_path, name="mine")
+    state = begin(asked, resolved)
+    assert asked.folder.load_state() == state
+    assert (state.status, state.name, state.budget_used, state.total_budget) == ("running", "mine", 0, 20)
+    assert sum(stage.runs for stage in state.plan) == 20
+    assert state.params == {"learning_rate": [1e-5, 0.1]}
+
+
+def test_two_sweeps_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    assert begin(*ask(tmp_path / "a")).uid != begin(*ask(tmp_path / "b")).uid
+
+
+def test_a_folder_that_holds_a_sweep_is_not_begun_again(tmp_path: Path) -> None:
+    begin(*ask(tmp_path))
+    asked, resolved = ask(tmp_path, params="alpha")
+    before = asked.folder.state_file.read_bytes()
+    with pytest.raises(FolderError, match="holds a sweep of digits:mlp already") as caught:
+        begin(asked, resolved)
+    assert "--resume" in caught.value.hint
+    assert asked.folder.state_file.read_bytes() == before
+
+
+def test_a_resume_needs_a_sweep(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="does not exist"):
+        check_folder(*reversed_order(ask(tmp_path, resume=True)), resume=True)
+
+
+def reversed_order(asked: tuple[AskedSweep, ResolvedRequest]) -> tuple[SweepFolder, ResolvedRequest]:
+    return asked[0].folder, asked[1]
+
+
+def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(tmp_path: Path) -> None:
+    first = begin(*ask(tmp_path, workers=1))
+    asked, resolved = ask(tmp_path, workers=3, worker_idle=5.0, resume=True)
+    elsewhere = asked.model_copy(
+        update={"options": RunOptions(workers=3, worker_idle=5.0, directory=tmp_path / "elsewhere")}
+    )
+    state = begin(elsewhere, resolved)
+    assert (state.uid, state.created_at, state.request) == (first.uid, first.created_at, first.request)
+    assert (state.options.workers, state.options.worker_idle) == (3, 5.0)
+    assert state.options.directory == tmp_path
+    assert state.status == "running"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"params": "alpha"}, "space was"),
+        ({"seed": 1}, "seed was 0 and would be 1"),
+        ({"goal": "minimize"}, "goal was 'maximize' and would be 'minimize'"),
+        ({"metric": "train/loss"}, "metric was"),
+        ({"split": "20/60/20"}, "split was"),
+        ({"train_arg": ["epochs=2"]}, "fixed was"),
+        ({"project": "other"}, "project was 'digits' and would be 'other'"),
+    ],
+)
+def test_a_resume_may_not_change_what_the_sweep_is(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    begin(*ask(tmp_path))
+    asked, resolved = ask(tmp_path, resume=True, **changes)
+    before = asked.folder.state_file.read_bytes()
+    with pytest.raises(UsageError, match=words):
+        begin(asked, resolved)
+    assert asked.folder.state_file.read_bytes() == before
+
+
+def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:
+    asked, resolved = ask(tmp_path)
+    begin(asked, resolved)
+    code = (
+        "import sys; from pathlib import Path; from multistage.sweep_folder import SweepFolder\n"
+        "with SweepFolder(Path(sys.argv[1])).lock(): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(asked.folder_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout
+        assert driver.stdout.readline() == "held\n"
+        for resume in (True, False):
+            with pytest.raises(FolderError, match=f"Process {driver.pid} is already driving"):
+                check_folder(asked.folder, resolved, resume)
+    with asked.folder.lock():
+        assert check_folder(asked.folder, resolved, resume=True) is not None
+
+
+def test_a_hook_finds_the_folder_from_either_flows_parameters(tmp_path: Path) -> None:
+    asked, resolved = ask(tmp_path, name="mine")
+    brief = StageBrief(
+        folder=asked.folder_path, stage=resolved.plan.stages[0], box=make_settings().space, key="0badcafe-6"
+    )
+    assert locate_folder({"brief": brief}) == asked.folder_path
+    assert locate_folder({"brief": brief.model_dump()}) == asked.folder_path
+    assert locate_folder({"config_id": "x", "name": "mine", "runs_dir": tmp_path / "runs"}) == asked.folder_path
