@@ -213,9 +213,8 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
     memory = server.measure_memory()
     server.stop()
     store = Store(folder / "load" / "wandb.sqlite")
-    stored = dict(
-        store.all("SELECT name, (SELECT count(*) FROM lines WHERE run_id = runs.id AND stream = 0) FROM runs")
-    )
+    counts = store.all("SELECT name, (SELECT count(*) FROM lines WHERE run_id = runs.id AND stream = 0) AS logged FROM runs")
+    stored: dict[str, int] = {row["name"]: row["logged"] for row in counts}
     store.close()
     latencies.sort()
     report("heartbeats", f"{len(latencies)} in {seconds:.0f} s")

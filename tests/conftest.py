@@ -9,7 +9,7 @@ import wandb
 
 from multistage.services import PrefectServer, ensure_prefect_server, stop_services
 from multistage.settings import Settings
-from server_process import ServerProcess, make_environment
+from tests.server_process import ServerProcess, make_environment
 
 
 def pytest_configure(config: pytest.Config) -> None:

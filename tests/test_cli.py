@@ -9,7 +9,7 @@ import pytest
 
 from multistage.cli import main
 from multistage.sweep_folder import SweepFolder
-from states import make_state
+from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")
 LR = (*RUN, "learning_rate")

@@ -12,7 +12,7 @@ from multistage.errors import FolderError, UsageError
 from multistage.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
 from multistage.request import ResolvedRequest, count_cores, resolve_request
 from multistage.sweep_folder import SweepFolder
-from states import make_settings
+from tests.states import make_settings
 
 
 @pytest.fixture(autouse=True)

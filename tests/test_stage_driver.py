@@ -18,7 +18,7 @@ from multistage.domain.state import StageProgress
 from multistage.errors import AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 from multistage.stage_driver import HOPELESS, StageDriver, measure_progress
-from states import BEGAN, make_settings
+from tests.states import BEGAN, make_settings
 
 SPACE = SearchSpace(
     parameters=(FloatParameter(name="lr", low=1e-4, high=1e-1, scale="log"), FloatParameter(name="a", low=0, high=1))
@@ -57,6 +57,7 @@ class MemoryTracker:
         self.outages: list[TrackerError] = []
         self.endured = 0
         self.ended = False
+        self.stopped: list[str] = []
         self.hidden: list[RunRecord] = []
         """Enqueued and not told of yet: a server may answer before its lists know."""
         self._runs: dict[str, RunRecord] = {}
@@ -97,6 +98,10 @@ class MemoryTracker:
         run = RunRecord(run_id=f"run{next(self._ids)}", name=name, phase="queued", config=config, seed=seed)
         self.hidden.append(run)
 
+    def stop(self, run: RunRecord) -> None:
+        self.stopped.append(run.run_id)
+        self._runs[run.run_id] = run.model_copy(update={"phase": "lost"})
+
     def has_ended(self) -> bool:
         return self.ended
 
@@ -109,10 +114,15 @@ class MemoryFleet:
 
     def __init__(self, reason: str = "") -> None:
         self.work: list[int] = []
+        self.retired: list[str] = []
+        self.exhausted = False
         self.reason = reason
 
     def tend(self, work: int, progressed: bool) -> None:  # noqa: ARG002
         self.work.append(work)
+
+    def retire(self, worker_id: str) -> None:
+        self.retired.append(worker_id)
 
     def explain_failure(self, run: RunRecord) -> str:
         return f"{self.reason} of {run.run_id}" if self.reason else ""

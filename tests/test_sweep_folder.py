@@ -14,7 +14,7 @@ import pytest
 from multistage.domain.state import parse_state
 from multistage.errors import FolderError
 from multistage.sweep_folder import SweepFolder, find_folder, list_folders, name_sweep, write_atomically
-from states import make_state
+from tests.states import make_state
 
 HOLDER = """
 import sys

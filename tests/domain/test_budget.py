@@ -28,9 +28,7 @@ def test_a_split_always_sums_and_leaves_no_stage_empty(total: int, one: int, dat
     runs = split_budget(total, Split(shares=shares))
     assert sum(runs) == total
     assert min(runs) >= 1
-    assert all(
-        abs(run - total * share / 100) < 1 or min(runs) == 1 for run, share in zip(runs, shares, strict=True)
-    )
+    assert all(abs(run - total * share / 100) < 1 or min(runs) == 1 for run, share in zip(runs, shares, strict=True))
 
 
 @given(st.integers(0, 9))
@@ -96,9 +94,7 @@ def test_the_finalists_option(text: str, total: int, stage3: int, count: int) ->
     assert parse_finalists(text, total, stage3) == count
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("many", "no number"), ("-1", "no number"), ("40%", "more than the 30")]
-)
+@pytest.mark.parametrize(("text", "message"), [("many", "no number"), ("-1", "no number"), ("40%", "more than the 30")])
 def test_a_wrong_finalists_option_is_refused(text: str, message: str) -> None:
     with pytest.raises(BudgetError, match=message):
         parse_finalists(text, 150, 30)

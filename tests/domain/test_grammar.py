@@ -56,9 +56,7 @@ def test_choices_keep_their_types() -> None:
 
 
 def test_known_names_bring_their_range_and_keep_their_kind() -> None:
-    space = parse_params(
-        "gae_lambda, policy_lr:1e-5-1e-3 ,n_steps:32-128,batch_size:100-300,gamma:log:0.9-0.99"
-    )
+    space = parse_params("gae_lambda, policy_lr:1e-5-1e-3 ,n_steps:32-128,batch_size:100-300,gamma:log:0.9-0.99")
     assert space.names == ("gae_lambda", "policy_lr", "n_steps", "batch_size", "gamma")
     assert space["gae_lambda"] == GUIDE_PARAMETERS["gae_lambda"]
     assert space["policy_lr"] == FloatParameter(name="policy_lr", low=1e-5, high=1e-3, scale="log")
@@ -68,17 +66,11 @@ def test_known_names_bring_their_range_and_keep_their_kind() -> None:
 
 
 def test_words_change_a_known_parameter() -> None:
-    assert parse_params("policy_lr:linear:0-0.01")["policy_lr"] == FloatParameter(
-        name="policy_lr", low=0, high=0.01
-    )
-    assert parse_params("policy_lr:linear")["policy_lr"] == FloatParameter(
-        name="policy_lr", low=1e-4, high=1e-2
-    )
+    assert parse_params("policy_lr:linear:0-0.01")["policy_lr"] == FloatParameter(name="policy_lr", low=0, high=0.01)
+    assert parse_params("policy_lr:linear")["policy_lr"] == FloatParameter(name="policy_lr", low=1e-4, high=1e-2)
     assert parse_params("n_steps:linear:64-128")["n_steps"] == IntParameter(name="n_steps", low=64, high=128)
     assert parse_params("n_steps:float:0.5-2")["n_steps"] == FloatParameter(name="n_steps", low=0.5, high=2)
-    assert parse_params("n_steps:[64|128]")["n_steps"] == CategoricalParameter(
-        name="n_steps", choices=(64, 128)
-    )
+    assert parse_params("n_steps:[64|128]")["n_steps"] == CategoricalParameter(name="n_steps", choices=(64, 128))
 
 
 def test_a_trainers_own_parameters_replace_the_guides() -> None:
@@ -90,9 +82,7 @@ def test_a_trainers_own_parameters_replace_the_guides() -> None:
     assert parse_params("hidden", known)["hidden"] == known["hidden"]
     assert parse_params("hidden:8-128", known)["hidden"] == IntParameter(name="hidden", low=8, high=128)
     assert parse_params("act:0-1", known)["act"] == FloatParameter(name="act", low=0, high=1)
-    assert parse_params("layers:2-4", known)["layers"] == IntParameter(
-        name="layers", low=2, high=4, scale="log"
-    )
+    assert parse_params("layers:2-4", known)["layers"] == IntParameter(name="layers", low=2, high=4, scale="log")
     with pytest.raises(SpaceError, match="choices, and no range"):
         parse_params("hidden:log", known)
 

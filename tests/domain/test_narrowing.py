@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_space import spaces
 
 from multistage.domain.narrowing import Narrowing, narrow
 from multistage.domain.results import Evaluation, Value
@@ -16,6 +15,7 @@ from multistage.domain.space import (
     PowerOfTwoParameter,
     SearchSpace,
 )
+from tests.domain.test_space import spaces
 
 
 def leaders(*values: Value) -> list[Evaluation]:
@@ -25,9 +25,7 @@ def leaders(*values: Value) -> list[Evaluation]:
     ]
 
 
-def narrowed(
-    parameter: Parameter, *values: Value, width: float = 2, current: Parameter | None = None
-) -> Narrowing:
+def narrowed(parameter: Parameter, *values: Value, width: float = 2, current: Parameter | None = None) -> Narrowing:
     first = SearchSpace(parameters=(parameter,))
     return narrow(first, SearchSpace(parameters=(current,)) if current else first, leaders(*values), width)
 
@@ -37,9 +35,9 @@ def test_mean_and_standard_deviations_on_a_linear_scale() -> None:
     result = narrowed(FloatParameter(name="x", low=0, high=1), *values)
     spread = float(np.std(values))
     assert result.space.bounds["x"] == pytest.approx([0.5 - 2 * spread, 0.5 + 2 * spread], abs=1e-4)
-    assert narrowed(FloatParameter(name="x", low=0, high=1), *values, width=1).space.bounds[
-        "x"
-    ] == pytest.approx([0.5 - spread, 0.5 + spread], abs=1e-4)
+    assert narrowed(FloatParameter(name="x", low=0, high=1), *values, width=1).space.bounds["x"] == pytest.approx(
+        [0.5 - spread, 0.5 + spread], abs=1e-4
+    )
     note = result.notes[0]
     assert (note.name, note.before, note.edge) == ("x", (0.0, 1.0), "none")
     assert list(note.after) == result.space.bounds["x"]
@@ -87,10 +85,7 @@ def test_whole_numbers_stay_whole() -> None:
         32,
         512,
     ]
-    assert (
-        "give or take a factor"
-        in narrowed(PowerOfTwoParameter(name="x", low=1, high=64), 8, 16).notes[0].evidence
-    )
+    assert "give or take a factor" in narrowed(PowerOfTwoParameter(name="x", low=1, high=64), 8, 16).notes[0].evidence
 
 
 def test_choices_are_those_seen_at_the_top_in_their_first_order() -> None:
@@ -119,9 +114,7 @@ def test_two_narrowings_stay_within_the_first_bounds_and_never_end_empty(
     first: SearchSpace, points: list[list[float]], width: float
 ) -> None:
     top = [
-        Evaluation(
-            stage=1, index=index, config=first.from_unit(point[: len(first)]), outcome="finished", value=0.0
-        )
+        Evaluation(stage=1, index=index, config=first.from_unit(point[: len(first)]), outcome="finished", value=0.0)
         for index, point in enumerate(points)
     ]
     second = narrow(first, first, top, width).space

@@ -31,15 +31,11 @@ def parameters(draw: st.DrawFn, name: str = "x") -> Parameter:
     if kind in ("int", "logint"):
         least = 1 if kind == "logint" else -50
         low_int, high_int = sorted((draw(st.integers(least, 200)), draw(st.integers(least, 200))))
-        return IntParameter(
-            name=name, low=low_int, high=high_int, scale="log" if kind == "logint" else "linear"
-        )
+        return IntParameter(name=name, low=low_int, high=high_int, scale="log" if kind == "logint" else "linear")
     if kind == "pow2":
         low_int, high_int = sorted((draw(st.integers(0, 12)), draw(st.integers(0, 12))))
         return PowerOfTwoParameter(name=name, low=2**low_int, high=2**high_int)
-    return CategoricalParameter(
-        name=name, choices=tuple(draw(st.sets(st.sampled_from("abcdefg"), min_size=1)))
-    )
+    return CategoricalParameter(name=name, choices=tuple(draw(st.sets(st.sampled_from("abcdefg"), min_size=1))))
 
 
 @st.composite
@@ -104,9 +100,9 @@ def test_the_guides_defaults_have_the_right_kinds() -> None:
     kinds = {name: parameter.kind for name, parameter in GUIDE_PARAMETERS.items()}
     assert len(kinds) == 8
     assert kinds["n_steps"] == kinds["batch_size"] == "power_of_two"
-    assert [
-        name for name, p in GUIDE_PARAMETERS.items() if isinstance(p, FloatParameter) and p.scale == "log"
-    ] == ["policy_lr"]
+    assert [name for name, p in GUIDE_PARAMETERS.items() if isinstance(p, FloatParameter) and p.scale == "log"] == [
+        "policy_lr"
+    ]
     space = SearchSpace(parameters=(GUIDE_PARAMETERS["policy_lr"], GUIDE_PARAMETERS["n_steps"]))
     assert space.bounds == {"policy_lr": [1e-4, 1e-2], "n_steps": [64, 1024]}
     assert space["policy_lr"].grid(5) == pytest.approx([1e-4, 10**-3.5, 1e-3, 10**-2.5, 1e-2], rel=1e-4)

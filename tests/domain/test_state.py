@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from multistage.domain.state import State, format_state, parse_state
 from multistage.errors import FolderError
-from states import make_stage, make_state
+from tests.states import make_stage, make_state
 
 GUIDE_KEYS = [
     "config_id", "entity", "project", "params", "metric_name", "total_budget", "budget_used", "stages_completed",

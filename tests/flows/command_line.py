@@ -202,9 +202,10 @@ def count_used(folder: SweepFolder) -> int:
 def list_trainings(folder: SweepFolder) -> list[psutil.Process]:
     """List the processes below a sweep's workers that lead a process group: the trainings."""
     state = folder.read_state()
-    workers = {worker.pid for worker in state.workers} if state else set()
+    records = [worker for worker in state.workers if worker.launcher == "local"] if state else []
+    workers = {worker.pid for worker in records}
     found = []
-    for process in find_processes(state.workers) if state else []:
+    for process in find_processes(records):
         with suppress(psutil.Error, OSError):
             if process.pid not in workers and os.getpgid(process.pid) == process.pid and process.name() != "wandb-core":
                 found.append(process)

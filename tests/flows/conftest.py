@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from command_line import CommandLine
+
+from tests.flows.command_line import CommandLine
 
 
 @pytest.fixture(scope="session")

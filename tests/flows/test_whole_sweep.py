@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 import yaml
-from command_line import FAST, CommandLine, check_budget
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
 
 from multistage.sweep_folder import SweepFolder
+from tests.flows.command_line import FAST, CommandLine, check_budget
 
 BUDGET = 12
 GUIDE_KEYS = {

@@ -12,7 +12,7 @@ import psutil
 from grpclib.server import Server
 from modal_proto import api_pb2
 
-from stand_ins.modal_objects import Call, Function
+from tests.stand_ins.modal_objects import Call, Function
 
 ABSENT = """
 import importlib.abc, sys

@@ -12,9 +12,9 @@ from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2
 
-from stand_ins.modal_containers import Container
-from stand_ins.modal_objects import App, Call, Function, Result
-from stand_ins.modal_scheduler import Scheduler
+from tests.stand_ins.modal_containers import Container
+from tests.stand_ins.modal_objects import App, Call, Function, Result
+from tests.stand_ins.modal_scheduler import Scheduler
 
 
 class ControlPlane(Scheduler):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 if TYPE_CHECKING:
-    from stand_ins.modal_containers import Container
+    from tests.stand_ins.modal_containers import Container
 
 Result = api_pb2.GenericResult
 

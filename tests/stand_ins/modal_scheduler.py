@@ -9,8 +9,8 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
 from modal_proto import api_pb2
 
-from stand_ins.modal_containers import Container
-from stand_ins.modal_objects import App, Call, Function, Result
+from tests.stand_ins.modal_containers import Container
+from tests.stand_ins.modal_objects import App, Call, Function, Result
 
 HEARTBEAT_HOLD = 14.0
 """Seconds for which a heartbeat is held, so that a cancel reaches a container at once; the client asks every 15."""

@@ -31,9 +31,9 @@ from grpclib import GRPCError, Status
 from grpclib.server import Server, Stream
 from modal_proto.api_grpc import ModalClientBase
 
-from stand_ins.modal_containers import Container
-from stand_ins.modal_control_plane import ControlPlane
-from stand_ins.modal_objects import Call
+from tests.stand_ins.modal_containers import Container
+from tests.stand_ins.modal_control_plane import ControlPlane
+from tests.stand_ins.modal_objects import Call
 
 T = TypeVar("T")
 Handler = Callable[[Any], Awaitable[Any]]

@@ -13,7 +13,7 @@ import pytest
 from modal.exception import FunctionTimeoutError, NotFoundError, RemoteError
 from modal.exception import TimeoutError as ModalTimeoutError
 
-from stand_ins.modal_server import ModalServer
+from tests.stand_ins.modal_server import ModalServer
 
 HERE = Path(__file__).parent
 
@@ -109,7 +109,8 @@ def test_cancel_interrupts_the_function(find: Find, tmp_path: Path) -> None:
 def test_cancel_of_a_waiting_call_never_runs_it(server: ModalServer, find: Find, tmp_path: Path) -> None:
     function = find("linger").with_options(max_containers=1, timeout=40)
     first, second = (tmp_path / "1"), (tmp_path / "2")
-    first.mkdir(), second.mkdir()
+    first.mkdir()
+    second.mkdir()
     running = function.spawn(str(first), 60.0)
     wait_until((first / "child").exists)
     waiting = function.spawn(str(second), 60.0)

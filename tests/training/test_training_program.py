@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import wandb
 
-from queued_sweeps import read_rows, wait_until
+from tests.queued_sweeps import read_rows, wait_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
 REWARD = "train/roll/ep_rew/mean"

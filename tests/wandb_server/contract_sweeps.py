@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from wandb_clients import SCRIPTS
+
+from tests.wandb_server.wandb_clients import SCRIPTS
 
 FUNCTION_AGENT = """
 import sys, wandb

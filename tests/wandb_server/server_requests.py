@@ -6,7 +6,7 @@ import json
 from types import TracebackType
 from typing import Any, Self
 
-from server_process import ServerProcess
+from tests.server_process import ServerProcess
 
 
 class Session:

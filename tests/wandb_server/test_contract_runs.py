@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import wandb
-from wandb_clients import run_command, run_script
+
+from tests.wandb_server.wandb_clients import run_command, run_script
 
 pytestmark = pytest.mark.contract
 

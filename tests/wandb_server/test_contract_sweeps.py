@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-from wandb_clients import run_command, running_agent, wait_for
+
+from tests.wandb_server.contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
+from tests.wandb_server.wandb_clients import run_command, running_agent, wait_for
 
 pytestmark = [
     pytest.mark.contract,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from server_requests import Session
 
-from server_process import ServerProcess
+from tests.server_process import ServerProcess
+from tests.wandb_server.server_requests import Session
 
 FUZZ = settings(max_examples=30, deadline=10_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RUNS = (

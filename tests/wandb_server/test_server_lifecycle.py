@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from server_requests import Session
-from wandb_clients import wait_for
 
-from server_process import ServerProcess
+from tests.server_process import ServerProcess
+from tests.wandb_server.server_requests import Session
+from tests.wandb_server.wandb_clients import wait_for
 
 HEARTBEAT = "mutation M($id: ID!, $s: JSONString) {agentHeartbeat(input: {id: $id, runState: $s}) {commands}}"
 ENQUEUE = (
@@ -49,9 +50,9 @@ def make_agent(session: Session, project: str, config: str = CUSTOM) -> tuple[st
     return sweep, session.ask(CREATE_AGENT, p=project, s=name)["createAgent"]["agent"]["id"]
 
 
-def beat(session: Session, agent: str, *running: str) -> list[dict[str, str]]:
+def beat(session: Session, agent: str, *running: str) -> list[dict[str, Any]]:
     answer = session.ask(HEARTBEAT, id=agent, s=json.dumps(dict.fromkeys(running, True)))
-    commands: list[dict[str, str]] = json.loads(answer["agentHeartbeat"]["commands"])
+    commands: list[dict[str, Any]] = json.loads(answer["agentHeartbeat"]["commands"])
     return commands
 
 

@@ -13,7 +13,7 @@ import pytest
 import wandb
 
 from multistage.worker.trainings import find_bundled_arguments
-from queued_sweeps import (
+from tests.queued_sweeps import (
     find_training,
     is_running,
     list_runs,
@@ -23,7 +23,7 @@ from queued_sweeps import (
     wait_until,
     write_script,
 )
-from server_process import ServerProcess
+from tests.server_process import ServerProcess
 
 LONG = 100_000
 """Epochs that no test waits for."""
