@@ -29,8 +29,9 @@ PHASE_COLORS = {
     "finished": "#3b8a5a", "stopped": "#d6a72c", "failed": "#c23b3b", "lost": "#8a5bb0", "active": "#9aa0a6",
 }  # fmt: skip
 MOST_CONTENDERS = 12
-MOST_POINTS = 5000
-"""Points a figure draws; more are thinned evenly, the best kept."""
+"""Configs whose seeds are shown."""
+MOST_POINTS = 1500
+"""Points of a stage that a figure draws; more are thinned evenly."""
 
 
 def draw_history(data: ReportData) -> go.Figure | None:
