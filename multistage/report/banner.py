@@ -42,7 +42,8 @@ def format_banner(state: State, state_file: Path) -> str:
         rule,
         f"Total runs: {state.budget_used}" + (f" ({failed} failed)" if failed else ""),
         *([f"Ended early: {state.ended_because}"] if state.budget_used < state.total_budget else []),
-        f"Best metric: {format_number(state.best_metric)} (Stage {state.best_stage})",
+        f"Best metric: {format_number(state.best_metric)}"
+        + (f" (Stage {state.best_stage})" if state.best_stage else ""),
         f"Best config: {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
         f"             {describe_recommendation(state)}",
@@ -65,7 +66,9 @@ def describe_result(state: State) -> str:
     recommended = state.recommended.config if state.recommended else None
     return (
         f"# {state.config_id}: {format_number(state.best_metric)}\n\n"
-        f"Best value of `{state.metric_name}` seen, in stage {state.best_stage}, of {state.budget_used} runs.\n\n"
+        f"Best value of `{state.metric_name}` seen"
+        + (f", in stage {state.best_stage}" if state.best_stage else "")
+        + f", of {state.budget_used} runs.\n\n"
         f"Best config: `{format_config(state.best_config)}`\n\n"
         f"Recommended: `{format_config(recommended)}`, {describe_recommendation(state)}.\n\n"
         f"| stage | search | runs | best | config |\n|---|---|---|---|---|\n{rows}\n"

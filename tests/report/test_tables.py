@@ -1,0 +1,134 @@
+"""What the terminal shows: banner, tables, and the best config for other programs."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from multistage.domain.plan import RunOptions, plan_sweep
+from multistage.domain.space import CategoricalParameter, SearchSpace
+from multistage.domain.state import Recommended, State
+from multistage.errors import FolderError
+from multistage.report.banner import describe_result, format_banner, format_config, format_number
+from multistage.report.tables import draw_plan, draw_state, draw_sweeps, format_best
+from multistage.sweep_folder import SweepFolder
+from states import make_settings, make_stage, make_state
+
+RECOMMENDED = Recommended(config={"lr": 2e-3}, mean=0.85, interval=(0.8, 0.9), seeds=3)
+
+
+def show(drawing: RenderableType) -> str:
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(drawing)
+    return captured.get()
+
+
+def finish(**changes: object) -> State:
+    return make_state(3).model_copy(update={"status": "completed", "recommended": RECOMMENDED, **changes})
+
+
+def test_the_banner_says_what_the_guides_does_and_what_can_be_expected() -> None:
+    banner = format_banner(finish(), Path("runs/made/state.json"))
+    for line in (
+        "MULTI-STAGE SWEEP COMPLETE!",
+        "Total runs: 27",
+        "Best metric: 0.9 (Stage 3)",
+        'Best config: {"lr": 0.001}',
+        'Recommended: {"lr": 0.002}',
+        "0.85 expected (95%: 0.8 to 0.9, 3 runs of it)",
+        "State saved to: runs/made/state.json",
+    ):
+        assert line in banner
+    assert "Lost to the machine" not in banner
+    assert "failed" not in banner
+
+
+def test_the_banner_tells_of_failed_and_lost_runs() -> None:
+    stage = make_stage(1).model_copy(update={"runs_failed": 2, "attempts_lost": 4})
+    banner = format_banner(finish(stages_completed=(stage,)), Path("s"))
+    assert "Total runs: 27 (2 failed)" in banner
+    assert "Lost to the machine and trained again: 4 runs" in banner
+
+
+def test_a_sweep_without_any_value_has_an_honest_banner() -> None:
+    nothing = finish(recommended=None, best_metric=None, best_config=None, best_stage=None)
+    banner = format_banner(nothing, Path("s"))
+    assert "Best metric: none" in banner
+    assert "Stage None" not in banner
+    assert "no run finished with a value" in banner
+    assert "None" not in describe_result(nothing)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_configs_numbers_are_short_and_nearly_exact(value: float) -> None:
+    assert json.loads(format_config({"lr": value}))["lr"] == pytest.approx(value, rel=1e-5)
+
+
+def test_numbers_are_written_as_people_read_them() -> None:
+    assert [format_number(value) for value in (0.123456789, 500.0, 1e-7, None)] == ["0.12346", "500", "1e-07", "none"]
+
+
+def test_the_result_in_prefect_has_a_row_for_each_stage() -> None:
+    text = describe_result(finish())
+    assert text.startswith("# digits:mlp: 0.9")
+    assert all(f"| {number} | sobol | 9 | 0.9 |" in text for number in (1, 2, 3))
+
+
+def test_a_plan_shows_ranges_stages_and_warns_of_no_markup() -> None:
+    odd = CategoricalParameter(name="mode", choices=("[red]", "b"))
+    settings = make_settings(
+        space=SearchSpace(parameters=(odd,)), program="/x/train.py", fixed={"epochs": 3}, finalists=2
+    )
+    shown = show(draw_plan(plan_sweep(settings), RunOptions(workers=2, directory=Path("/x")), Path("runs/made")))
+    for words in ("[red]", "runs/made", "local/digits", "epochs", "/x/train.py", "${program}", "the last 2 train", "±"):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("state", "driver", "words", "silent"),
+    [
+        (finish(), None, "Recommended:", "--resume"),
+        (make_state(1, status="stopped", ended_because="[a] word"), None, "stopped ([a] word)", "driver is gone"),
+        (make_state(1, status="stopped"), None, "--resume runs/s", "driver is gone"),
+        (make_state(1), None, "--resume runs/s", "completed"),
+        (make_state(1), 4711, "running, 9 of 30", "--resume"),
+    ],
+)
+def test_a_sweeps_state_says_how_to_go_on(state: State, driver: int | None, words: str, silent: str) -> None:
+    shown = show(draw_state(state, Path("runs/s"), driver))
+    assert words in shown
+    assert silent not in shown
+
+
+def test_all_sweeps_are_listed_and_none_is_said() -> None:
+    assert "no sweep in runs" in show(draw_sweeps([], Path("runs")))
+    shown = show(
+        draw_sweeps([(SweepFolder(Path("runs/a")), make_state(1)), (SweepFolder(Path("b")), finish())], Path())
+    )
+    assert "9/30" in shown
+    assert "27/30" in shown
+
+
+@pytest.mark.parametrize("how", ["json", "yaml", "args"])
+def test_the_best_config_reads_back(how: Literal["json", "yaml", "args"]) -> None:
+    text = format_best(finish(), how)
+    match how:
+        case "json":
+            assert json.loads(text) == {"lr": 2e-3}
+        case "yaml":
+            assert yaml.safe_load(text) == {"lr": 2e-3}
+        case "args":
+            assert shlex.split(text) == ["--lr=0.002"]
+
+
+def test_while_a_sweep_runs_its_best_config_is_the_best_seen_so_far() -> None:
+    assert json.loads(format_best(make_state(1), "json")) == {"lr": 1e-3}
+    with pytest.raises(FolderError, match="no best config yet"):
+        format_best(make_state(0), "json")
