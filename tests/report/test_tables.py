@@ -18,7 +18,7 @@ from multistage.errors import FolderError
 from multistage.report.banner import describe_result, format_banner, format_config, format_number
 from multistage.report.tables import draw_plan, draw_state, draw_sweeps, format_best
 from multistage.sweep_folder import SweepFolder
-from states import make_settings, make_stage, make_state
+from tests.states import make_settings, make_stage, make_state
 
 RECOMMENDED = Recommended(config={"lr": 2e-3}, mean=0.85, interval=(0.8, 0.9), seeds=3)
 

@@ -1,0 +1,246 @@
+"""Sweeps and runs through the real client, on the embedded server."""
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+
+from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
+from multistage.domain.slots import RunRecord, SlotName
+from multistage.domain.space import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    PowerOfTwoParameter,
+    SearchSpace,
+)
+from multistage.errors import TrackerError
+from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.runs import RunReader, read_metric
+from multistage.wandb_client.sweeps import (
+    build_sweep_config,
+    create_sweep,
+    describe_parameter,
+    enqueue_run,
+    find_sweep,
+    finish_sweep,
+    open_sweep,
+    read_sweep_state,
+    reopen_sweep,
+)
+from tests.server_process import ServerProcess
+from tests.states import make_settings
+
+SCRIPT = """
+import math
+import wandb
+with wandb.init() as run:
+    x = run.config["x"]
+    if x == 0.9:
+        raise RuntimeError("no such x")
+    for value in (x, 2 * x, math.nan if x == 0.5 else x / 2):
+        run.log({"score": value, "other": 1})
+"""
+SPACE = SearchSpace(parameters=(FloatParameter(name="x", low=0, high=1),))
+
+
+@pytest.fixture(scope="module")
+def connection(wandb_server: ServerProcess) -> Iterator[Connection]:
+    """A connection of this module's own; this process's environment is given back afterwards."""
+    before = dict(os.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in wandb_server.environment.items():
+            if name.startswith("WANDB_"):
+                patch.setenv(name, value)
+        yield Connection(wandb_server.url, wandb_server.key, "local", "client-tests")
+        wandb.teardown()
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> SweepSettings:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    return make_settings(
+        space=SPACE, metric="score", program=str(tmp_path / "train.py"), project="client-tests", seed_parameter="seed"
+    )
+
+
+def find_stage(settings: SweepSettings) -> StagePlan:
+    return plan_sweep(settings).stages[0]
+
+
+def make_sweep(connection: Connection, settings: SweepSettings, name: str) -> str:
+    return create_sweep(connection, build_sweep_config(settings, find_stage(settings), settings.space, name))
+
+
+def train(server: ServerProcess, connection: Connection, sweep_id: str, folder: Path) -> None:
+    """Work on a sweep's queue until it is empty."""
+    done = subprocess.run(
+        [sys.executable, "-m", "multistage.worker", "--sweep", f"{connection.path}/{sweep_id}", "--idle", "1.5"],
+        env=server.environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def enqueue(connection: Connection, sweep_id: str, values: list[float], first: int = 0) -> None:
+    sweep = open_sweep(connection, sweep_id)
+    for index, x in enumerate(values, first):
+        enqueue_run(connection, sweep, str(SlotName(stage=1, index=index)), {"x": x, "seed": index}, {"fixed": "yes"})
+
+
+def by_index(reader: RunReader) -> dict[int, RunRecord]:
+    return {record.name.index: record for record in reader.records.values()}
+
+
+def test_a_sweep_is_found_by_its_unique_name_and_no_other(connection: Connection, settings: SweepSettings) -> None:
+    assert find_sweep(connection, "mine stage 1 (0badcafe)") is None
+    created = make_sweep(connection, settings, "mine stage 1 (0badcafe)")
+    assert find_sweep(connection, "mine stage 1 (0badcafe)") == created
+    assert find_sweep(connection, "mine stage 1 (0badcaff)") is None
+
+
+def test_a_project_that_does_not_exist_has_no_sweep(connection: Connection) -> None:
+    nowhere = Connection(connection.base_url, os.environ["WANDB_API_KEY"], "local", "no-such-project")
+    assert find_sweep(nowhere, "anything") is None
+
+
+def test_a_sweep_is_finished_twice_and_opened_again(connection: Connection, settings: SweepSettings) -> None:
+    sweep_id = make_sweep(connection, settings, "to be finished")
+    reopen_sweep(connection, sweep_id)
+    assert read_sweep_state(connection, sweep_id) == "PENDING"
+    for _ in range(2):
+        finish_sweep(connection, sweep_id)
+        assert read_sweep_state(connection, sweep_id) == "FINISHED"
+    with pytest.raises(TrackerError, match="finished"):
+        enqueue(connection, sweep_id, [0.1])
+    reopen_sweep(connection, sweep_id)
+    enqueue(connection, sweep_id, [0.1])
+
+
+def test_runs_are_read_as_they_are_queued_and_as_they_end(
+    connection: Connection, settings: SweepSettings, wandb_server: ServerProcess, tmp_path: Path
+) -> None:
+    """Queued runs show at once; later reads give what changed, and only that."""
+    sweep_id = make_sweep(connection, settings, "read")
+    reader = RunReader(connection, sweep_id, settings, find_stage(settings))
+    assert reader.read() == []
+    enqueue(connection, sweep_id, [0.2, 0.9, 0.5])
+    assert len(reader.read()) == 3
+    queued = by_index(reader)
+    assert [record.phase for record in queued.values()] == ["queued"] * 3
+    assert {index: (record.config, record.seed) for index, record in queued.items()} == {
+        0: ({"x": 0.2}, 0), 1: ({"x": 0.9}, 1), 2: ({"x": 0.5}, 2),
+    }  # fmt: skip
+    assert reader.read() == []
+
+    train(wandb_server, connection, sweep_id, tmp_path)
+    assert len(reader.read()) == 3
+    ended = by_index(reader)
+    assert {index: record.run_id for index, record in ended.items()} == {
+        index: record.run_id for index, record in queued.items()
+    }
+    assert [ended[index].phase for index in range(3)] == ["finished", "failed", "finished"]
+    assert ended[0].value == 0.1
+    assert ended[0].logged == ("other", "score")
+    assert ended[1].value is None
+    assert ended[2].value is not None
+    assert math.isnan(ended[2].value)
+
+    enqueue(connection, sweep_id, [0.4], first=3)
+    assert [record.name.index for record in reader.read()] == [3]
+    assert len(reader.records) == 4
+
+    for how, expected in (("best", 0.4), ("mean:2", 0.25)):
+        other = RunReader(connection, sweep_id, settings.model_copy(update={"metric_value": how}), find_stage(settings))
+        other.read()
+        assert by_index(other)[0].value == pytest.approx(expected)
+
+
+def test_a_run_started_by_hand_is_no_slot(connection: Connection, settings: SweepSettings) -> None:
+    sweep_id = make_sweep(connection, settings, "by hand")
+    sweep = open_sweep(connection, sweep_id)
+    enqueue_run(connection, sweep, "somebody's own", {"x": 0.3}, {})
+    reader = RunReader(connection, sweep_id, settings, find_stage(settings))
+    assert reader.read() == []
+    assert not reader.records
+
+
+def test_an_absent_server_is_a_tracker_error_with_the_way_on(
+    settings: SweepSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ServerProcess(tmp_path) as server:
+        for name, value in server.environment.items():
+            if name.startswith("WANDB_"):
+                monkeypatch.setenv(name, value)
+        away = Connection(server.url, server.key, "local", "p")
+        sweep_id = make_sweep(away, settings, "left alone")
+        reader = RunReader(away, sweep_id, settings, find_stage(settings))
+        reader.read()
+    monkeypatch.setattr("multistage.wandb_client.connection.REQUEST_TIMEOUT", 2)
+    away._api = None
+    with pytest.raises(TrackerError, match=server.url) as caught:
+        reader.read()
+    assert "--resume" in caught.value.hint
+    assert server.key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("summary", "metric", "goal", "value"),
+    [
+        ({"score": 1}, "score", "maximize", 1.0),
+        ({"val/acc": 0.5}, "val/acc", "maximize", 0.5),
+        ({"val.acc": 0.5}, "val.acc", "maximize", 0.5),
+        ({"val": {"acc": 0.5}}, "val.acc", "maximize", 0.5),
+        ({"val": 0.5}, "val.acc", "maximize", None),
+        ({"score": {"min": 1, "max": 2}}, "score", "maximize", 2.0),
+        ({"score": {"min": 1, "max": 2}}, "score", "minimize", 1.0),
+        ({"score": {"last": 3}}, "score", "minimize", 3.0),
+        ({"score": {"mean": 3}}, "score", "minimize", 3.0),
+        ({"score": {}}, "score", "minimize", None),
+        ({"score": "Infinity"}, "score", "maximize", math.inf),
+        ({"score": "-Infinity"}, "score", "maximize", -math.inf),
+        ({"score": "good"}, "score", "maximize", None),
+        ({"score": True}, "score", "maximize", None),
+        ({"score": None}, "score", "maximize", None),
+        ({}, "score", "maximize", None),
+    ],
+)
+def test_a_metric_is_read_from_whatever_summary(
+    summary: dict[str, Any], metric: str, goal: str, value: float | None
+) -> None:
+    assert read_metric(summary, metric, goal) == value
+
+
+def test_a_nan_stays_one() -> None:
+    value = read_metric({"score": "NaN"}, "score", "maximize")
+    assert value is not None
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "described"),
+    [
+        (FloatParameter(name="p", low=0.1, high=1), {"distribution": "uniform", "min": 0.1, "max": 1}),
+        (
+            FloatParameter(name="p", low=0.1, high=1, scale="log"),
+            {"distribution": "log_uniform_values", "min": 0.1, "max": 1},
+        ),
+        (IntParameter(name="p", low=1, high=9), {"distribution": "int_uniform", "min": 1, "max": 9}),
+        (
+            IntParameter(name="p", low=1, high=9, scale="log"),
+            {"distribution": "q_log_uniform_values", "min": 1, "max": 9},
+        ),
+        (PowerOfTwoParameter(name="p", low=16, high=64), {"values": [16, 32, 64]}),
+        (CategoricalParameter(name="p", choices=("a", "b")), {"values": ["a", "b"]}),
+    ],
+)
+def test_parameters_are_described_in_wandbs_words(parameter: Parameter, described: dict[str, Any]) -> None:
+    assert describe_parameter(parameter) == described
