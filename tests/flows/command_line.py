@@ -17,6 +17,7 @@ import pytest
 import wandb
 
 from multistage.domain.slots import SlotName, classify_run, parse_slot_name
+from multistage.domain.workers import LocalWorker
 from multistage.launchers.processes import find_processes
 from multistage.services import stop_services
 from multistage.settings import Settings
@@ -199,13 +200,18 @@ def count_used(folder: SweepFolder) -> int:
     return state.budget_used if state else 0
 
 
+def list_workers(folder: SweepFolder) -> list[psutil.Process]:
+    """List a sweep's workers on this machine, with everything below them."""
+    state = folder.read_state()
+    return find_processes([one for one in state.workers if isinstance(one, LocalWorker)]) if state else []
+
+
 def list_trainings(folder: SweepFolder) -> list[psutil.Process]:
     """List the processes below a sweep's workers that lead a process group: the trainings."""
     state = folder.read_state()
-    records = [worker for worker in state.workers if worker.launcher == "local"] if state else []
-    workers = {worker.pid for worker in records}
+    workers = {one.pid for one in state.workers if isinstance(one, LocalWorker)} if state else set()
     found = []
-    for process in find_processes(records):
+    for process in list_workers(folder):
         with suppress(psutil.Error, OSError):
             if process.pid not in workers and os.getpgid(process.pid) == process.pid and process.name() != "wandb-core":
                 found.append(process)

@@ -1,0 +1,103 @@
+"""Whatever is killed, and whenever: a resume ends with exactly the budget, and nothing is left running."""
+
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from multistage.sweep_folder import SweepFolder
+from tests.flows.command_line import CommandLine, check_budget, count_used, list_trainings, list_workers, wait_for
+
+BUDGET = 10
+SWEEP = ("digits:mlp", "--params", "learning_rate,hidden_size:[8|32]", "--budget", str(BUDGET), "--workers", "2")
+LONG = ("--train-arg", "epochs=40")
+
+GATED = """
+import time
+from pathlib import Path
+import wandb
+run = wandb.init()
+while not Path("go").exists():
+    time.sleep(0.02)
+run.log({"score": run.config["x"]})
+run.finish()
+"""
+
+
+@pytest.fixture
+def folder(workplace: Path) -> SweepFolder:
+    return SweepFolder(workplace / "runs" / "multistage_sweep_digits_mlp")
+
+
+def test_the_orchestrator_is_killed_and_a_resume_goes_on(commands: CommandLine, folder: SweepFolder) -> None:
+    with commands.start(*SWEEP, *LONG) as driver:
+        wait_for(lambda: count_used(folder) >= 1)
+        driver.kill()
+        driver.wait()
+    before = folder.load_state()
+    assert before.status == "running"
+    assert before.budget_used < BUDGET
+    assert list_workers(folder), "workers outlive the orchestrator"
+    assert "--resume" in commands.run("status", folder.name).stdout
+    done = commands.run("--resume", str(folder.state_file))
+    assert "MULTI-STAGE SWEEP COMPLETE!" in done.stdout
+    check_budget(commands, folder)
+    assert folder.load_state().uid == before.uid
+
+
+def test_a_training_is_killed_and_its_slot_is_trained_again(commands: CommandLine, folder: SweepFolder) -> None:
+    with commands.start(*SWEEP, *LONG, "--goal", "minimize", "--metric", "train/loss") as driver:
+        victim = wait_for(lambda: list_trainings(folder))[0]
+        victim.kill()
+        assert driver.wait(150) == 0
+    runs = check_budget(commands, folder, lost=1)
+    state = folder.load_state()
+    assert (state.goal, state.params["hidden_size"]) == ("minimize", [8, 32])
+    assert state.best_metric == min(run.summary["train/loss"] for run in runs)
+    assert {run.config["hidden_size"] for run in runs} == {8, 32}
+
+
+def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
+    commands: CommandLine, workplace: Path
+) -> None:
+    Path("train.py").write_text(GATED)
+    folder = SweepFolder(workplace / "runs" / "gated")
+    sweep = ("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score", "--name", "gated")
+    with commands.start(*sweep, "--budget", str(BUDGET), "--workers", "2") as driver:
+        wait_for(lambda: len(list_trainings(folder)) >= 2 and folder.load_state().current_stage)
+        processes = list_workers(folder)
+
+        refused = commands.run("--resume", str(folder.state_file), code=2)
+        assert f"Process {driver.pid} is already driving" in refused.stderr
+        assert "is live" in commands.run("down", code=2).stderr
+        assert all(process.is_running() for process in processes), "a refused command ended the sweep's workers"
+
+        driver.send_signal(signal.SIGINT)
+        asked_at = time.monotonic()
+        assert driver.wait(30) == 130
+        _, alive = psutil.wait_procs(processes, timeout=max(0.0, asked_at + 10 - time.monotonic()))
+        assert not alive
+    (log,) = workplace.glob("command-*.log")
+    assert "Traceback" not in log.read_text()
+    (line,) = [line for line in log.read_text().splitlines() if "--resume" in line]
+    state = folder.load_state()
+    assert (state.status, state.workers) == ("stopped", ())
+
+    Path("go").touch()
+    commands.run(*line.partition("multistage-sweep ")[2].split())
+    runs = check_budget(commands, folder)
+    assert {run.state for run in runs} == {"finished"}
+
+
+def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: CommandLine, folder: SweepFolder) -> None:
+    with commands.start(*SWEEP, *LONG) as driver:
+        wait_for(lambda: list_trainings(folder))
+        processes = list_workers(folder)
+        ended = commands.run("down", "--force").stdout
+        assert f"Ended the sweep in {folder.path}" in ended
+        assert driver.wait(30) == 130
+        assert not [process for process in processes if process.is_running()]
+    commands.run("resume", folder.name)
+    check_budget(commands, folder)

@@ -1,0 +1,61 @@
+"""A user's own training script: as W&B's agent would run it, and told plainly what is wrong with it."""
+
+import json
+import sys
+from pathlib import Path
+
+from multistage.sweep_folder import SweepFolder
+from tests.flows.command_line import CommandLine, check_budget
+
+GOOD = """
+import sys
+import wandb
+with wandb.init() as run:
+    for step in range(3):
+        run.log({"score": -(run.config["x"] - 0.3) ** 2 + 0.01 * step, "step": step})
+    run.summary["argv"] = sys.argv[1:]
+    run.summary["interpreter"] = sys.prefix
+"""
+FAILING = """
+import wandb
+wandb.init()
+raise RuntimeError("the data set is not there")
+"""
+OTHER_METRIC = """
+import wandb
+with wandb.init() as run:
+    run.log({"val/score": 1.0, "epoch": 1})
+"""
+SWEEP = ("my:script", "--program", "train.py", "--params", "x:0-1", "--budget", "10", "--metric", "score")
+
+
+def test_a_script_is_swept(commands: CommandLine, workplace: Path) -> None:
+    Path("train.py").write_text(GOOD)
+    done = commands.run(*SWEEP, "--metric-value", "best", "--json")
+    result = json.loads(done.stdout)
+    assert (result["project"], result["status"]) == ("my", "completed")
+    runs = check_budget(commands, SweepFolder(workplace / "runs" / "multistage_sweep_my_script"), lost=0)
+    values = {run.config["x"]: run.summary for run in runs}
+    assert result["best_config"]["x"] in values
+    assert result["best_metric"] == max(summary["score"] for summary in values.values())
+    for x, summary in values.items():
+        assert summary["argv"] == [f"--x={x}"]
+        assert Path(summary["interpreter"]).resolve() == Path(sys.prefix).resolve()
+
+
+def test_a_script_that_always_fails_ends_the_sweep_with_its_own_words(commands: CommandLine, workplace: Path) -> None:
+    Path("train.py").write_text(FAILING)
+    done = commands.run(*SWEEP, code=1)
+    assert "RuntimeError: the data set is not there" in done.stderr
+    assert "Traceback" not in done.stderr
+    state = SweepFolder(workplace / "runs" / "multistage_sweep_my_script").load_state()
+    assert (state.status, state.workers) == ("failed", ())
+    assert "the data set is not there" in (state.ended_because or "")
+
+
+def test_a_metric_that_is_never_logged_ends_the_sweep_and_lists_what_is(commands: CommandLine, workplace: Path) -> None:
+    Path("train.py").write_text(OTHER_METRIC)
+    done = commands.run(*SWEEP, code=1)
+    assert "none logged the metric 'score'" in done.stderr
+    assert "They logged: epoch, val/score." in done.stderr
+    assert "Traceback" not in done.stderr
