@@ -33,10 +33,7 @@ _INTEGER = re.compile(r"[+-]?\d+")
 _NAME = re.compile(r"[A-Za-z0-9_./-]+")
 _SCALES: Mapping[str, Scale] = {"log": "log", "linear": "linear"}
 _KINDS = ("float", "int", "pow2")
-_FORMS = (
-    "Write `name`, `name:min-max`, `name:log:min-max`, `name:int:min-max`, `name:pow2:min-max` "
-    "or `name:[a|b|c]`."
-)
+_FORMS = "Write `name`, `name:min-max`, `name:log:min-max`, `name:int:min-max`, `name:pow2:min-max` or `name:[a|b|c]`."
 
 
 def parse_params(text: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS) -> SearchSpace:
@@ -81,9 +78,7 @@ def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
     try:
         if words and words[0].startswith("["):
             if scale or kind:
-                raise SpaceError(
-                    f"{name} has choices, which have no scale and no kind.", f"Write `{name}:{words[0]}`."
-                )
+                raise SpaceError(f"{name} has choices, which have no scale and no kind.", f"Write `{name}:{words[0]}`.")
             return CategoricalParameter(name=name, choices=_parse_choices(name, words[0]))
         if usual is not None and not words and not scale and not kind:
             return usual
@@ -93,13 +88,9 @@ def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
         raise SpaceError(_read_reason(error), _mend(name, error)) from None
 
 
-def _build(
-    name: str, low: str, high: str, kind: str | None, scale: Scale | None, usual: Parameter | None
-) -> Parameter:
+def _build(name: str, low: str, high: str, kind: str | None, scale: Scale | None, usual: Parameter | None) -> Parameter:
     if float(low) == float(high):
-        raise SpaceError(
-            f"{name} has a range without width.", f"Write `{name}:[{low}]` to keep it at that value."
-        )
+        raise SpaceError(f"{name} has a range without width.", f"Write `{name}:[{low}]` to keep it at that value.")
     numbers = float(low), float(high)
     whole = all(number.is_integer() for number in numbers)
     if kind is None:
@@ -127,9 +118,7 @@ def _build(
     if kind == "int":
         return IntParameter(name=name, low=int(numbers[0]), high=int(numbers[1]), scale=scale or "linear")
     if scale == "linear":
-        raise SpaceError(
-            f"{name} takes powers of two, which lie on a log scale.", f"Write `{name}:int:{low}-{high}`."
-        )
+        raise SpaceError(f"{name} takes powers of two, which lie on a log scale.", f"Write `{name}:int:{low}-{high}`.")
     return PowerOfTwoParameter(name=name, low=int(numbers[0]), high=int(numbers[1]))
 
 

@@ -98,9 +98,7 @@ def _narrow_parameter(
     return after, edge, _explain_range(first, current, after, values, mean, spread, edge)
 
 
-def _bound(
-    first: NumericParameter, current: NumericParameter, low: float, high: float
-) -> tuple[Value, Value]:
+def _bound(first: NumericParameter, current: NumericParameter, low: float, high: float) -> tuple[Value, Value]:
     """Bounds nearest to two positions on the scale that lie within the first ones and are never equal."""
     if isinstance(first, FloatParameter):
         least, most = first.extent

@@ -15,9 +15,7 @@ def rank(evaluations: Iterable[Evaluation], goal: Goal) -> list[Evaluation]:
     keyed = [
         (sign * evaluation.value, evaluation.stage, evaluation.index, evaluation)
         for evaluation in evaluations
-        if evaluation.outcome == "finished"
-        and evaluation.value is not None
-        and math.isfinite(evaluation.value)
+        if evaluation.outcome == "finished" and evaluation.value is not None and math.isfinite(evaluation.value)
     ]
     return [entry[-1] for entry in sorted(keyed, key=lambda entry: entry[:3])]
 
