@@ -202,17 +202,21 @@ def count_used(folder: SweepFolder) -> int:
 
 def list_workers(folder: SweepFolder) -> list[psutil.Process]:
     """List a sweep's workers on this machine, with everything below them."""
-    state = folder.read_state()
-    return find_processes([one for one in state.workers if isinstance(one, LocalWorker)]) if state else []
+    return find_processes(_read_workers(folder))
 
 
 def list_trainings(folder: SweepFolder) -> list[psutil.Process]:
     """List the processes below a sweep's workers that lead a process group: the trainings."""
-    state = folder.read_state()
-    workers = {one.pid for one in state.workers if isinstance(one, LocalWorker)} if state else set()
+    records = _read_workers(folder)
+    workers = {one.pid for one in records}
     found = []
-    for process in list_workers(folder):
+    for process in find_processes(records):
         with suppress(psutil.Error, OSError):
             if process.pid not in workers and os.getpgid(process.pid) == process.pid and process.name() != "wandb-core":
                 found.append(process)
     return found
+
+
+def _read_workers(folder: SweepFolder) -> list[LocalWorker]:
+    state = folder.read_state()
+    return [one for one in state.workers if isinstance(one, LocalWorker)] if state else []

@@ -91,6 +91,7 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
     assert {run.state for run in runs} == {"finished"}
 
 
+@pytest.mark.slow
 def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: CommandLine, folder: SweepFolder) -> None:
     with commands.start(*SWEEP, *LONG) as driver:
         wait_for(lambda: list_trainings(folder))
