@@ -222,6 +222,25 @@ def status(
 
 
 @app.command
+def report(name: str, /, *, runs_dir: Path = Path("runs")) -> int:
+    """Write a sweep's report.html: one page with all plots, which needs no network.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        runs_dir: Where the sweeps' folders lie.
+    """
+    from multistage.session import close_session, open_session
+    from multistage.sweep_folder import find_folder
+
+    folder = find_folder(name, runs_dir)
+    try:
+        print(open_session(folder.path).write_report())
+    finally:
+        close_session(folder.path)
+    return 0
+
+
+@app.command
 def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs_dir: Path = Path("runs")) -> int:
     """Print the config that a sweep recommends, and nothing else.
 
@@ -250,8 +269,8 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     settings = Settings()
     wandb_server = ensure_wandb_server(settings)
     prefect_server = ensure_prefect_server(settings)
-    print(f"Prefect UI: {prefect_server.ui_url}")
-    print(f"W&B pages: {wandb_server.url}")
+    print(f"Prefect UI: {prefect_server.ui_url} {prefect_server.note}".rstrip())
+    print(f"W&B pages: {wandb_server.url} {wandb_server.note}".rstrip())
     if worker:
         print(f"Prefect worker: pool {ensure_prefect_worker(settings, prefect_server.api_url).pool}")
     print("\nFor a wandb client:")
@@ -364,7 +383,7 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     server = ensure_prefect_server(Settings())
-    console.print(f"Prefect UI: {server.ui_url}", highlight=False, soft_wrap=True)
+    console.print(f"Prefect UI: {server.ui_url} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with LiveView(asked.folder, console):
@@ -378,7 +397,9 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
         )
         return INTERRUPTED
     console.print(format_banner(state, asked.folder.state_file), highlight=False, soft_wrap=True, markup=False)
-    console.print("The two local services stay up for the pages; `multistage-sweep down` stops them.")
+    if (asked.folder.path / "report.html").is_file():
+        console.print(f"Report: {asked.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
+    console.print("The two local services stay up for the pages; `multistage-sweep down` stops them.", soft_wrap=True)
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
     return 0

@@ -175,7 +175,10 @@ def prepare_folder(
             goal=settings.goal,
             plan=resolved.plan.stages,
             request=request.model_copy(
-                update={"program": settings.program, "tracker": settings.tracker, "entity": settings.entity}
+                update={
+                    name: getattr(settings, name)
+                    for name in ("program", "tracker", "entity", "project", "metric", "goal", "search", "early_stop")
+                }
             ),
             settings=settings,
             options=options,

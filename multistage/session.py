@@ -24,7 +24,7 @@ from multistage.search.multistage import StagedSearch
 from multistage.services import ensure_wandb_server
 from multistage.settings import Settings
 from multistage.stage_driver import StageDriver, measure_progress
-from multistage.sweep_folder import SweepFolder
+from multistage.sweep_folder import SweepFolder, write_atomically
 from multistage.sweep_tracker import SweepTracker
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import find_credentials
@@ -119,6 +119,9 @@ class Session:
     def _connect(self) -> Connection:
         base_url, key = self._find_server()
         self._worker_environment = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+        if self.settings.program is not None:
+            # This process keeps wandb quiet; a script of the user's own shows what it always shows.
+            self._worker_environment |= {"WANDB_SILENT": "false", "WANDB_CONSOLE": "auto"}
         if self.state.tracker_url != base_url:
             self.update_state(tracker_url=base_url)
         return Connection(base_url, key, self.settings.entity, self.settings.project)
@@ -368,6 +371,20 @@ class Session:
             workers.append(one)
         if cost is not self.state.cost or abs(running - cost.running) > NOTED_COST:
             self.update_state(workers=tuple(workers), cost=cost.model_copy(update={"running": running}))
+
+    def write_report(self) -> Path:
+        """Write ``report.html``, one page that needs no network; gives its path.
+
+        Raises:
+            TrackerError: If the runs cannot be read.
+            FolderError: If the file cannot be written.
+        """
+        from multistage.report.collection import collect_report
+        from multistage.report.page import build_report
+
+        path = self.folder.path / "report.html"
+        write_atomically(path, build_report(collect_report(self.connection, self.state)))
+        return path
 
     def close(self) -> None:
         """Free what this process holds."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from multistage.domain.narrowing import Narrowing
@@ -52,6 +52,11 @@ def mirror_state(
 @task(task_run_name="publish_report")
 def publish_report(folder: Path) -> State:
     """Settle what the sweep recommends, end it, and show the result in Prefect."""
-    state = open_session(folder).complete_sweep()
+    session = open_session(folder)
+    state = session.complete_sweep()
     create_markdown_artifact(markdown=describe_result(state), key="result", description=f"Result of {state.name}.")
+    try:
+        session.write_report()
+    except Exception:  # a sweep that is done does not fail for its report
+        get_run_logger().exception("No report was written; `multistage-sweep report %s` tries again", state.name)
     return state

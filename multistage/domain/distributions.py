@@ -8,7 +8,7 @@ Source: https://docs.wandb.ai/guides/sweeps/sweep-config-keys
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -45,6 +45,8 @@ class SweepParameter:
         weights: The values' probabilities; empty where all are alike.
         draw: The value at a place in the unit interval, for a range.
         place: The inverse of ``draw``.
+        kind: The distribution's name.
+        step: What the values are multiples of; None where they are not quantized.
     """
 
     path: tuple[str, ...]
@@ -52,6 +54,8 @@ class SweepParameter:
     weights: tuple[float, ...] = ()
     draw: Callable[[float], Any] | None = None
     place: Callable[[float], float] | None = None
+    kind: str = "constant"
+    step: float | None = None
 
     @property
     def name(self) -> str:
@@ -111,10 +115,9 @@ def _parse(path: tuple[str, ...], spec: Mapping[str, Any]) -> SweepParameter:
             raise SpaceError(f"The constant parameter {name} has no value.", "Give it `value`.")
         return SweepParameter(path, (spec["value"],))
     if kind in CHOICE:
-        return _parse_choice(path, spec)
-    if kind in BOUNDED:
-        return _parse_range(path, kind, spec)
-    return _parse_shape(path, kind, spec)
+        return replace(_parse_choice(path, spec), kind=kind)
+    parsed = _parse_range(path, kind, spec) if kind in BOUNDED else _parse_shape(path, kind, spec)
+    return replace(parsed, kind=kind, step=_read_step(name, kind, spec))
 
 
 def _guess(name: str, spec: Mapping[str, Any]) -> str:
@@ -213,7 +216,7 @@ def _make_range(
 
     def draw(unit: float) -> float:
         value = min(max(from_scale(start + unit * (end - start)), low), high)
-        return value if step is None else _quantize(value, step)
+        return value if step is None else quantize(value, step)
 
     def place(value: float) -> float:
         bounded = min(max(value, low), high)
@@ -222,7 +225,7 @@ def _make_range(
     values: tuple[float, ...] = ()
     if step is not None and (high - low) / step <= MAX_VALUES:
         first, last = round(low / step), round(high / step)
-        values = tuple(_quantize(index * step, step) for index in range(first, last + 1))
+        values = tuple(quantize(index * step, step) for index in range(first, last + 1))
     elif low == high:
         values = (low,)
     return SweepParameter(path, values, draw=draw, place=place)
@@ -264,7 +267,7 @@ def _parse_shape(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> S
             return bell.cdf(math.log(max(value, 1e-300)) if logarithmic else value)
 
     def draw(unit: float) -> float:
-        return quantile(unit) if step is None else _quantize(quantile(unit), step)
+        return quantile(unit) if step is None else quantize(quantile(unit), step)
 
     return SweepParameter(path, draw=draw, place=share)
 
@@ -290,7 +293,8 @@ def _read_step(name: str, kind: str, spec: Mapping[str, Any]) -> float | None:
     return step
 
 
-def _quantize(value: float, step: float) -> float:
+def quantize(value: float, step: float) -> float:
+    """Give the multiple of a step nearest to a value; an int where the step is whole."""
     rounded = round(value / step) * step
     # 3 * 0.1 is 0.30000000000000004: as many digits as the step has.
     rounded = round(rounded, max(0, 12 - math.floor(math.log10(step))))

@@ -108,7 +108,10 @@ def _bound(first: NumericParameter, current: NumericParameter, low: float, high:
         # At a bound the whole of the room lies on the inner side.
         low = min(low, max(middle - room / 2, least), most - room)
         high = max(high, min(middle + room / 2, most), least + room)
-        return first.from_scale(low), first.from_scale(high)
+        low, high = first.from_scale(low), first.from_scale(high)
+        if first.step is not None and low == high:
+            return max(low - first.step, first.low), min(low + first.step, first.high)
+        return low, high
     lowest, highest = first.from_scale(low), first.from_scale(high)
     if lowest == highest:
         steps = (

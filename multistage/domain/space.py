@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from multistage.domain.distributions import quantize
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Value
 
@@ -98,10 +99,14 @@ class FloatParameter(NumericParameter):
 
     kind: Literal["float"] = "float"
     scale: Scale = "linear"
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Its values are the multiples of this; both bounds are two of them. None: any number."""
 
     @model_validator(mode="after")
     def _check_scale(self) -> Self:
         _check_log(self.name, self.low, self.scale)
+        if self.step is not None and any(quantize(bound, self.step) != bound for bound in (self.low, self.high)):
+            raise ValueError(f"{self.name} has a bound that is no multiple of {self.step:g}.")
         return self
 
     @property
@@ -111,7 +116,9 @@ class FloatParameter(NumericParameter):
 
     @property
     def size(self) -> int | None:
-        """1 where both bounds are equal, else None."""
+        """Number of multiples of the step; without a step 1 where both bounds are equal, else None."""
+        if self.step is not None:
+            return round((self.high - self.low) / self.step) + 1
         return 1 if self.low == self.high else None
 
     def to_scale(self, value: Value) -> float:
@@ -125,21 +132,38 @@ class FloatParameter(NumericParameter):
             width = value * math.log(self.high / self.low)
         else:
             value, width = position, self.high - self.low
-        if width > 0:
+        if self.step is not None:
+            value = quantize(value, self.step)
+        elif width > 0:
             value = round(value, DIGITS - math.floor(math.log10(width)))
         return min(max(value, self.low), self.high)
 
     def snap(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Positions moved to the nearest possible ones."""
-        return np.clip(positions, *self.extent)
+        if self.step is None:
+            return np.clip(positions, *self.extent)
+        values = np.exp(positions) if self.scale == "log" else positions
+        values = np.clip(np.round(values / self.step) * self.step, self.low, self.high)
+        return np.log(values) if self.scale == "log" else values
 
     def list_values(self) -> list[Value]:
-        """Its bounds."""
+        """Every multiple of its step; without one its bounds."""
+        if self.step is not None and self.size is not None:
+            return [quantize(self.low + index * self.step, self.step) for index in range(self.size)]
         return [self.low] if self.low == self.high else [self.low, self.high]
+
+    def contains(self, value: Value) -> bool:
+        """Whether it lies within the bounds, and is a multiple of the step where there is one."""
+        return super().contains(value) and (
+            self.step is None or math.isclose(quantize(float(value), self.step), float(value))
+        )
 
     def describe(self) -> str:
         """One phrase for people."""
-        return _describe(self.name, f"{self.low:g}", f"{self.high:g}", ["log"] if self.scale == "log" else [])
+        kinds = ["log"] if self.scale == "log" else []
+        if self.step is not None:
+            kinds.append(f"multiples of {self.step:g}")
+        return _describe(self.name, f"{self.low:g}", f"{self.high:g}", kinds)
 
 
 class IntParameter(NumericParameter):

@@ -28,6 +28,8 @@ def describe_parameter(parameter: Parameter) -> dict[str, Any]:
             return {"distribution": scale, "min": parameter.low, "max": parameter.high}
         case "float":
             scale = "log_uniform_values" if parameter.scale == "log" else "uniform"
+            if parameter.step is not None:
+                return {"distribution": f"q_{scale}", "min": parameter.low, "max": parameter.high, "q": parameter.step}
             return {"distribution": scale, "min": parameter.low, "max": parameter.high}
 
 

@@ -26,14 +26,20 @@ class Session:
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
-        """One request; returns the status and the body of the answer."""
+        """One request; returns the status and the body of the answer.
+
+        A connection that the server closed for being idle is opened again, once.
+        """
+        reused = self._connection.sock is not None
         try:
             self._connection.request(method, path, body, self._headers if headers is None else headers)
             answer = self._connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
             self._connection.close()
-            raise
+            if not reused:
+                raise
+        return self.send(method, path, body, headers)
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """A GraphQL request that must be answered; returns the data."""

@@ -1,0 +1,72 @@
+"""Where a hyperparameter's value stands in a run's config, and how: nested, or a list that is searched as one choice.
+
+The search sees flat names and plain values. A name such as ``optimizer.lr`` may lead into nested sections of the
+config, and a value that is no plain one (a list, a section, null) is searched by its JSON text.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from multistage.domain.model import Model
+from multistage.domain.results import Config, Value
+
+
+class Place(Model):
+    """Where one hyperparameter stands."""
+
+    path: tuple[str, ...]
+    """The keys that lead to it."""
+    is_json: bool = False
+    """Whether the search holds its values as JSON texts."""
+
+
+Layout = Mapping[str, Place]
+"""The places by name. A name that is not in it stands under its own name, with its own value."""
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether a value needs no JSON text."""
+    return isinstance(value, bool | int | float | str)
+
+
+def encode_value(value: Any) -> Value:
+    """Give the JSON text of a value, always the same for the same value."""
+    return json.dumps(value, sort_keys=True)
+
+
+def nest_values(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """Put values, which may be of any kind, under their paths."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *sections, key = layout[name].path if name in layout else (name,)
+        inner = nested
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[key] = value
+    return nested
+
+
+def nest_config(config: Config, layout: Layout) -> dict[str, Any]:
+    """Give a config as a run has it."""
+    return nest_values({name: decode_value(name, value, layout) for name, value in config.items()}, layout)
+
+
+def decode_value(name: str, value: Value, layout: Layout) -> Any:
+    """Give a hyperparameter's value as a run has it."""
+    return json.loads(str(value)) if name in layout and layout[name].is_json else value
+
+
+def flatten_config(nested: Mapping[str, Any], names: Iterable[str], layout: Layout) -> Config:
+    """Read hyperparameters out of a run's config; those that are not there are left out."""
+    config: Config = {}
+    for name in names:
+        place = layout.get(name, Place(path=(name,)))
+        found: Any = nested
+        for key in place.path:
+            if not isinstance(found, Mapping) or key not in found:
+                break
+            found = found[key]
+        else:
+            config[name] = encode_value(found) if place.is_json else found
+    return config
