@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from multistage.domain.distributions import quantize
 from multistage.domain.model import Model
 from multistage.domain.results import Evaluation, Value
 from multistage.domain.space import (
@@ -110,7 +111,8 @@ def _bound(first: NumericParameter, current: NumericParameter, low: float, high:
         high = max(high, min(middle + room / 2, most), least + room)
         low, high = first.from_scale(low), first.from_scale(high)
         if first.step is not None and low == high:
-            return max(low - first.step, first.low), min(low + first.step, first.high)
+            below, above = (quantize(low + offset, first.step) for offset in (-first.step, first.step))
+            return max(below, first.low), min(above, first.high)
         return low, high
     lowest, highest = first.from_scale(low), first.from_scale(high)
     if lowest == highest:
