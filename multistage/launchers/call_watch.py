@@ -16,6 +16,9 @@ HOLD = 48.0
 """Seconds for which Modal holds the question whether a call has ended."""
 PAUSE = 15.0
 """Seconds between two questions."""
+MOST_HELD = 50
+"""Questions held at once: they share one connection, which commonly carries 100 requests; the rest is asked each
+`HOLD` and `PAUSE` instead."""
 FIRST_ANSWER = 10.0
 """Seconds to wait for what Modal says first; a call counts as alive meanwhile."""
 
@@ -31,6 +34,7 @@ class CallWatch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._followers: list[Future[None]] = []
+        self._held = 0
 
     def find_end(self, call_id: str, launched_at: float) -> WorkerEnd | None:
         """Say how a call ended; None while it lives, as far as is known.
@@ -53,7 +57,7 @@ class CallWatch:
             if call_id not in self._asked:
                 self._asked[call_id] = threading.Event()
                 self._asked[call_id].set()
-                self._followers.append(self._submit(self._follow(call_id, launched_at, HOLD)))
+                self._followers.append(self._submit(self._follow(call_id, launched_at, wait=True)))
 
     def close(self) -> None:
         """End the thread; the calls live on."""
@@ -80,23 +84,33 @@ class CallWatch:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    async def _follow(self, call_id: str, launched_at: float, hold: float = 0.0) -> None:
+    async def _follow(self, call_id: str, launched_at: float, wait: bool = False) -> None:
         call: modal.FunctionCall[dict[str, Any]] = modal.FunctionCall.from_id(call_id)
         while True:
-            end: WorkerEnd | None = None
-            try:
-                result = await call.get.aio(timeout=hold)
-                self.failures.update(result["failures"])
-                end = judge_result(result)
-            except TimeoutError:  # it lives
-                end = None
-            except Exception as error:  # the container's own exceptions come out here
-                end = judge_error(error, time.time() - launched_at)
+            hold = HOLD if wait and self._held < MOST_HELD else 0.0
+            if wait and not hold:
+                await asyncio.sleep(HOLD)
+            end = await self._ask(call, hold, launched_at)
             if end is not None:
                 self.ends[call_id] = end
-                self._asked[call_id].set()
-                return
             self._asked[call_id].set()
-            if hold:
+            if end is not None:
+                return
+            if wait:
                 await asyncio.sleep(PAUSE)
-            hold = HOLD
+            wait = True
+
+    async def _ask(
+        self, call: "modal.FunctionCall[dict[str, Any]]", hold: float, launched_at: float
+    ) -> WorkerEnd | None:
+        self._held += hold > 0
+        try:
+            result = await call.get.aio(timeout=hold)
+        except TimeoutError:  # it lives
+            return None
+        except Exception as error:  # the container's own exceptions come out here
+            return judge_error(error, time.time() - launched_at)
+        finally:
+            self._held -= hold > 0
+        self.failures.update(result["failures"])
+        return judge_result(result)
