@@ -213,7 +213,9 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
     memory = server.measure_memory()
     server.stop()
     store = Store(folder / "load" / "wandb.sqlite")
-    counts = store.all("SELECT name, (SELECT count(*) FROM lines WHERE run_id = runs.id AND stream = 0) AS logged FROM runs")
+    counts = store.all(
+        "SELECT name, (SELECT count(*) FROM lines WHERE run_id = runs.id AND stream = 0) AS logged FROM runs"
+    )
     stored: dict[str, int] = {row["name"]: row["logged"] for row in counts}
     store.close()
     latencies.sort()

@@ -31,6 +31,8 @@ BELL = {"normal", "q_normal", "log_normal", "q_log_normal"}
 BETA = {"beta", "q_beta"}
 CHOICE = {"categorical", "categorical_w_probabilities"}
 DISTRIBUTIONS = {"constant", *CHOICE, *BOUNDED, *BELL, *BETA}
+TINIEST = 1e-300
+"""Below it the inverse of the beta distribution is not defined."""
 TAIL = 1e-6
 """Quantiles of an unbounded distribution that are drawn at most."""
 
@@ -212,6 +214,8 @@ def _make_range(
     end: float,
 ) -> SweepParameter:
     low, high = sorted((from_scale(start), from_scale(end)))
+    if kind.endswith("_values"):  # and back from the scale they may have gained a last digit
+        low, high = float(spec["min"]), float(spec["max"])
     step = _read_step(".".join(path), kind, spec)
 
     def draw(unit: float) -> float:
@@ -242,7 +246,7 @@ def _parse_shape(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> S
         def quantile(unit: float) -> float:
             from scipy.special import betaincinv
 
-            return float(betaincinv(first, second, unit))
+            return float(betaincinv(first, second, unit)) if unit > TINIEST else 0.0
 
         def share(value: float) -> float:
             from scipy.special import betainc

@@ -60,9 +60,7 @@ class RowCallback(BaseCallback):
     def _evaluate(self) -> float:
         # Seeded anew, so that every evaluation of a run sees the same episodes.
         self._evaluation_env.seed(self._settings.seed + EVALUATION_SEED_OFFSET)
-        mean, _ = evaluate_policy(
-            self.model, self._evaluation_env, n_eval_episodes=self._settings.eval_episodes
-        )
+        mean, _ = evaluate_policy(self.model, self._evaluation_env, n_eval_episodes=self._settings.eval_episodes)
         return float(np.mean(mean))
 
 
@@ -121,9 +119,7 @@ def make_model(envs: VecEnv, settings: PpoSettings) -> PPO:
 def warm_up_ppo(environment: Environment) -> None:
     """Make and train a model for one rollout: the first one of a process imports for seconds."""
     torch.set_num_threads(1)
-    settings = PpoSettings(
-        n_envs=1, n_steps=16, batch_size=16, n_epochs=1, total_steps=16, rows=1, evaluations=1
-    )
+    settings = PpoSettings(n_envs=1, n_steps=16, batch_size=16, n_epochs=1, total_steps=16, rows=1, evaluations=1)
     envs = make_vec_env(environment, n_envs=settings.n_envs, seed=settings.seed)
     make_model(envs, settings).learn(settings.total_steps)
     envs.close()

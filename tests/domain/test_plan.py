@@ -144,3 +144,10 @@ def test_a_grown_budget_is_used_whole_and_completed_stages_stay(budget: int, add
 def test_a_grown_budget_is_shared_by_the_split_of_what_is_not_complete() -> None:
     stages = plan_sweep(change(budget=100)).stages
     assert [stage.runs for stage in grow_stages(stages, {1}, change(budget=170))] == [30, 100, 40]
+
+
+def test_w_and_b_s_engine_takes_the_grid_where_it_fits_and_else_draws_at_random() -> None:
+    fits = plan_sweep(change(budget=100, search="wandb"))
+    assert [(stage.method, stage.runs) for stage in fits.stages] == [("grid", 25), ("bayes", 55), ("bayes", 20)]
+    large = plan_sweep(change(budget=50, search="wandb"))
+    assert [(stage.method, stage.runs) for stage in large.stages] == [("random", 15), ("bayes", 25), ("bayes", 10)]

@@ -107,7 +107,7 @@ def test_nested_parameters_are_named_by_their_path() -> None:
     ],
 )
 def test_a_parameter_that_makes_no_sense_is_refused_in_a_sentence(spec: Any, said: str) -> None:
-    with pytest.raises(SpaceError, match="The .*\\.") as refused:
+    with pytest.raises(SpaceError, match=r"The .*\.") as refused:
         parse(spec)
     assert said in refused.value.message
     assert refused.value.hint

@@ -1,0 +1,31 @@
+"""What identifies a worker."""
+
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from multistage.domain.workers import LocalWorker, ModalWorker, WorkerRecord
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+LOCAL = LocalWorker(worker_id="1", pid=7, process_started_at=1.5, sweep="a/b/c", log="/logs/1.log", launched_at=NOW)
+MODAL = ModalWorker.model_validate(
+    {
+        "worker_id": "2",
+        "call_id": "fc-1",
+        "app": "app-1",
+        "sweep": "a/b/c",
+        "seconds": 60,
+        "rate": 0.1,
+        "launched_at": NOW,
+    }
+)
+
+
+def test_a_record_is_read_back_as_the_launcher_s_own() -> None:
+    adapter: TypeAdapter[WorkerRecord] = TypeAdapter(WorkerRecord)
+    for record in (LOCAL, MODAL):
+        assert adapter.validate_json(adapter.dump_json(record)) == record
+
+
+def test_a_container_s_log_is_read_with_modal_s_own_command() -> None:
+    assert MODAL.log == "shown by `modal app logs app-1`"
