@@ -16,7 +16,18 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from multistage.wandb_server import agents, file_stream, files, history, pages, projects, runs, sweeps
+from multistage.wandb_server import (
+    agents,
+    artifact_changes,
+    artifacts,
+    file_stream,
+    files,
+    history,
+    pages,
+    projects,
+    runs,
+    sweeps,
+)
 from multistage.wandb_server.bodies import parse_body, read_body, receive_file
 from multistage.wandb_server.credentials import load_key
 from multistage.wandb_server.early_stop import EarlyStop
@@ -44,8 +55,14 @@ RESOLVERS = (
     history.RESOLVERS,
     sweeps.RESOLVERS,
     agents.RESOLVERS,
+    artifacts.RESOLVERS,
+    artifact_changes.RESOLVERS,
     files.RESOLVERS,
 )
+
+
+DOWNLOAD = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+"""Never rendered by a browser: an uploaded page must not act in this server's name."""
 
 
 def open_state(folder: Path, timing: Timing) -> State:
@@ -102,10 +119,18 @@ def build_app(state: State) -> ASGIApp:
             return Response()
         if not path.exists():
             raise RefusedError("No such file.", 404)
-        # Never rendered by a browser: an uploaded page must not act in this server's name.
-        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return FileResponse(path, media_type=media_type, headers=headers)
+        return FileResponse(path, media_type=media_type, headers=DOWNLOAD)
+
+    async def answer_blob(http: HttpRequest) -> Response:
+        project_id, digest = int(http.path_params["project_id"]), http.path_params["digest"]
+        path = state.storage.locate_blob(project_id, digest)
+        if http.method == "PUT":
+            _, found = await receive_file(http, path, None if digest.startswith("manifest-") else digest)
+            return Response(headers={"ETag": found})
+        if not path.exists():
+            raise RefusedError("No such file.", 404)
+        return FileResponse(path, media_type="application/octet-stream", headers=DOWNLOAD)
 
     async def answer_page(http: HttpRequest) -> Response:
         return HTMLResponse(pages.render(state, http.path_params))
@@ -135,6 +160,7 @@ def build_app(state: State) -> ASGIApp:
             Route("/graphql", answer_graphql, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/file_stream", answer_file_stream, methods=["POST"]),
             Route("/storage/runs/{run_id:int}/{name:path}", answer_storage, methods=["GET", "PUT"]),
+            Route("/storage/blobs/{project_id:int}/{digest:path}", answer_blob, methods=["GET", "PUT"]),
             Route("/", answer_page),
             Route("/{entity}/{project}", answer_page),
             Route("/{entity}/{project}/runs/{run}", answer_page),

@@ -43,8 +43,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
     return parse_object("The body", text)
 
 
-async def receive_file(http: HttpRequest, path: Path) -> tuple[int, str]:
-    """Store an upload atomically: the file appears when all of it is there.
+async def receive_file(http: HttpRequest, path: Path, expected: str | None = None) -> tuple[int, str]:
+    """Store an upload atomically: the file appears when all of it is there, and is what was announced.
 
     Returns:
         Its size in bytes, and its MD5 as W&B writes it (base64).
@@ -60,8 +60,11 @@ async def receive_file(http: HttpRequest, path: Path) -> tuple[int, str]:
                     raise RefusedError(f"The file is larger than {MAX_UPLOAD} bytes.", 413)
                 digest.update(chunk)
                 await anyio.to_thread.run_sync(file.write, chunk)
+        found = base64.b64encode(digest.digest()).decode()
+        if expected is not None and found != expected:
+            raise RefusedError(f"The content has the MD5 {found}, not {expected[:60]}.", 400)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return size, base64.b64encode(digest.digest()).decode()
+    return size, found

@@ -8,7 +8,7 @@ out of the answer, as newer clients ask for fields that older servers lack.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -21,6 +21,7 @@ from graphql import (
     GraphQLError,
     GraphQLObjectType,
     GraphQLResolveInfo,
+    GraphQLScalarType,
     GraphQLSchema,
     InlineFragmentNode,
     NamedTypeNode,
@@ -45,6 +46,12 @@ logger = logging.getLogger(__name__)
 MAX_QUERY = 100_000
 MAX_TOKENS = 5_000
 MAX_DEPTH = 30
+
+IMPLEMENTATIONS = {"ArtifactCollection": "ArtifactSequence", "ArtifactCreator": "Run"}
+"""The one type of each abstract type that this server has."""
+
+SCALARS = {"JSONString": str, "DateTime": str, "Int64": int}
+"""The types of the schema's own scalars in requests; JSON may be anything."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,12 @@ class Executor:
     def __post_init__(self) -> None:
         self.schema = build_schema(files(__package__).joinpath("schema.graphql").read_text())
         self._prepare = lru_cache(maxsize=256)(lambda query: _parse(query, self.schema))
+        for name, kind in SCALARS.items():
+            scalar = self.schema.type_map[name]
+            assert isinstance(scalar, GraphQLScalarType)  # noqa: S101
+            # graphql-core 3.3 calls it by its second name.
+            for method in ("parse_value", "coerce_input_value"):
+                setattr(scalar, method, partial(_check_scalar, name, kind))
         for type_name, fields in self.resolvers.items():
             object_type = self.schema.type_map[type_name]
             assert isinstance(object_type, GraphQLObjectType)  # noqa: S101
@@ -91,6 +104,7 @@ class Executor:
             variable_values=variables,
             operation_name=operation or None,
             field_resolver=_read_column,
+            type_resolver=lambda _, __, abstract: IMPLEMENTATIONS[abstract.name],
         )
         if not isinstance(result, ExecutionResult):
             result = await result
@@ -178,6 +192,12 @@ class _UnknownInputs(Visitor):
             default_value=node.default_value,
             directives=node.directives,
         )
+
+
+def _check_scalar(name: str, kind: type, value: Any) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise GraphQLError(f"{name} cannot represent {str(value)[:60]!r}.")
+    return value
 
 
 def _adapt(resolver: Resolver) -> Resolver:

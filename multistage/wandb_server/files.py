@@ -84,7 +84,10 @@ def _page_files(
     return page_by_offset(rows, after, first)
 
 
-def _link(file: Row, request: Request, method: str) -> str:
+def _link(file: Row | dict[str, Any], request: Request, method: str) -> str | None:
+    if isinstance(file, dict):
+        # An artifact's file: its link was made with it, and it never changes.
+        return file["directUrl"] if method == "GET" else None
     return request.state.storage.link(request.base_url, method, file["run_id"], file["name"])
 
 
@@ -101,7 +104,7 @@ RESOLVERS: Resolvers = {
         "files": _page_files,
     },
     "File": {
-        "id": lambda file, _: encode_node("File", file["id"]),
+        "id": lambda file, _: file["id"] if isinstance(file, dict) else encode_node("File", file["id"]),
         "url": lambda file, request, upload=False: _link(file, request, "PUT" if upload else "GET"),
         "directUrl": lambda file, request: _link(file, request, "GET"),
         "sizeBytes": lambda file, _: file["size"],

@@ -7,7 +7,20 @@ from typing import Any, Literal
 
 from multistage.wandb_server.store import Row, Store
 
-Kind = Literal["Run", "Sweep", "Agent", "Project", "File", "User", "Entity", "QueueItem"]
+Kind = Literal[
+    "Run",
+    "Sweep",
+    "Agent",
+    "Project",
+    "File",
+    "User",
+    "Entity",
+    "QueueItem",
+    "Artifact",
+    "ArtifactType",
+    "Collection",
+    "Alias",
+]
 
 DEFAULT_ENTITY = "local"
 DEFAULT_PROJECT = "uncategorized"

@@ -34,6 +34,16 @@ class Storage:
         path = f"/storage/runs/{run_id}/{name}"
         return f"{base_url}{quote(path)}?signature={sign(self.key, method, path)}"
 
+    def locate_blob(self, project_id: int, digest: str) -> Path:
+        """Where an artifact's content lies: under what it is, so that versions share it."""
+        name = hashlib.sha256(digest.encode(errors="surrogatepass")).hexdigest()
+        return self.folder / "blobs" / str(project_id) / name
+
+    def link_blob(self, base_url: str, method: str, project_id: int, digest: str) -> str:
+        """A signed link to an artifact's content."""
+        path = f"/storage/blobs/{project_id}/{digest}"
+        return f"{base_url}{quote(path)}?signature={sign(self.key, method, path)}"
+
     def delete_run(self, run_id: int) -> None:
         """Delete every file of a run."""
         shutil.rmtree(self.folder / "runs" / str(run_id), ignore_errors=True)

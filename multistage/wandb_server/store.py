@@ -19,7 +19,7 @@ from multistage.wandb_server.patterns import matches
 Row = sqlite3.Row
 Parameters = tuple[Any, ...] | Mapping[str, Any]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ID_CHARACTERS = string.ascii_lowercase + string.digits
 
 
@@ -66,7 +66,7 @@ class Store:
                 f"The database {self.path} has schema {version}; this version knows {SCHEMA_VERSION}.",
                 "Update multistage-sweep, or use another data folder.",
             )
-        if version == 0:
+        if version < SCHEMA_VERSION:
             script = files(__package__).joinpath("tables.sql").read_text()
             self.connection.executescript(f"BEGIN;{script};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 

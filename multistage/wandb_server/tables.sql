@@ -1,5 +1,6 @@
+-- Run at every start with a database of an older version: later versions may add, never change.
 -- Times are microseconds since 1970. Unfinished runs are few; everything that polls or reaps uses an index.
-CREATE TABLE projects (
+CREATE TABLE IF NOT EXISTS projects (
     id INTEGER PRIMARY KEY,
     entity TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -9,7 +10,7 @@ CREATE TABLE projects (
     UNIQUE (entity, name)
 );
 
-CREATE TABLE sweeps (
+CREATE TABLE IF NOT EXISTS sweeps (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES projects,
     name TEXT NOT NULL,
@@ -26,15 +27,15 @@ CREATE TABLE sweeps (
 );
 
 -- Runs that a client enqueued and no agent has taken: each is a run in state pending without an agent.
-CREATE TABLE queue (
+CREATE TABLE IF NOT EXISTS queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
 );
-CREATE INDEX queue_by_sweep ON queue (sweep_id, id);
-CREATE INDEX queue_by_run ON queue (run_id);
+CREATE INDEX IF NOT EXISTS queue_by_sweep ON queue (sweep_id, id);
+CREATE INDEX IF NOT EXISTS queue_by_run ON queue (run_id);
 
-CREATE TABLE agents (
+CREATE TABLE IF NOT EXISTS agents (
     id INTEGER PRIMARY KEY,
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     name TEXT NOT NULL UNIQUE,
@@ -42,9 +43,9 @@ CREATE TABLE agents (
     created_at INTEGER NOT NULL,
     heartbeat_at INTEGER NOT NULL
 );
-CREATE INDEX agents_by_sweep ON agents (sweep_id);
+CREATE INDEX IF NOT EXISTS agents_by_sweep ON agents (sweep_id);
 
-CREATE TABLE runs (
+CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES projects,
     name TEXT NOT NULL,
@@ -72,15 +73,15 @@ CREATE TABLE runs (
     ended_at INTEGER,
     UNIQUE (project_id, name)
 );
-CREATE INDEX runs_by_heartbeat ON runs (project_id, heartbeat_at);
-CREATE INDEX runs_by_creation ON runs (project_id, created_at);
-CREATE INDEX runs_by_sweep ON runs (project_id, sweep, heartbeat_at) WHERE sweep IS NOT NULL;
-CREATE INDEX runs_by_agent ON runs (agent_id) WHERE agent_id IS NOT NULL;
-CREATE INDEX runs_live ON runs (agent_id) WHERE state IN ('pending', 'running', 'preempting');
-CREATE INDEX runs_preempted ON runs (project_id, sweep) WHERE state = 'preempted';
+CREATE INDEX IF NOT EXISTS runs_by_heartbeat ON runs (project_id, heartbeat_at);
+CREATE INDEX IF NOT EXISTS runs_by_creation ON runs (project_id, created_at);
+CREATE INDEX IF NOT EXISTS runs_by_sweep ON runs (project_id, sweep, heartbeat_at) WHERE sweep IS NOT NULL;
+CREATE INDEX IF NOT EXISTS runs_by_agent ON runs (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS runs_live ON runs (agent_id) WHERE state IN ('pending', 'running', 'preempting');
+CREATE INDEX IF NOT EXISTS runs_preempted ON runs (project_id, sweep) WHERE state = 'preempted';
 
 -- What a run streams, a line a row: history, system events, console.
-CREATE TABLE lines (
+CREATE TABLE IF NOT EXISTS lines (
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     stream INTEGER NOT NULL,
     line INTEGER NOT NULL,
@@ -88,9 +89,9 @@ CREATE TABLE lines (
     content TEXT NOT NULL,
     PRIMARY KEY (run_id, stream, line)
 ) WITHOUT ROWID;
-CREATE INDEX lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
+CREATE INDEX IF NOT EXISTS lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
 
-CREATE TABLE files (
+CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     name TEXT NOT NULL,
@@ -101,25 +102,72 @@ CREATE TABLE files (
 );
 
 -- Runs of before that a sweep's search learns from.
-CREATE TABLE prior_runs (
+CREATE TABLE IF NOT EXISTS prior_runs (
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     PRIMARY KEY (sweep_id, run_id)
 ) WITHOUT ROWID;
-CREATE INDEX prior_runs_by_run ON prior_runs (run_id);
+CREATE INDEX IF NOT EXISTS prior_runs_by_run ON prior_runs (run_id);
 
 -- For early termination: how far a run's metric has come, and its best value at each band.
-CREATE TABLE progress (
+CREATE TABLE IF NOT EXISTS progress (
     run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
     next_line INTEGER NOT NULL,
     count INTEGER NOT NULL, -- finite values of the metric
     best REAL
 );
-CREATE TABLE bands (
+CREATE TABLE IF NOT EXISTS bands (
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     band INTEGER NOT NULL,
     best REAL NOT NULL, -- smaller is better
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     PRIMARY KEY (sweep_id, band, best, run_id)
 ) WITHOUT ROWID;
-CREATE INDEX bands_by_run ON bands (run_id, band);
+CREATE INDEX IF NOT EXISTS bands_by_run ON bands (run_id, band);
+
+CREATE TABLE IF NOT EXISTS artifact_collections (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL REFERENCES projects,
+    type TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (project_id, name)
+);
+
+CREATE TABLE IF NOT EXISTS artifacts (
+    id INTEGER PRIMARY KEY,
+    collection_id INTEGER NOT NULL REFERENCES artifact_collections,
+    run_id INTEGER REFERENCES runs ON DELETE SET NULL,
+    client_id TEXT,
+    state TEXT NOT NULL, -- PENDING, COMMITTED
+    version_index INTEGER, -- from the commit on
+    digest TEXT NOT NULL,
+    wanted_aliases TEXT NOT NULL DEFAULT '[]', -- given at the commit
+    description TEXT,
+    metadata TEXT,
+    history_step INTEGER,
+    size INTEGER NOT NULL DEFAULT 0,
+    file_count INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS artifacts_by_collection ON artifacts (collection_id, version_index);
+CREATE INDEX IF NOT EXISTS artifacts_by_client ON artifacts (client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS artifacts_by_run ON artifacts (run_id) WHERE run_id IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS artifact_aliases (
+    collection_id INTEGER NOT NULL REFERENCES artifact_collections,
+    alias TEXT NOT NULL,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE,
+    PRIMARY KEY (collection_id, alias)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS artifact_aliases_by_artifact ON artifact_aliases (artifact_id);
+
+CREATE TABLE IF NOT EXISTS artifact_uses (
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE,
+    PRIMARY KEY (run_id, artifact_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS artifact_uses_by_artifact ON artifact_uses (artifact_id);
