@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,9 @@ class Server:
 
     def stop(self) -> None:
         """End it."""
-        self.process.terminate()
-        self.process.wait(30)
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
 
 
 async def load(server: Server, seconds: float, agents: int, runs: int) -> tuple[list[float], dict[str, int]]:
@@ -191,9 +193,10 @@ async def load(server: Server, seconds: float, agents: int, runs: int) -> tuple[
     return latencies, rows
 
 
-def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None]) -> None:
+def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None], ends: ExitStack) -> None:
     """100 agents, 100 runs and four real clients."""
     server = Server(folder / "load")
+    ends.callback(server.stop)
     clients = [
         subprocess.Popen(
             [sys.executable, "-c", CLIENT, str(seconds + 5)],
@@ -302,7 +305,7 @@ async def measure_decisions(server: Server) -> list[float]:
     return times
 
 
-def measure_storage(folder: Path, runs: int, rows: int, report: Callable[[str, str], None]) -> None:
+def measure_storage(folder: Path, runs: int, rows: int, report: Callable[[str, str], None], ends: ExitStack) -> None:
     """What reading costs when much is stored."""
     started = time.perf_counter()
     fill(folder / "stored", runs, rows)
@@ -311,6 +314,7 @@ def measure_storage(folder: Path, runs: int, rows: int, report: Callable[[str, s
         "stored", f"{runs} runs x {rows} rows, {size:.0f} MB on disk, written in {time.perf_counter() - started:.0f} s"
     )
     server = Server(folder / "stored")
+    ends.callback(server.stop)
     report("server memory at start", f"{server.measure_memory():.0f} MB")
     done = subprocess.run(
         [sys.executable, "-c", READER],
@@ -339,9 +343,9 @@ def main() -> None:
     def report(what: str, figure: str) -> None:
         print(f"{what:<48} {figure}", flush=True)
 
-    with tempfile.TemporaryDirectory() as name:
-        measure_load(Path(name), arguments.seconds, report)
-        measure_storage(Path(name), arguments.runs, arguments.rows, report)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as ends:
+        measure_load(Path(name), arguments.seconds, report, ends)
+        measure_storage(Path(name), arguments.runs, arguments.rows, report, ends)
 
 
 if __name__ == "__main__":
