@@ -259,7 +259,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest
                 monkeypatch.setenv(name, value)
         wandb.teardown()
         own_api = wandb.Api()
-        sweep = queue_runs(own_api, "digits:mlp", [{"epochs": 40}, {"epochs": 2}])
+        sweep = queue_runs(own_api, "digits:mlp", [{"epochs": 400}, {"epochs": 2}])
         with working(server.environment, tmp_path, sweep, idle=30) as worker:
             wait_for_row(sweep, "run-0", "epoch")
             server.kill()
@@ -268,7 +268,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest
             for name in ("run-0", "run-1"):
                 wait_for_state(sweep, name, "finished")
             assert worker.poll() is None
-        assert [run.summary["epoch"] for _, run in sorted(list_runs(sweep).items())] == [40, 2]
+        assert [run.summary["epoch"] for _, run in sorted(list_runs(sweep).items())] == [400, 2]
         wandb.teardown()
 
 
