@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.resources import Cost
@@ -389,9 +389,3 @@ class Session:
     def close(self) -> None:
         """Free what this process holds."""
         self.launcher.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -152,9 +152,12 @@ class StageDriver:
         used = sum(slot.status == "used" for slot in slots.values())
         if used >= self._stage.runs or self._fleet.exhausted or self._is_overdue():
             return True
-        if time.monotonic() - self._asked_at < ASK_EVERY or not self._tracker.has_ended():
+        now = time.monotonic()
+        if now - self._asked_at < ASK_EVERY:
             return False
-        self._asked_at = time.monotonic()
+        self._asked_at = now
+        if not self._tracker.has_ended():
+            return False
         if not self._proposes:
             return used == len(slots)
         raise SweepFailedError(

@@ -1,7 +1,7 @@
 """A connection to a W&B server, the embedded one or another."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import wandb
@@ -15,6 +15,9 @@ _T = TypeVar("_T")
 
 REQUEST_TIMEOUT = 20
 """Seconds that one request may take before the server counts as unreachable."""
+
+QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_ERROR_REPORTING": "false"}
+"""Keeps the client from the terminal, which is the live view's."""
 
 
 class Connection:
@@ -34,15 +37,8 @@ class Connection:
         self.base_url = base_url
         self.entity = entity
         self.project = project
-        os.environ.update(self._environment(api_key))
+        os.environ.update(QUIET, WANDB_BASE_URL=base_url, WANDB_API_KEY=api_key)
         self._api: wandb.Api | None = None
-
-    @staticmethod
-    def _environment_defaults() -> Mapping[str, str]:
-        return {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_ERROR_REPORTING": "false"}
-
-    def _environment(self, api_key: str) -> dict[str, str]:
-        return {"WANDB_BASE_URL": self.base_url, "WANDB_API_KEY": api_key, **self._environment_defaults()}
 
     @property
     def path(self) -> str:
