@@ -18,7 +18,7 @@ from multistage.domain.resources import Resources
 from multistage.domain.workers import WorkerRecord
 from multistage.launchers.modal import ModalLauncher
 from multistage.launchers.modal_app import describe_content
-from multistage.sweep_folder import write_atomically
+from multistage.orchestrator.sweep_folder import write_atomically
 from tests.stand_ins.modal_server import ModalServer
 
 

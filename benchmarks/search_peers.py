@@ -13,9 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from multistage.domain.budget import Split, count_finalists, split_budget
+from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, PowerOfTwoParameter
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank, select_top
-from multistage.domain.space import CategoricalParameter, FloatParameter, IntParameter, PowerOfTwoParameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.search.multistage import Proposal, StagedSearch
 from multistage.search.sobol import key_of
 

@@ -23,9 +23,10 @@ from search_peers import PEERS, SLOW, Multistage, make_method
 from search_tables import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from multistage.domain.parameters import FloatParameter
 from multistage.domain.results import Evaluation
 from multistage.domain.selection import rank
-from multistage.domain.space import FloatParameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.multistage import Proposal
 from multistage.search.sobol import sample_sobol

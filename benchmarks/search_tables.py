@@ -18,16 +18,16 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 from sklearn.model_selection import KFold
 
-from multistage.domain.results import Config
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
-    SearchSpace,
     is_power_of_two,
 )
+from multistage.domain.results import Config
+from multistage.domain.space import SearchSpace
 
 Matrix = NDArray[np.float64]
 TREES = 60

@@ -10,8 +10,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageCount, StageRecord, State, TopConfig
+from multistage.orchestrator.session import open_session
 from multistage.report.banner import describe_result
-from multistage.session import open_session
 from tasks.persistence import PERSISTED
 
 

@@ -9,11 +9,11 @@ from prefect import task
 from prefect.runtime import flow_run
 
 from multistage.domain.plan import StageBrief, StageNumber
-from multistage.launching import check_launching
-from multistage.live_sweeps import register_sweep
-from multistage.preparation import fill_name, prepare_folder, read_parameters
-from multistage.request import resolve_request
-from multistage.session import Session, close_session, open_session
+from multistage.orchestrator.launching import check_launching
+from multistage.orchestrator.live_sweeps import register_sweep
+from multistage.orchestrator.preparation import fill_name, prepare_folder, read_parameters
+from multistage.orchestrator.request import resolve_request
+from multistage.orchestrator.session import Session, close_session, open_session
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account

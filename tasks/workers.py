@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
-from multistage.preparation import fill_name, locate_folder
-from multistage.session import open_session, stop_sweep
+from multistage.orchestrator.preparation import fill_name, locate_folder
+from multistage.orchestrator.session import open_session, stop_sweep
 from tasks.persistence import PERSISTED
 
 
@@ -19,8 +19,8 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
     session = open_session(brief.folder)
     session.begin_stage(brief.stage, sweep_id)
     sweep = f"{session.connection.path}/{sweep_id}"
-    missing = min(session.state.options.workers, brief.stage.runs) - len(session.list_alive(sweep))
-    workers = session.launch_workers(sweep, missing)
+    missing = min(session.state.options.workers, brief.stage.runs) - len(session.roster.list_alive(sweep))
+    workers = session.roster.launch(sweep, missing)
     get_run_logger().info("%d workers train sweep %s", len(workers), sweep_id)
     return workers
 

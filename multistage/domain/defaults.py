@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from multistage.domain.space import FloatParameter, Parameter, PowerOfTwoParameter
+from multistage.domain.parameters import FloatParameter, Parameter, PowerOfTwoParameter
 
 GUIDE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {

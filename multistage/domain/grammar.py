@@ -14,17 +14,17 @@ from typing import assert_never
 from pydantic import ValidationError
 
 from multistage.domain.defaults import GUIDE_PARAMETERS
-from multistage.domain.results import Value
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
     Scale,
-    SearchSpace,
     is_power_of_two,
 )
+from multistage.domain.results import Value
+from multistage.domain.space import SearchSpace
 from multistage.errors import SpaceError
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

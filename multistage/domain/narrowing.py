@@ -8,16 +8,16 @@ import numpy as np
 
 from multistage.domain.distributions import quantize
 from multistage.domain.model import Model
-from multistage.domain.results import Evaluation, Value
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     NumericParameter,
     Parameter,
     PowerOfTwoParameter,
-    SearchSpace,
 )
+from multistage.domain.results import Evaluation, Value
+from multistage.domain.space import SearchSpace
 
 Edge = Literal["none", "low", "high", "both"]
 

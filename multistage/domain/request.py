@@ -12,7 +12,7 @@ from multistage.domain.results import Goal
 
 
 class SweepRequest(Model):
-    """The part of a request that `multistage.request.resolve_request` turns into a sweep's settings."""
+    """The part of a request that `multistage.orchestrator.request.resolve_request` turns into a sweep's settings."""
 
     config_id: str
     params: str

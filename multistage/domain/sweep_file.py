@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from multistage.domain.distributions import BELL, BETA, CHOICE, SweepParameter, parse_parameters, quantize
 from multistage.domain.layout import Place, encode_value, is_plain
 from multistage.domain.model import Model
+from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Config, Goal, Value
-from multistage.domain.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import Method, read_plan
 from multistage.errors import SpaceError
 

@@ -11,8 +11,14 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from multistage.domain.parameters import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Parameter,
+    PowerOfTwoParameter,
+)
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
 from multistage.report.banner import format_config
 from multistage.report.data import (
     Influence,

@@ -16,9 +16,9 @@ from multistage.domain.plan import RunOptions, SweepPlan
 from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
+from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.banner import describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
-from multistage.sweep_folder import SweepFolder
 
 
 def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.results import Config
-from multistage.domain.space import CategoricalParameter, SearchSpace
+from multistage.domain.space import SearchSpace
 
 Matrix = NDArray[np.float64]
 

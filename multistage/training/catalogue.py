@@ -7,8 +7,8 @@ from typing import Protocol, cast
 
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.model import Model
+from multistage.domain.parameters import FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
 from multistage.domain.results import Goal, Value
-from multistage.domain.space import FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
 from multistage.errors import MissingExtraError
 from multistage.training.recorder import Recorder
 from multistage.training.settings import DigitsMlpSettings, PpoSettings, TrainerSettings, list_defaults

@@ -5,9 +5,10 @@ from typing import Any
 
 from wandb.apis.public.sweeps import Sweep, SweepState, _get_sweep_state, _set_sweep_state, _upsert_sweep
 
+from multistage.domain.parameters import Parameter
 from multistage.domain.plan import HYPERBAND_MIN_ITER, StagePlan, SweepSettings
 from multistage.domain.results import Config, Value
-from multistage.domain.space import Parameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.wandb_client.connection import Connection
 
 SCHEDULER_NAME = "multistage-sweep"

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from multistage.domain.distributions import SweepParameter
+from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.store import Row, Store

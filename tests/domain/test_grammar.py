@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.grammar import parse_params
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multistage.domain.narrowing import Narrowing, narrow
-from multistage.domain.results import Evaluation, Value
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
-    SearchSpace,
 )
+from multistage.domain.results import Evaluation, Value
+from multistage.domain.space import SearchSpace
 from tests.domain.test_space import spaces
 
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from multistage.domain.budget import Split
+from multistage.domain.parameters import CategoricalParameter, FloatParameter
 from multistage.domain.plan import SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
-from multistage.domain.space import CategoricalParameter, FloatParameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
 
 SPACE = SearchSpace(

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from multistage.domain.defaults import GUIDE_PARAMETERS
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
-    SearchSpace,
 )
+from multistage.domain.space import SearchSpace
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 

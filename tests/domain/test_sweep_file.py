@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from multistage.domain.layout import flatten_config, nest_config
 from multistage.domain.narrowing import narrow
+from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Evaluation
-from multistage.domain.space import CategoricalParameter, FloatParameter, IntParameter, Parameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_file import name_config_id, read_sweep_file
 from multistage.errors import SpaceError
 

@@ -19,9 +19,9 @@ import wandb
 from multistage.domain.slots import SlotName, classify_run, parse_slot_name
 from multistage.domain.workers import LocalWorker
 from multistage.launchers.processes import find_processes
+from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
 from multistage.settings import Settings
-from multistage.sweep_folder import SweepFolder
 
 COMMAND = str(Path(sys.executable).parent / "multistage-sweep")
 FAST = ("--train-arg", "epochs=3")

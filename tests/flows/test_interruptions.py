@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from multistage.sweep_folder import SweepFolder
+from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, list_trainings, list_workers, wait_for
 
 BUDGET = 10

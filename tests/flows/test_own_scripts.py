@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from multistage.sweep_folder import SweepFolder
+from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget
 
 GOOD = """

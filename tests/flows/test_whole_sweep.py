@@ -11,7 +11,7 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
 
-from multistage.sweep_folder import SweepFolder
+from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.flows.command_line import FAST, CommandLine, check_budget
 
 BUDGET = 12

@@ -13,9 +13,9 @@ from multistage.domain.resources import Rates, Resources
 from multistage.errors import UsageError
 from multistage.launchers.faults import judge_error, judge_result
 from multistage.launchers.modal_app import describe_content
-from multistage.launching import check_launching
-from multistage.preparation import read_parameters
-from multistage.request import resolve_request
+from multistage.orchestrator.launching import check_launching
+from multistage.orchestrator.preparation import read_parameters
+from multistage.orchestrator.request import resolve_request
 
 
 @pytest.mark.parametrize(

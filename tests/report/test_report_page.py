@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from multistage.domain.budget import Split
+from multistage.domain.parameters import CategoricalParameter, FloatParameter, Parameter
 from multistage.domain.plan import RunOptions, SweepSettings, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config
 from multistage.domain.slots import RunPhase, RunRecord, SlotName
-from multistage.domain.space import CategoricalParameter, FloatParameter, Parameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.domain.state import State
 from multistage.report.data import ReportData, ReportRun, arrange_lanes, list_contenders, measure_influence
 from multistage.report.page import build_report

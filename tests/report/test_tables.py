@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.plan import RunOptions, plan_sweep
-from multistage.domain.space import CategoricalParameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, State
 from multistage.errors import FolderError
+from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.banner import describe_result, format_banner, format_config, format_number
 from multistage.report.tables import draw_plan, draw_state, draw_sweeps, format_best
-from multistage.sweep_folder import SweepFolder
 from tests.states import make_settings, make_stage, make_state
 
 RECOMMENDED = Recommended(config={"lr": 2e-3}, mean=0.85, interval=(0.8, 0.9), seeds=3)

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import wandb
 
-from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
-from multistage.domain.slots import RunRecord, SlotName
-from multistage.domain.space import (
+from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
-    SearchSpace,
 )
+from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
+from multistage.domain.slots import RunRecord, SlotName
+from multistage.domain.space import SearchSpace
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.runs import RunReader, read_metric

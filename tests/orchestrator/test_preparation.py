@@ -9,9 +9,9 @@ import pytest
 
 from multistage.domain.plan import RunOptions, StageBrief
 from multistage.errors import FolderError, UsageError
-from multistage.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
-from multistage.request import ResolvedRequest, count_cores, resolve_request
-from multistage.sweep_folder import SweepFolder
+from multistage.orchestrator.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
+from multistage.orchestrator.request import ResolvedRequest, count_cores, resolve_request
+from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.states import make_settings
 
 
@@ -115,7 +115,7 @@ def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:
     asked, resolved = ask(tmp_path)
     begin(asked, resolved)
     code = (
-        "import sys; from pathlib import Path; from multistage.sweep_folder import SweepFolder\n"
+        "import sys; from pathlib import Path; from multistage.orchestrator.sweep_folder import SweepFolder\n"
         "with SweepFolder(Path(sys.argv[1])).lock(): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(asked.folder_path)]

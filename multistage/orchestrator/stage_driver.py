@@ -26,7 +26,7 @@ ASK_EVERY = 20.0
 
 
 class Tracker(Protocol):
-    """What the driver needs of a sweep; `multistage.sweep_tracker` puts the wandb client behind it."""
+    """What the driver needs of a sweep; `multistage.orchestrator.sweep_tracker` puts the wandb client behind it."""
 
     records: dict[str, RunRecord]
     interval: float
@@ -54,7 +54,7 @@ class Tracker(Protocol):
 
 
 class Fleet(Protocol):
-    """The stage's workers; `multistage.worker_fleet` puts a launcher behind it."""
+    """The stage's workers; `multistage.orchestrator.worker_fleet` puts a launcher behind it."""
 
     exhausted: bool
     """Whether nobody works any more and nobody else can be paid."""

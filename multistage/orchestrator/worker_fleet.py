@@ -1,35 +1,11 @@
 """A launcher behind the driver's `Fleet`: as many workers as there is work for, and no endless deaths."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from multistage.domain.slots import RunRecord
-from multistage.domain.state import State
-from multistage.domain.workers import WorkerRecord
 from multistage.errors import LaunchError
-from multistage.launchers.launcher import Launcher
+from multistage.orchestrator.roster import Roster
 
 LAUNCHES_WITHOUT_PROGRESS = 3
 """So many times workers may be started without any run moving before the stage is given up."""
-
-
-class Roster(Protocol):
-    """Knows the workers of a sweep, and keeps them in the state."""
-
-    state: State
-    launcher: Launcher
-
-    def launch_workers(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
-        """Start workers and note them."""
-        ...
-
-    def list_alive(self, sweep: str) -> Sequence[WorkerRecord]:
-        """List those that still work."""
-        ...
-
-    def has_reached_cap(self) -> bool:
-        """Whether no further worker can be paid."""
-        ...
 
 
 class WorkerFleet:
@@ -56,23 +32,23 @@ class WorkerFleet:
         if progressed:
             self._launches = 0
         alive = self._roster.list_alive(self._sweep)
-        missing = min(self._roster.state.options.workers, work) - len(alive)
+        missing = min(self._roster.most, work) - len(alive)
         if missing <= 0:
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
-            logs = [worker.log for worker in self._roster.state.workers if worker.sweep == self._sweep]
+            logs = [worker.log for worker in self._roster.workers if worker.sweep == self._sweep]
             raise LaunchError(
                 f"The workers of sweep {self._sweep} ended {self._launches} times without any run having moved.",
                 f"The last one's log is {logs[-1]}." if logs else "",
             )
-        if self._roster.launch_workers(self._sweep, missing):
+        if self._roster.launch(self._sweep, missing):
             self._launches += 1
         elif not alive:
             self.exhausted = self._roster.has_reached_cap()
 
     def retire(self, worker_id: str) -> None:
         """End one worker; the next look starts another."""
-        self._roster.launcher.stop([one for one in self._roster.state.workers if one.worker_id == worker_id])
+        self._roster.launcher.stop([one for one in self._roster.workers if one.worker_id == worker_id])
 
     def explain_failure(self, run: RunRecord) -> str:
         """Say why a run failed: the last line that it printed, which of Python's is the exception."""

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multistage.domain.parameters import FloatParameter
 from multistage.domain.plan import STAGES, StageNumber, StagePlan, SweepSettings, derive_seed, plan_sweep
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, evaluate_slot
-from multistage.domain.space import FloatParameter, SearchSpace
+from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.errors import AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError, TrackerError
+from multistage.orchestrator.stage_driver import HOPELESS, StageDriver, measure_progress
 from multistage.search.multistage import Proposal, StagedSearch
-from multistage.stage_driver import HOPELESS, StageDriver, measure_progress
 from tests.states import BEGAN, make_settings
 
 SPACE = SearchSpace(
@@ -344,7 +345,7 @@ def test_dying_workers_end_the_stage() -> None:
 
 
 def test_a_sweep_stopped_from_outside_ends_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multistage.stage_driver.ASK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
     tracker = MemoryTracker(lambda _: "active")
     tracker.ended = True
     with pytest.raises(SweepFailedError, match=r"stopped from outside, with 0 of its 6 runs"):

@@ -9,9 +9,9 @@ import psutil
 
 from multistage.domain.model import Model
 from multistage.errors import ServiceError
-from multistage.launching import has_living_workers, stop_workers
+from multistage.orchestrator.launching import has_living_workers, stop_workers
+from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
 from multistage.settings import Settings
-from multistage.sweep_folder import SweepFolder, write_atomically
 
 STOP_TIMEOUT = 20
 """Seconds that a driver has to end its workers and leave."""

@@ -4,7 +4,6 @@ Tasks open the session by the sweep's folder, so that a task may start in whatev
 """
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,28 +15,26 @@ from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, Slot, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, StageCount, StageProgress, StageRecord, State
-from multistage.domain.workers import WorkerRecord
-from multistage.errors import LaunchError, UsageError
+from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
-from multistage.launching import open_launcher, price_worker, stop_workers
+from multistage.orchestrator.journal import Journal
+from multistage.orchestrator.launching import open_launcher, stop_workers
+from multistage.orchestrator.roster import Roster
+from multistage.orchestrator.stage_driver import StageDriver, measure_progress
+from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
+from multistage.orchestrator.sweep_tracker import SweepTracker
+from multistage.orchestrator.worker_fleet import WorkerFleet
 from multistage.search.multistage import StagedSearch
 from multistage.services import ensure_wandb_server
 from multistage.settings import Settings
-from multistage.stage_driver import StageDriver, measure_progress
-from multistage.sweep_folder import SweepFolder, write_atomically
-from multistage.sweep_tracker import SweepTracker
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import find_credentials
 from multistage.wandb_client.runs import RunReader
-from multistage.worker_fleet import WorkerFleet
-
-NOTED_COST = 0.01
-"""Dollars by which the running cost must have changed to be noted again."""
-LEAVE_TIME = 20.0
-"""Seconds that the last containers have to leave by themselves."""
-logger = logging.getLogger(__name__)
 
 COST_CAP = "cost cap"
+"""Why a sweep ended that could pay no further worker."""
+
+logger = logging.getLogger(__name__)
 
 _sessions: dict[Path, "Session"] = {}
 
@@ -80,7 +77,7 @@ def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str, 
         return
     stop_workers(state.workers, sweep_folder.logs)
     if session:
-        session.settle_costs()
+        session.roster.settle_costs()
     changes = {"workers": (), "status": status, "ended_because": state.ended_because or reason[:1000] or None}
     if session:
         session.update_state(**changes)
@@ -97,7 +94,7 @@ class Session:
 
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
-        self.state = folder.load_state()
+        self._journal = Journal(folder)
         self.settings = self.state.settings
         self.connection = self._connect()
         first, second, third = self.state.plan
@@ -111,10 +108,13 @@ class Session:
             resolution=self.settings.grid_resolution,
             seed=self.settings.seed,
         )
-        self.launcher: Launcher = self._open_launcher()
+        self.roster = Roster(self._journal, self._open_launcher())
         self._evaluations: dict[int, tuple[Evaluation, ...]] = {}
-        self._proven = False
-        """Whether any run has logged a row, so that more containers are worth their money."""
+
+    @property
+    def state(self) -> State:
+        """The sweep's state as it stands."""
+        return self._journal.state
 
     def _connect(self) -> Connection:
         base_url, key = self._find_server()
@@ -148,9 +148,7 @@ class Session:
 
     def update_state(self, **changes: Any) -> State:
         """Change ``state.json`` and what this session knows of it."""
-        self.state = self.state.model_copy(update={**changes, "updated_at": datetime.now(UTC)})
-        self.folder.write_state(self.state)
-        return self.state
+        return self._journal.update(**changes)
 
     def name_sweep(self, stage: StageNumber) -> str:
         """Give the stage's sweep a name that no other sweep in the tracker has."""
@@ -204,7 +202,7 @@ class Session:
         """Work until every slot of a stage is used; see `StageDriver.drive`."""
         began = self.begin_stage(stage, sweep_id).started_at
         earlier = self.read_earlier(stage.stage)
-        fleet = WorkerFleet(self, f"{self.connection.path}/{sweep_id}")
+        fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
         driver = StageDriver(
             settings=self.settings,
             stage=stage,
@@ -232,7 +230,7 @@ class Session:
             and sum(slot.status == "used" for slot in slots.values()) < stage.runs
             and self._is_overdue(began)
         ):
-            self.launcher.stop(self.list_alive(f"{self.connection.path}/{sweep_id}"))
+            self.roster.launcher.stop(self.roster.list_alive(f"{self.connection.path}/{sweep_id}"))
             self.update_state(ended_because=f"stage {stage.stage}'s deadline")
         if fleet.exhausted:
             self.update_state(ended_because=COST_CAP)
@@ -249,7 +247,7 @@ class Session:
         return deadline is not None and (datetime.now(UTC) - began).total_seconds() > deadline
 
     def _report_progress(self, slots: Mapping[int, Slot]) -> None:
-        self._proven = self._proven or any(slot.last.logged for slot in slots.values())
+        self.roster.proven = self.roster.proven or any(slot.last.logged for slot in slots.values())
         before = self.state.current_stage
         if before is None:
             return
@@ -279,98 +277,13 @@ class Session:
         """Settle what the sweep recommends, and end it."""
         found = self.search.recommend(self.read_earlier(4))
         recommended = Recommended.model_validate(found.model_dump()) if found else None
-        self._dismiss_workers()
+        self.roster.dismiss()
         return self.update_state(
             recommended=recommended,
             status="completed",
             ended_because=self.state.ended_because or "budget used",
             current_stage=None,
         )
-
-    def _dismiss_workers(self) -> None:
-        """See the last containers out, so that what they cost is known; they leave when their sweep has ended."""
-        if self.state.options.launcher == "local":
-            return
-        deadline = time.monotonic() + LEAVE_TIME
-        while any(not self.launcher.inspect(one) for one in self.state.workers) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        self.launcher.stop([one for one in self.state.workers if not self.launcher.inspect(one)])
-        self.settle_costs()
-
-    def launch_workers(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
-        """Start workers for a sweep (``entity/project/id``) and note each in the state as it starts.
-
-        On Modal the first is a canary, and none is started that could pass the cost cap: there may be fewer than
-        ``count``. Dead workers of the same sweep stay noted: a training may have outlived one.
-        """
-        if self.state.options.launcher == "modal":
-            count = min(count, self._count_allowed(sweep))
-        if count <= 0:
-            return []
-        known = [one for one in self.state.workers if one.sweep == sweep or self.launcher.is_alive(one)]
-        started: dict[str, WorkerRecord] = {}
-        for worker in self.launcher.launch(sweep, count):
-            started[worker.worker_id] = worker
-            self.update_state(workers=(*known, *started.values()))
-        return list(started.values())
-
-    def _count_allowed(self, sweep: str) -> int:
-        """Count the containers that may be started now."""
-        alive = self.list_alive(sweep)
-        if not (self._proven or self.state.stages_completed):
-            return 1 - len(alive)
-        return self._count_affordable()
-
-    def _count_affordable(self) -> int:
-        options, cost = self.state.options, self.state.cost
-        if options.max_cost is None or cost is None:
-            return options.workers
-        reserved = sum(
-            one.rate * one.seconds for one in self.state.workers if one.launcher == "modal" and one.paid is None
-        )
-        return int((options.max_cost - cost.ended - reserved) / price_worker(options, cost.rates))
-
-    def has_reached_cap(self) -> bool:
-        """Whether no further worker can be paid."""
-        return self._count_affordable() < 1
-
-    def list_alive(self, sweep: str) -> Sequence[WorkerRecord]:
-        """List the workers of a sweep that still work.
-
-        Raises:
-            LaunchError: If one ended in a way in which all others would end too.
-        """
-        self.settle_costs()
-        alive = []
-        for one in self.state.workers:
-            if one.sweep != sweep:
-                continue
-            end = self.launcher.inspect(one)
-            if end is None:
-                alive.append(one)
-            elif end.fault == "setup":
-                raise LaunchError(f"Workers cannot work: {end.reason}", f"A worker's log is {one.log}.")
-        return alive
-
-    def settle_costs(self) -> None:
-        """Note what ended containers have cost, and what those that work have cost so far."""
-        cost = self.state.cost
-        if cost is None:
-            return
-        now, running = datetime.now(UTC), 0.0
-        workers = []
-        for one in self.state.workers:
-            if one.launcher == "modal" and one.paid is None:
-                end = self.launcher.inspect(one)
-                if end is None:
-                    running += one.rate * min(one.seconds, (now - one.launched_at).total_seconds())
-                else:
-                    seconds = min(one.seconds, end.seconds)
-                    cost = cost.add(one.sweep, seconds, seconds * one.rate)
-                    one = one.model_copy(update={"paid": seconds * one.rate})
-            workers.append(one)
-        if cost is not self.state.cost or abs(running - cost.running) > NOTED_COST:
-            self.update_state(workers=tuple(workers), cost=cost.model_copy(update={"running": running}))
 
     def write_report(self) -> Path:
         """Write ``report.html``, one page that needs no network; gives its path.
@@ -388,4 +301,4 @@ class Session:
 
     def close(self) -> None:
         """Free what this process holds."""
-        self.launcher.close()
+        self.roster.launcher.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multistage.cli import main
-from multistage.sweep_folder import SweepFolder
+from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")

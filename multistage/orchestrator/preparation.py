@@ -14,8 +14,8 @@ from multistage.domain.plan import RunOptions, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import State
 from multistage.errors import FolderError, UsageError
-from multistage.request import ResolvedRequest, count_cores
-from multistage.sweep_folder import SweepFolder, name_sweep
+from multistage.orchestrator.request import ResolvedRequest, count_cores
+from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
 
 MODAL_WORKERS = 8
 """Containers at once unless told otherwise."""

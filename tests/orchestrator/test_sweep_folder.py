@@ -13,13 +13,13 @@ import pytest
 
 from multistage.domain.state import parse_state
 from multistage.errors import FolderError
-from multistage.sweep_folder import SweepFolder, find_folder, list_folders, name_sweep, write_atomically
+from multistage.orchestrator.sweep_folder import SweepFolder, find_folder, list_folders, name_sweep, write_atomically
 from tests.states import make_state
 
 HOLDER = """
 import sys
 from pathlib import Path
-from multistage.sweep_folder import SweepFolder
+from multistage.orchestrator.sweep_folder import SweepFolder
 with SweepFolder(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()

@@ -1,0 +1,40 @@
+"""The command line. Heavy packages are imported by the commands that need them, so that ``--help`` is quick."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from multistage.cli.results import best, report, status
+from multistage.cli.services import down, up
+from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
+from multistage.errors import MultistageError, UsageError
+
+app = App(
+    name="multistage-sweep",
+    help="Find good hyperparameters in three narrowing stages of real training runs.",
+    version=version("multistage-sweep"),
+)
+app.default(sweep)
+for command in (plan, resume, status, report, best, up, down):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        code = _complain(str(error), "See multistage-sweep --help.", UsageError.exit_code)
+    except MultistageError as error:
+        code = _complain(error.message, error.hint, error.exit_code)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    print(f"multistage-sweep: {message} {hint}".rstrip(), file=sys.stderr)
+    return code

@@ -1,0 +1,133 @@
+"""The flags of a sweep, and the flow's parameters that they become."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from multistage.errors import UsageError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SweepFlags:
+    """The flags of a sweep. One that is not given leaves the default, or on a resume what the sweep began with."""
+
+    params: str | None = None
+    """Swept hyperparameters, such as policy_lr,clip_range:0.1-0.3: name, name:min-max, name:log:min-max,
+    name:int:min-max, name:[a|b|c]."""
+    budget: int | None = None
+    """Training runs in all. [default: 500]"""
+    metric: str | None = None
+    """Logged key to optimize. [default: the trainer's own, else train/roll/ep_rew/mean]"""
+    goal: Literal["maximize", "minimize"] | None = None
+    """Which way is better. [default: the trainer's own, else maximize]"""
+    metric_value: str | None = None
+    """A run's value: last, best or mean:N of the logged ones. [default: last]"""
+    entity: str | None = None
+    """W&B user or team. [default: WANDB_ENTITY, else local]"""
+    project: str | None = None
+    """W&B project. [default: WANDB_PROJECT, else the config id up to its colon]"""
+    name: str | None = None
+    """The sweep's name and folder. [default: multistage_sweep_ and the config id]"""
+    workers: int | None = None
+    """Trainings at once. [default: the cores, on Modal 8]"""
+    launcher: Literal["local", "modal"] | None = None
+    """Where trainings run. [default: local]"""
+    runs_per_worker: int | None = None
+    """On Modal, runs that one container trains. [default: as many as there are]"""
+    max_cost: float | None = None
+    """On Modal, dollars that are never passed; the sweep ends early instead."""
+    modal_cpu: float | None = None
+    """Cores of a container. [default: 2]"""
+    modal_memory: float | None = None
+    """GiB of a container. [default: 4]"""
+    modal_gpu: str | None = None
+    """GPU of a container, such as T4 or H100:2."""
+    modal_timeout: int | None = None
+    """Seconds that a container may live; a run must fit into them. [default: 3600]"""
+    modal_region: str | None = None
+    """Where containers run, such as us-east. [default: anywhere, which costs least]"""
+    modal_max_containers: int | None = None
+    """Containers at once, whatever --workers says."""
+    project_dir: Path | None = None
+    """On Modal, your project: its requirements are installed and its files are there. Needed for a --program."""
+    image_python: str | None = None
+    """On Modal, the containers' Python, such as 3.12. [default: this one]"""
+    tracker: Literal["auto", "embedded", "wandb"] | None = None
+    """The W&B server; auto takes W&B where the client is logged in, else the embedded one. [default: auto]"""
+    search: Literal["auto", "gp", "wandb"] | None = None
+    """Who proposes: this project's Gaussian process or W&B's own engine; auto takes the first where it can be.
+    [default: auto]"""
+    early_stop: Literal["auto", "hyperband", "none"] | None = None
+    """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb. [default: auto]"""
+    program: str | None = None
+    """Your own training script, run as W&B's agent would; the config id is then a label."""
+    command: str | None = None
+    """Another command than W&B's '${env} ${interpreter} ${program} ${args}'; ${config_id} is replaced too."""
+    split: str | None = None
+    """Percent of the budget a stage. [default: 30/50/20]"""
+    stage1: Literal["auto", "grid", "sobol"] | None = None
+    """How stage 1 explores; auto takes the grid where it fits, filled up with Sobol points. [default: auto]"""
+    grid_resolution: int | None = None
+    """Values a parameter on the grid. [default: 5]"""
+    finalists: str | None = None
+    """Runs that train contenders again on fresh seeds: auto, a number or a percentage. [default: auto]"""
+    seed: int | None = None
+    """Makes the search and the trainings reproducible. [default: 0]"""
+    train_arg: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
+    """A fixed key=value of every run; may be given several times."""
+    worker_idle: float | None = None
+    """Seconds without work after which a worker leaves. [default: 60]"""
+    stall_after: float | None = None
+    """Seconds without a new row after which a run is stopped and trained again. [default: three times the longest run
+    so far, at least 1800]"""
+    stage_deadline: float | None = None
+    """Seconds after which a stage ends with the runs that it has. [default: none]"""
+    runs_dir: Path | None = None
+    """Where the sweeps' folders lie. [default: runs]"""
+
+    def list_given(self) -> dict[str, Any]:
+        """Give the flags that were given, by the name of the flow's parameter."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {name: value for name, value in values.items() if value is not None}
+        modal = {name[6:]: given.pop(name) for name in list(given) if name.startswith("modal_")}
+        if "project_dir" in given:
+            given["project_dir"] = given["project_dir"].absolute()
+        return {**given, "modal": modal} if modal else given
+
+
+NO_FLAGS = SweepFlags()
+
+
+def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | None) -> dict[str, Any]:
+    """Give the parent flow's parameters: what was asked for, or what the resumed sweep began with."""
+    given = flags.list_given()
+    if resume is None:
+        if not flags.params:
+            raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
+        _refuse_modal_flags(given, given.get("launcher", "local"))
+        return {"config_id": config_id, **given, "runs_dir": (flags.runs_dir or Path("runs")).absolute()}
+    from multistage.orchestrator.sweep_folder import find_folder
+
+    folder = find_folder(resume, flags.runs_dir or Path("runs"))
+    state = folder.load_state()
+    if config_id not in (None, state.config_id):
+        raise UsageError(
+            f"{folder.path} holds a sweep of {state.config_id}, not of {config_id}.", "Leave CONFIG_ID out."
+        )
+    began = state.request.model_dump()
+    options = state.options.model_dump(exclude={"directory"})
+    given["modal"] = {**options["modal"], **given.get("modal", {})}
+    _refuse_modal_flags(flags.list_given(), given.get("launcher", options["launcher"]))
+    place = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
+    return {**began, **options, **given, **place}
+
+
+def _refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:
+    lost = sorted(set(given) & {"runs_per_worker", "max_cost", "modal", "project_dir", "image_python"})
+    if launcher == "local" and lost:
+        flag = f"modal-{next(iter(given['modal']))}" if lost[0] == "modal" else lost[0]
+        raise UsageError(f"--{flag.replace('_', '-')} has no meaning on this machine.", "Add --launcher modal.")

@@ -1,0 +1,70 @@
+"""The commands that tell what became of a sweep."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+
+
+def status(
+    name: str | None = None,
+    /,
+    *,
+    runs_dir: Path = Path("runs"),
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Show where a sweep stands, or list all sweeps.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        runs_dir: Where the sweeps' folders lie.
+        as_json: Print its state.json instead.
+    """
+    from multistage.orchestrator.sweep_folder import find_folder, list_folders
+    from multistage.report.tables import draw_state, draw_sweeps
+
+    console = Console()
+    if name is None:
+        console.print(draw_sweeps([(folder, folder.load_state()) for folder in list_folders(runs_dir)], runs_dir))
+        return 0
+    folder = find_folder(name, runs_dir)
+    state = folder.load_state()
+    if as_json:
+        print(state.model_dump_json(indent=2))
+    else:
+        console.print(draw_state(state, folder.state_file, folder.find_driver()))
+    return 0
+
+
+def report(name: str, /, *, runs_dir: Path = Path("runs")) -> int:
+    """Write a sweep's report.html: one page with all plots, which needs no network.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        runs_dir: Where the sweeps' folders lie.
+    """
+    from multistage.orchestrator.session import close_session, open_session
+    from multistage.orchestrator.sweep_folder import find_folder
+
+    folder = find_folder(name, runs_dir)
+    try:
+        print(open_session(folder.path).write_report())
+    finally:
+        close_session(folder.path)
+    return 0
+
+
+def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs_dir: Path = Path("runs")) -> int:
+    """Print the config that a sweep recommends, and nothing else.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        format: json, yaml, or args for a command line.
+        runs_dir: Where the sweeps' folders lie.
+    """
+    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.report.tables import format_best
+
+    print(format_best(find_folder(name, runs_dir).load_state(), format))
+    return 0

@@ -1,0 +1,154 @@
+"""The commands that run a sweep, or show what it would run."""
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from multistage.cli.flags import NO_FLAGS, SweepFlags, collect_parameters
+from multistage.errors import UsageError
+
+if TYPE_CHECKING:
+    from multistage.domain.account import Account
+    from multistage.orchestrator.preparation import AskedSweep
+    from multistage.orchestrator.request import ResolvedRequest
+
+INTERRUPTED = 130
+
+
+def sweep(
+    config_id: str | None = None,
+    /,
+    *,
+    flags: SweepFlags = NO_FLAGS,
+    resume: str | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Run a sweep: three stages of training runs, then the best config.
+
+    Args:
+        config_id: What to train, such as CartPole-v1:ppo.
+        flags: The sweep.
+        resume: Go on with a sweep: its state.json, its folder or its name.
+        as_json: End the output with the result as one JSON object; everything else goes to the standard error.
+    """
+    if config_id is None and resume is None:
+        raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo, or --resume a sweep.")
+    parameters = collect_parameters(config_id, flags, resume)
+    console = Console(stderr=as_json)
+    return _run_sweep(parameters, console, as_json)
+
+
+def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS) -> int:
+    """Show what a sweep would run; start nothing.
+
+    Args:
+        config_id: What to train.
+        flags: The sweep.
+    """
+    from multistage.orchestrator.launching import check_launching
+    from multistage.orchestrator.preparation import check_folder
+    from multistage.report.costs import draw_estimate
+    from multistage.report.tables import draw_plan
+
+    asked, resolved, account = _resolve(collect_parameters(config_id, flags, None))
+    rates = check_launching(resolved.plan, asked.options, account)
+    console = Console()
+    console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
+    console.print(draw_plan(resolved.plan, asked.options, asked.folder_path))
+    if rates is not None:
+        console.print(draw_estimate(resolved.plan, asked.options, rates))
+    for warning in resolved.warnings:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    check_folder(asked.folder, resolved, resume=False)
+    return 0
+
+
+def resume(
+    name: str,
+    /,
+    *,
+    flags: SweepFlags = NO_FLAGS,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Go on with a sweep that ended before its budget was used.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        flags: What to change: workers and where it runs, never what the sweep is.
+        as_json: End the output with the result as one JSON object.
+    """
+    return _run_sweep(collect_parameters(None, flags, name), Console(stderr=as_json), as_json)
+
+
+def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
+    """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
+    from multistage.orchestrator.preparation import read_parameters
+    from multistage.orchestrator.request import resolve_request
+
+    asked = read_parameters(parameters, Path.cwd())
+    resolve_request(asked.request, asked.options.directory)
+
+    from multistage.wandb_client.login import open_account
+
+    account = open_account(asked.request.tracker, asked.request.entity)
+    return asked, resolve_request(asked.request, asked.options.directory, account), account
+
+
+def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
+    from multistage.cli.live_view import LiveView
+    from multistage.orchestrator.launching import check_launching
+    from multistage.orchestrator.preparation import check_folder
+    from multistage.report.banner import format_banner
+    from multistage.services import ensure_prefect_server
+    from multistage.settings import Settings
+
+    asked, resolved, account = _resolve(parameters)
+    check_folder(asked.folder, resolved, asked.resume)
+    check_launching(resolved.plan, asked.options, account)
+    console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
+    for warning in resolved.warnings:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
+    server = ensure_prefect_server(Settings())
+    console.print(f"Prefect UI: {server.ui_url} {server.note}".rstrip(), highlight=False, soft_wrap=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with LiveView(asked.folder, console):
+            state = _run_flow({**parameters, "tracker": account.kind}, server.api_url)
+    except KeyboardInterrupt:
+        command = f"multistage-sweep --resume {asked.folder.state_file}"
+        console.print(
+            f"\nInterrupted; workers and trainings were ended. Go on with: {command}",
+            soft_wrap=True,
+            markup=False,
+        )
+        return INTERRUPTED
+    console.print(format_banner(state, asked.folder.state_file), highlight=False, soft_wrap=True, markup=False)
+    if (asked.folder.path / "report.html").is_file():
+        console.print(f"Report: {asked.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
+    console.print("The two local services stay up for the pages; `multistage-sweep down` stops them.", soft_wrap=True)
+    if as_json:
+        print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
+    return 0
+
+
+def _run_flow(parameters: Mapping[str, Any], prefect_url: str) -> Any:
+    os.environ["PREFECT_API_URL"] = prefect_url
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    try:
+        from flows.multistage_sweep import multistage_sweep
+    except ModuleNotFoundError as error:
+        if error.name not in ("flows", "tasks", "flows.multistage_sweep"):
+            raise
+        raise UsageError(
+            "The flows are not installed beside the library.",
+            "Run this from a checkout that was installed with pip install -e .",
+        ) from error
+    return multistage_sweep(**parameters)

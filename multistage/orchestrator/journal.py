@@ -1,0 +1,32 @@
+"""The state of one sweep as the process that drives it knows and writes it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from multistage.domain.state import State
+from multistage.orchestrator.sweep_folder import SweepFolder
+
+
+class Journal:
+    """A sweep's ``state.json``, kept in memory and rewritten at every change.
+
+    Args:
+        folder: The sweep's folder.
+
+    Raises:
+        FolderError: If it holds no readable state.
+    """
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+        self.state = folder.load_state()
+
+    def update(self, **changes: Any) -> State:
+        """Change some of the state's fields, in the file too.
+
+        Raises:
+            FolderError: If the file cannot be written; the old one stays.
+        """
+        self.state = self.state.model_copy(update={**changes, "updated_at": datetime.now(UTC)})
+        self.folder.write_state(self.state)
+        return self.state
