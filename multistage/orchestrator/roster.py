@@ -38,7 +38,7 @@ class Roster:
     @property
     def workers(self) -> Sequence[WorkerRecord]:
         """Every worker that is noted, the dead ones of the current sweep too."""
-        return self.workers
+        return self._journal.state.workers
 
     @property
     def most(self) -> int:
