@@ -9,7 +9,10 @@ import wandb
 
 from multistage.services import PrefectServer, ensure_prefect_server, stop_services
 from multistage.settings import Settings
+from tests.browser import browser, chromium
 from tests.server_process import ServerProcess, make_environment
+
+__all__ = ["browser", "chromium"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
