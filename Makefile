@@ -64,7 +64,7 @@ endif
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.torch
-	$(PIP) install --editable '.[rl,digits]'
+	$(PIP) install --editable '.[atari,digits]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.torch

@@ -11,7 +11,13 @@ from multistage.domain.parameters import FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Goal, Value
 from multistage.errors import MissingExtraError
 from multistage.training.recorder import Recorder
-from multistage.training.settings import DigitsMlpSettings, PpoSettings, TrainerSettings, list_defaults
+from multistage.training.settings import DigitsMlpSettings, PongSettings, PpoSettings, TrainerSettings, list_defaults
+
+PPO_PARAMETERS: Mapping[str, Parameter] = {
+    **GUIDE_PARAMETERS,
+    "n_epochs": IntParameter(name="n_epochs", low=1, high=20),
+}
+"""The guide's ranges, and what else is worth a search."""
 
 PROGRAM = "multistage.training"
 """A sweep's ``program`` when a bundled trainer does the training."""
@@ -104,9 +110,19 @@ TRAINERS: Mapping[str, Trainer] = {
         packages=("torch", "stable_baselines3", "gymnasium"),
         metric="train/roll/ep_rew/mean",
         goal="maximize",
-        parameters={**GUIDE_PARAMETERS, "n_epochs": IntParameter(name="n_epochs", low=1, high=20)},
+        parameters=PPO_PARAMETERS,
         settings=PpoSettings,
         module="multistage.training.cartpole_ppo",
+    ),
+    "ALE-Pong-v5:objects_ppo": Trainer(
+        config_id="ALE-Pong-v5:objects_ppo",
+        extra="atari",
+        packages=("torch", "stable_baselines3", "gymnasium", "ale_py"),
+        metric="train/roll/ep_rew/mean",
+        goal="maximize",
+        parameters=PPO_PARAMETERS,
+        settings=PongSettings,
+        module="multistage.training.pong_ppo",
     ),
 }
 """The closed set of bundled trainers."""

@@ -114,6 +114,14 @@ class PpoSettings(TrainerSettings):
         return self
 
 
+class PongSettings(PpoSettings):
+    """PPO on Pong's objects: longer rollouts and training, and short evaluations, since its episodes are long."""
+
+    n_steps: int = Field(default=256, ge=2)
+    total_steps: int = Field(default=528_384, ge=1)
+    eval_episodes: int = Field(default=2, ge=1)
+
+
 Settings = TypeVar("Settings", bound=TrainerSettings)
 
 

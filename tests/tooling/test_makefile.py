@@ -54,4 +54,4 @@ def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
         (venv / name).touch()
     assert "up to date" in run_make(venv, f"{venv}/.installed").stdout
     (venv / ".installed").unlink()
-    assert "--editable '.[rl,digits]'" in run_make(venv, "--dry-run", "install").stdout
+    assert "--editable '.[atari,digits]'" in run_make(venv, "--dry-run", "install").stdout

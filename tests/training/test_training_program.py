@@ -1,7 +1,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,45 +9,7 @@ import pytest
 import wandb
 
 from tests.queued_sweeps import read_rows, wait_until
-
-Start = Callable[..., "subprocess.Popen[str]"]
-REWARD = "train/roll/ep_rew/mean"
-VALIDATION = "val/roll/ep_rew/mean"
-
-
-@pytest.fixture
-def start(tracker: dict[str, str], workplace: Path, request: pytest.FixtureRequest) -> Start:
-    """Start the training program as a person would, with a run id of one's choice."""
-
-    def start_program(run_id: str, *arguments: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "multistage.training", *arguments],
-            env={**tracker, "WANDB_RUN_ID": run_id, "WANDB_PROJECT": "training"},
-            cwd=workplace,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-        def end() -> None:
-            process.kill()
-            process.communicate()
-
-        request.addfinalizer(end)
-        return process
-
-    return start_program
-
-
-def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Exit code and stderr."""
-    _, errors = process.communicate(timeout=100)
-    return process.returncode, errors.strip()
-
-
-def load(api: wandb.Api, run_id: str) -> Any:
-    api.flush()  # type: ignore[no-untyped-call]
-    return api.run(f"{api.default_entity}/training/{run_id}")
+from tests.training.training_programs import REWARD, VALIDATION, Start, finish, load
 
 
 def test_digits_learn_and_log_one_row_an_epoch(api: wandb.Api, start: Start) -> None:

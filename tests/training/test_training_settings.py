@@ -49,9 +49,10 @@ def test_the_catalogue_is_consistent(trainer: Trainer) -> None:
     trainer.check_extra()
 
 
-def test_cartpole_knows_the_ranges_of_the_guide() -> None:
-    assert GUIDE_PARAMETERS.items() <= TRAINERS["CartPole-v1:ppo"].parameters.items()
-    assert TRAINERS["CartPole-v1:ppo"].metric == "train/roll/ep_rew/mean"
+@pytest.mark.parametrize("config_id", ["CartPole-v1:ppo", "ALE-Pong-v5:objects_ppo"])
+def test_both_environments_of_the_guide_know_its_ranges(config_id: str) -> None:
+    assert GUIDE_PARAMETERS.items() <= TRAINERS[config_id].parameters.items()
+    assert TRAINERS[config_id].metric == "train/roll/ep_rew/mean"
 
 
 def test_unknown_config_ids_have_no_trainer() -> None:
