@@ -9,7 +9,7 @@ import wandb
 
 from multistage.training.pong_objects import ACTIONS, BALL_X, BALL_Y, ENEMY_Y, PLAYER_Y, make_pong
 from tests.queued_sweeps import read_rows
-from tests.training.training_programs import REWARD, Start, finish, load
+from tests.training.training_programs import REWARD, VALIDATION, Start, finish, load
 
 
 def read_memory(env: Any) -> np.ndarray:
@@ -65,22 +65,27 @@ def test_up_and_down_move_the_paddle_and_nothing_else_does() -> None:
     env.close()
 
 
-def test_a_short_training_logs_and_is_the_same_for_the_same_seed(api: wandb.Api, start: Start) -> None:
-    short = (
-        "--config_id=ALE-Pong-v5:objects_ppo",
-        "--total_steps=12288",
-        "--n_steps=64",
-        "--eval_episodes=1",
-        "--rows=40",
-    )
-    rows = []
-    for name in ("pong-first", "pong-again"):
-        assert finish(start(name, "--config_id=ALE-Pong-v5:objects_ppo", *short)) == (0, "")
-        run = load(api, name)
-        assert -21 <= run.summary["val/roll/ep_rew/mean"] <= 21
-        rows.append(read_rows(run, "global_step", REWARD))
-    assert rows[0] == rows[1]
-    assert rows[0][-1][0] == 12288
+def test_the_same_seed_and_actions_give_the_same_game() -> None:
+    games = []
+    for seed in (1, 1, 2):
+        env = make_pong()
+        env.reset(seed=seed)
+        actions = np.random.default_rng(0).integers(len(ACTIONS), size=300)
+        games.append(np.array([env.step(action)[0] for action in actions]))
+        env.close()
+    first, again, other = games
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_short_training_logs_what_the_guide_names(api: wandb.Api, start: Start) -> None:
+    short = ("--total_steps=4096", "--n_envs=2", "--rows=40", "--evaluations=1", "--eval_episodes=1", "--seed=5")
+    assert finish(start("pong-short", "--config_id=ALE-Pong-v5:objects_ppo", *short)) == (0, "")
+    run = load(api, "pong-short")
+    rows = read_rows(run, "global_step", REWARD)
+    assert rows[-1][0] == 4096
+    assert -21 <= rows[-1][1] < 0
+    assert -21 <= run.summary[VALIDATION] <= 21
 
 
 @pytest.mark.slow
