@@ -27,39 +27,51 @@ from tasks.workers import stop_workers
 )
 def multistage_sweep(
     config_id: Annotated[str, Field(description="What to train, such as CartPole-v1:ppo.")],
-    params: Annotated[str, Field(description="Swept hyperparameters: name, name:min-max, name:log:min-max, ...")],
-    budget: Annotated[int, Field(ge=10, description="Training runs in all.")] = 500,
+    params: Annotated[
+        str | None, Field(description="Swept hyperparameters: name, name:min-max, name:log:min-max, ...")
+    ] = None,
+    budget: Annotated[int | None, Field(ge=10, description="Training runs in all; 500 by default.")] = None,
     metric: Annotated[str | None, Field(description="Logged key to optimize; the trainer's own by default.")] = None,
     goal: Annotated[Literal["maximize", "minimize"] | None, Field(description="The trainer's own by default.")] = None,
-    metric_value: Annotated[str, Field(description="A run's value: last, best or mean:N of its logged ones.")] = "last",
+    metric_value: Annotated[str | None, Field(description="A run's value: last (by default), best or mean:N.")] = None,
     entity: Annotated[str | None, Field(description="W&B user or team.")] = None,
     project: Annotated[str | None, Field(description="W&B project; the config id up to its colon by default.")] = None,
     name: Annotated[str | None, Field(description="The sweep's name and folder.")] = None,
     workers: Annotated[int | None, Field(ge=1, description="Workers at once; the cores by default.")] = None,
-    tracker: Annotated[Literal["auto", "embedded", "wandb"], Field(description="The W&B server.")] = "auto",
-    search: Annotated[Literal["auto", "gp", "wandb"], Field(description="Who proposes the configs.")] = "auto",
-    early_stop: Annotated[Literal["auto", "hyperband", "none"], Field(description="Stop poor runs?")] = "auto",
+    tracker: Annotated[Literal["auto", "embedded", "wandb"] | None, Field(description="The W&B server.")] = None,
+    search: Annotated[Literal["auto", "gp", "wandb"] | None, Field(description="Who proposes the configs.")] = None,
+    early_stop: Annotated[Literal["auto", "hyperband", "none"] | None, Field(description="Stop poor runs?")] = None,
     program: Annotated[str | None, Field(description="Your own training script.")] = None,
     command: Annotated[str | None, Field(description="W&B's command, with its macros and ${config_id}.")] = None,
-    split: Annotated[str, Field(description="Percent of the budget a stage.")] = "30/50/20",
-    stage1: Annotated[Literal["auto", "grid", "sobol"], Field(description="How stage 1 explores.")] = "auto",
-    grid_resolution: Annotated[int, Field(ge=2, le=100, description="Grid values a parameter.")] = 5,
-    finalists: Annotated[str, Field(description="Contenders trained again: auto, a number, or a percentage.")] = "auto",
-    seed: Annotated[int, Field(ge=0, description="Makes the search and the trainings reproducible.")] = 0,
+    split: Annotated[str | None, Field(description="Percent of the budget a stage; 30/50/20 by default.")] = None,
+    stage1: Annotated[Literal["auto", "grid", "sobol"] | None, Field(description="How stage 1 explores.")] = None,
+    grid_resolution: Annotated[int | None, Field(ge=2, le=100, description="Grid values a parameter.")] = None,
+    finalists: Annotated[
+        str | None, Field(description="Contenders trained again: auto, a number, a percentage.")
+    ] = None,
+    seed: Annotated[int | None, Field(ge=0, description="Makes search and trainings reproducible.")] = None,
+    seed_parameter: Annotated[str | None, Field(description="What your program takes each run's seed as.")] = None,
+    baseline: Annotated[list[str] | None, Field(description="Your program's usual key=value settings.")] = None,
     train_arg: Annotated[list[str] | None, Field(description="Fixed key=value settings of every run.")] = None,
-    launcher: Annotated[Literal["local", "modal"], Field(description="Where trainings run.")] = "local",
+    launcher: Annotated[Literal["local", "modal"] | None, Field(description="Where trainings run.")] = None,
     runs_per_worker: Annotated[int | None, Field(ge=1, description="On Modal: runs that a container trains.")] = None,
     max_cost: Annotated[float | None, Field(gt=0, description="On Modal: dollars that are never passed.")] = None,
     project_dir: Annotated[Path | None, Field(description="On Modal: your project.")] = None,
     image_python: Annotated[str | None, Field(description="On Modal: the containers' Python.")] = None,
     modal: Annotated[Resources | None, Field(description="On Modal: what each container has.")] = None,
-    worker_idle: Annotated[float, Field(gt=0, description="Seconds without work after which a worker leaves.")] = 60,
+    worker_idle: Annotated[
+        float | None, Field(gt=0, description="Seconds without work before a worker leaves.")
+    ] = None,
     stall_after: Annotated[float | None, Field(gt=0, description="Seconds without a row before a run is lost.")] = None,
     stage_deadline: Annotated[float | None, Field(gt=0, description="Seconds before a stage ends early.")] = None,
-    runs_dir: Annotated[Path, Field(description="Where the sweeps' folders lie.")] = Path("runs"),
+    runs_dir: Annotated[Path | None, Field(description="Where the sweeps' folders lie; runs by default.")] = None,
+    settings: Annotated[Path | None, Field(description="A settings file; multistage.toml here by default.")] = None,
     resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,
 ) -> State:
     """Find good hyperparameters in three stages of training runs.
+
+    What is not given comes from ``MULTISTAGE_*`` variables and the ``multistage.toml`` of the folder in which this
+    runs, else from the defaults. What is taken up goes on as it began.
 
     Needs no service from outside: the embedded W&B server and the workers are started here, on this machine.
     """

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.orchestrator.launching import check_launching
 from multistage.orchestrator.live_sweeps import register_sweep
-from multistage.orchestrator.preparation import fill_name, prepare_folder, read_parameters
+from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.request import resolve_request
 from multistage.orchestrator.session import Session, close_session, open_session
 from multistage.settings import Settings
@@ -29,7 +29,8 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     Raises:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
-    asked = read_parameters(fill_name(parameters, str(flow_run.id)), Path.cwd())
+    named = fill_name(parameters, str(flow_run.id))
+    asked = read_parameters(complete_parameters(named, Path.cwd(), str(flow_run.id)), Path.cwd())
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
     check_launching(resolved.plan, asked.options, account)

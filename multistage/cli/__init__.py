@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 
 from multistage.cli.results import best, report, status
 from multistage.cli.services import down, up
+from multistage.cli.settings import settings
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.errors import MultistageError, UsageError
 
@@ -17,7 +18,7 @@ app = App(
     version=version("multistage-sweep"),
 )
 app.default(sweep)
-for command in (plan, resume, status, report, best, up, down):
+for command in (plan, resume, status, report, best, settings, up, down):
     app.command(command)
 
 

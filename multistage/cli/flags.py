@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from multistage.errors import UsageError
+
+if TYPE_CHECKING:
+    from multistage.orchestrator.preferences import GatheredParameters
 
 
 @Parameter(name="*")
@@ -77,6 +80,11 @@ class SweepFlags:
     """Runs that train contenders again on fresh seeds: auto, a number or a percentage. [default: auto]"""
     seed: int | None = None
     """Makes the search and the trainings reproducible. [default: 0]"""
+    seed_parameter: str | None = None
+    """Hyperparameter of your own program that takes each run's seed."""
+    baseline: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
+    """Your own program's usual key=value of a swept hyperparameter, which races the contenders; may be given several
+    times."""
     train_arg: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
     """A fixed key=value of every run; may be given several times."""
     worker_idle: float | None = None
@@ -88,42 +96,47 @@ class SweepFlags:
     """Seconds after which a stage ends with the runs that it has. [default: none]"""
     runs_dir: Path | None = None
     """Where the sweeps' folders lie. [default: runs]"""
+    settings: Path | None = None
+    """A settings file. [default: MULTISTAGE_SETTINGS, else multistage.toml in the current folder]"""
 
     def list_given(self) -> dict[str, Any]:
         """Give the flags that were given, by the name of the flow's parameter."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         given = {name: value for name, value in values.items() if value is not None}
         modal = {name[6:]: given.pop(name) for name in list(given) if name.startswith("modal_")}
-        if "project_dir" in given:
-            given["project_dir"] = given["project_dir"].absolute()
+        for name in ("project_dir", "runs_dir", "settings"):
+            if name in given:
+                given[name] = given[name].absolute()
         return {**given, "modal": modal} if modal else given
 
 
 NO_FLAGS = SweepFlags()
 
 
-def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | None) -> dict[str, Any]:
+def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | None) -> "GatheredParameters":
     """Give the parent flow's parameters: what was asked for, or what the resumed sweep began with."""
+    from multistage.orchestrator.preferences import GatheredParameters, find_runs_dir, gather_parameters
+
     given = flags.list_given()
     if resume is None:
-        if not flags.params:
-            raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
-        _refuse_modal_flags(given, given.get("launcher", "local"))
-        return {"config_id": config_id, **given, "runs_dir": (flags.runs_dir or Path("runs")).absolute()}
+        gathered = gather_parameters({"config_id": config_id, **given}, Path.cwd(), flags.settings)
+        parameters = gathered.parameters
+        _refuse_modal_flags(given, parameters.get("launcher", "local"))
+        runs_dir = Path(parameters.get("runs_dir", "runs")).absolute()
+        return gathered.model_copy(update={"parameters": {**parameters, "runs_dir": runs_dir}})
+    from multistage.orchestrator.preparation import take_up
     from multistage.orchestrator.sweep_folder import find_folder
 
-    folder = find_folder(resume, flags.runs_dir or Path("runs"))
+    folder = find_folder(resume, flags.runs_dir or find_runs_dir(Path.cwd(), flags.settings))
     state = folder.load_state()
     if config_id not in (None, state.config_id):
         raise UsageError(
             f"{folder.path} holds a sweep of {state.config_id}, not of {config_id}.", "Leave CONFIG_ID out."
         )
-    began = state.request.model_dump()
-    options = state.options.model_dump(exclude={"directory"})
-    given["modal"] = {**options["modal"], **given.get("modal", {})}
-    _refuse_modal_flags(flags.list_given(), given.get("launcher", options["launcher"]))
-    place = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
-    return {**began, **options, **given, **place}
+    parameters = take_up(state, given)
+    _refuse_modal_flags(given, parameters["launcher"])
+    place: dict[str, Any] = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
+    return GatheredParameters(parameters={**parameters, **place}, sources=dict.fromkeys(given, "command line"))
 
 
 def _refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:

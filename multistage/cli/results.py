@@ -11,20 +11,21 @@ def status(
     name: str | None = None,
     /,
     *,
-    runs_dir: Path = Path("runs"),
+    runs_dir: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Show where a sweep stands, or list all sweeps.
 
     Args:
         name: The sweep's name, its folder or its state.json.
-        runs_dir: Where the sweeps' folders lie.
+        runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
         as_json: Print its state.json instead.
     """
     from multistage.orchestrator.sweep_folder import find_folder, list_folders
     from multistage.report.tables import draw_state, draw_sweeps
 
     console = Console()
+    runs_dir = locate_runs(runs_dir)
     if name is None:
         console.print(draw_sweeps([(folder, folder.load_state()) for folder in list_folders(runs_dir)], runs_dir))
         return 0
@@ -37,17 +38,17 @@ def status(
     return 0
 
 
-def report(name: str, /, *, runs_dir: Path = Path("runs")) -> int:
+def report(name: str, /, *, runs_dir: Path | None = None) -> int:
     """Write a sweep's report.html: one page with all plots, which needs no network.
 
     Args:
         name: The sweep's name, its folder or its state.json.
-        runs_dir: Where the sweeps' folders lie.
+        runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
     from multistage.orchestrator.session import close_session, open_session
     from multistage.orchestrator.sweep_folder import find_folder
 
-    folder = find_folder(name, runs_dir)
+    folder = find_folder(name, locate_runs(runs_dir))
     try:
         print(open_session(folder.path).write_report())
     finally:
@@ -55,16 +56,23 @@ def report(name: str, /, *, runs_dir: Path = Path("runs")) -> int:
     return 0
 
 
-def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs_dir: Path = Path("runs")) -> int:
+def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs_dir: Path | None = None) -> int:
     """Print the config that a sweep recommends, and nothing else.
 
     Args:
         name: The sweep's name, its folder or its state.json.
         format: json, yaml, or args for a command line.
-        runs_dir: Where the sweeps' folders lie.
+        runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
     from multistage.orchestrator.sweep_folder import find_folder
     from multistage.report.tables import format_best
 
-    print(format_best(find_folder(name, runs_dir).load_state(), format))
+    print(format_best(find_folder(name, locate_runs(runs_dir)).load_state(), format))
     return 0
+
+
+def locate_runs(runs_dir: Path | None) -> Path:
+    """Give where the sweeps' folders lie: where told, or by the settings file."""
+    from multistage.orchestrator.preferences import find_runs_dir
+
+    return runs_dir or find_runs_dir(Path.cwd())

@@ -39,7 +39,7 @@ def sweep(
     """
     if config_id is None and resume is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo, or --resume a sweep.")
-    parameters = collect_parameters(config_id, flags, resume)
+    parameters = collect_parameters(config_id, flags, resume).parameters
     console = Console(stderr=as_json)
     return _run_sweep(parameters, console, as_json)
 
@@ -54,13 +54,15 @@ def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS) -> int:
     from multistage.orchestrator.launching import check_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.costs import draw_estimate
-    from multistage.report.tables import draw_plan
+    from multistage.report.plan import draw_plan, draw_sources
 
-    asked, resolved, account = _resolve(collect_parameters(config_id, flags, None))
+    gathered = collect_parameters(config_id, flags, None)
+    asked, resolved, account = _resolve(gathered.parameters)
     rates = check_launching(resolved.plan, asked.options, account)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     console.print(draw_plan(resolved.plan, asked.options, asked.folder_path))
+    console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
     if rates is not None:
         console.print(draw_estimate(resolved.plan, asked.options, rates))
     for warning in resolved.warnings:
@@ -83,7 +85,7 @@ def resume(
         flags: What to change: workers and where it runs, never what the sweep is.
         as_json: End the output with the result as one JSON object.
     """
-    return _run_sweep(collect_parameters(None, flags, name), Console(stderr=as_json), as_json)
+    return _run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
 
 
 def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":

@@ -55,6 +55,51 @@ def parse_params(text: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS) -
         raise SpaceError(_read_reason(error), "Name each parameter once.") from None
 
 
+def parse_names(text: str) -> list[str]:
+    """Give the names in a ``--params`` that have no range of their own there."""
+    items = (item.split(":") for item in re.split(r",(?![^\[]*\])", text))
+    return [name.strip() for name, *words in items if not words or words[-1].strip() in (*_SCALES, *_KINDS)]
+
+
+def expand_params(text: str, ranges: Mapping[str, Parameter]) -> str:
+    """Write out the ranges that a settings file knows, so that the text says the same without that file.
+
+    Args:
+        text: As `parse_params` takes it; what it would refuse stays as it is.
+        ranges: By name.
+
+    Raises:
+        SpaceError: An item that the file has a range for makes no sense.
+    """
+    items = [item.strip() for item in re.split(r",(?![^\[]*\])", text)]
+    return ",".join(
+        format_parameter(_parse_parameter(item, ranges)) if item.partition(":")[0].strip() in ranges else item
+        for item in items
+    )
+
+
+def format_parameter(parameter: Parameter) -> str:
+    """Write a parameter so that `parse_params` gives the same one, whatever ranges it knows."""
+    match parameter:
+        case FloatParameter() | IntParameter():
+            return f"{parameter.name}:{parameter.kind}:{parameter.scale}:{format_range(parameter)}"
+        case PowerOfTwoParameter():
+            return f"{parameter.name}:pow2:{format_range(parameter)}"
+        case CategoricalParameter():
+            return f"{parameter.name}:{format_range(parameter)}"
+
+
+def format_range(parameter: Parameter) -> str:
+    """Write a parameter's bounds or choices, such as ``0.1-0.3`` or ``[relu|tanh]``."""
+    if isinstance(parameter, CategoricalParameter):
+        return f"[{'|'.join(map(_format_choice, parameter.choices))}]"
+    return f"{parameter.low!r}-{parameter.high!r}"
+
+
+def _format_choice(choice: Value) -> str:
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)
+
+
 def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
     if not item:
         raise SpaceError("The list of parameters has an empty place.", "Remove the comma that stands alone.")

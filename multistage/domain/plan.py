@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from multistage.domain.account import TrackerKind
 from multistage.domain.budget import Split, split_budget
@@ -88,11 +88,11 @@ class SweepSettings(Model):
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 
-class RunOptions(Model):
-    """How a sweep is run: what a resume may change."""
+class RunWishes(Model):
+    """How a sweep is run, as far as that has a default: what a resume may change."""
 
-    workers: Annotated[int, Field(ge=1, le=1000)]
-    """Workers at once."""
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     worker_idle: Annotated[float, Field(gt=0)] = 60.0
     """Seconds without work after which a worker leaves."""
     stall_after: Annotated[float, Field(gt=0)] | None = None
@@ -100,9 +100,8 @@ class RunOptions(Model):
     far, at least half an hour."""
     stage_deadline: Annotated[float, Field(gt=0)] | None = None
     """Seconds after which a stage ends with what it has; None: when its budget is used."""
-    directory: Path
-    """Where trainings run."""
     launcher: LauncherKind = "local"
+    """Where trainings run."""
     runs_per_worker: Annotated[int, Field(ge=1)] | None = None
     """Runs that one container trains; None: as many as there are."""
     max_cost: Annotated[float, Field(gt=0)] | None = None
@@ -113,6 +112,15 @@ class RunOptions(Model):
     """Python of the image; this process's own by default."""
     modal: Resources = Field(default_factory=Resources)
     """What each container has."""
+
+
+class RunOptions(RunWishes):
+    """How a sweep is run."""
+
+    workers: Annotated[int, Field(ge=1, le=1000)]
+    """Workers at once."""
+    directory: Path
+    """Where trainings run."""
 
 
 class StagePlan(Model):

@@ -14,6 +14,7 @@ from multistage.domain.plan import RunOptions, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import State
 from multistage.errors import FolderError, UsageError
+from multistage.orchestrator.preferences import find_runs_dir, gather_parameters
 from multistage.orchestrator.request import ResolvedRequest, count_cores
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
 
@@ -46,11 +47,39 @@ def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, A
     return {**parameters, "name": name.replace("{flow_run}", flow_run_id[:8])} if name else parameters
 
 
+def complete_parameters(parameters: Mapping[str, Any], directory: Path, flow_run_id: str = "") -> Mapping[str, Any]:
+    """Fill in what a flow run was not told: as the sweep began, where it is taken up; else from the settings.
+
+    Args:
+        parameters: By name; None stands for one that was not given.
+        directory: Where the settings file is looked for.
+        flow_run_id: Of this flow run: one that Prefect retries takes up what it began itself.
+
+    Raises:
+        FolderError: There is nothing to take up.
+        UsageError: The settings file, or a variable of the environment, makes no sense.
+    """
+    folder = SweepFolder(locate_folder(parameters))
+    state = folder.load_state() if parameters.get("resume") else folder.read_state()
+    if state is None or not (parameters.get("resume") or state.flow_run_id == flow_run_id):
+        return gather_parameters(parameters, directory, parameters.get("settings"), "flow run").parameters
+    return take_up(state, parameters)
+
+
+def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the parameters that a sweep began with, and what a resume changes of them."""
+    began = {**state.request.model_dump(), **state.options.model_dump(exclude={"directory"})}
+    changed = {key: value for key, value in given.items() if value is not None}
+    if isinstance(changed.get("modal"), Mapping):
+        changed["modal"] = {**began["modal"], **changed["modal"]}
+    return {**began, **changed}
+
+
 def locate_folder(parameters: Mapping[str, Any]) -> Path:
     """Find the sweep's folder from the parameters of the parent's or a stage's flow run.
 
     Raises:
-        UsageError: If the sweep's name is none that a folder can have.
+        UsageError: If the sweep's name is none that a folder can have, or the settings make no sense.
     """
     brief = parameters.get("brief")
     if brief is not None:
@@ -60,7 +89,8 @@ def locate_folder(parameters: Mapping[str, Any]) -> Path:
         name = name_sweep(str(parameters["config_id"]))
     elif not name.strip() or name != Path(name).name or name == "..":
         raise UsageError(f"{name!r} is no name of a sweep.", "Give --name one folder's name, and --runs-dir its place.")
-    return Path(parameters.get("runs_dir") or "runs").absolute() / name
+    runs_dir = parameters.get("runs_dir") or find_runs_dir(Path.cwd(), parameters.get("settings"))
+    return Path(runs_dir).absolute() / name
 
 
 def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
@@ -85,6 +115,8 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
 
 def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
+    if not given.get("params"):
+        raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
     return AskedSweep(
         request=SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given}),
         options=RunOptions(

@@ -50,7 +50,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         trainer.check_extra()
     bundled = trainer if program is None and request.command is None else None
     space = parse_params(request.params, bundled.parameters if bundled else GUIDE_PARAMETERS)
-    fixed = _parse_train_args(request.train_arg)
+    fixed = _parse_assignments("train-arg", request.train_arg)
     both = sorted(set(fixed) & set(space.names))
     if both:
         raise UsageError(f"{both[0]} is swept and fixed at once.", "Take it out of --params or out of --train-arg.")
@@ -60,7 +60,9 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
     split = parse_split(request.split)
     warning = check_budget(request.budget)
     search = _choose_search(request, account)
-    seeded = bundled is not None and "seed" not in fixed and search == "gp"
+    baseline = dict(bundled.defaults if bundled else {}) | _parse_assignments("baseline", request.baseline)
+    seed_parameter = "seed" if bundled else request.seed_parameter
+    seeded = search == "gp" and seed_parameter not in (*fixed, *space.names)
     settings = SweepSettings(
         config_id=request.config_id,
         space=space,
@@ -73,11 +75,11 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         grid_resolution=request.grid_resolution,
         finalists=_count_finalists(request, split, search),
         seed=request.seed,
-        seed_parameter="seed" if seeded else None,
+        seed_parameter=seed_parameter if seeded else None,
         program=str(program) if program else None,
         command=tuple(bundled.command) if bundled else _build_command(request),
         fixed=fixed,
-        baseline={name: bundled.defaults[name] for name in space.names} if bundled else {},
+        baseline={name: baseline[name] for name in space.names} if set(space.names) <= set(baseline) else {},
         search=search,
         early_stop=_choose_early_stop(request, search),
         tracker=account.kind,
@@ -146,14 +148,14 @@ def _build_command(request: SweepRequest) -> tuple[str, ...]:
     return tuple(part.replace("${config_id}", request.config_id) for part in parts)
 
 
-def _parse_train_args(texts: Sequence[str]) -> Config:
-    fixed: Config = {}
+def _parse_assignments(option: str, texts: Sequence[str]) -> Config:
+    values: Config = {}
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise UsageError(f"--train-arg {text!r} is no key=value.", "Write it as --train-arg total_timesteps=2000.")
-        fixed[name] = _parse_value(value)
-    return fixed
+            raise UsageError(f"--{option} {text!r} is no key=value.", f"Write it as --{option} total_timesteps=2000.")
+        values[name] = _parse_value(value)
+    return values
 
 
 def _parse_value(text: str) -> Value:

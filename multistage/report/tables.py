@@ -1,4 +1,4 @@
-"""Tables for the terminal: a plan, a sweep's state, all sweeps; and the best config in three formats."""
+"""Tables for the terminal: a sweep's state, all sweeps; and the best config in three formats."""
 
 import json
 import shlex
@@ -12,47 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from multistage.domain.plan import RunOptions, SweepPlan
 from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.banner import describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
-
-
-def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
-    """Draw what a sweep would run."""
-    settings = plan.settings
-    ranges = Table(title="Swept hyperparameters", title_justify="left")
-    ranges.add_column("range")
-    ranges.add_column("the trainer's default")
-    for parameter in settings.space.parameters:
-        ranges.add_row(escape(parameter.describe()), str(settings.baseline.get(parameter.name, "")))
-    stages = Table(title="Stages", title_justify="left")
-    for column in ("stage", "runs", "search", "ranges"):
-        stages.add_column(column)
-    boxes = {1: "as above", 2: "mean ± 2 std of stage 1's top 10%", 3: "mean ± 1 std of stage 2's top 10%"}
-    for stage in plan.stages:
-        search: str = stage.method
-        if stage.grid_points:
-            search += f", {stage.grid_points} grid points"
-        if stage.finalists:
-            search += f"; the last {stage.finalists} train contenders again on fresh seeds"
-        stages.add_row(str(stage.stage), str(stage.runs), search, boxes[stage.stage])
-    lines = [
-        (
-            f"{settings.config_id}: {settings.goal} {settings.metric} ({settings.metric_value}), "
-            f"{settings.budget} runs, {options.workers} at once"
-        ),
-        f"Project {settings.entity}/{settings.project}, folder {folder}",
-    ]
-    if settings.fixed:
-        lines.append(f"Every run with {format_config(settings.fixed)}")
-    if settings.program:
-        command = " ".join(settings.command) or "${env} ${interpreter} ${program} ${args}"
-        lines.append(f"Program {settings.program}, by {command}")
-    return Group(*(Text(line) for line in lines), ranges, stages)
 
 
 def draw_state(state: State, state_file: Path, driver: int | None = None) -> Group:

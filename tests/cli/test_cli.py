@@ -23,7 +23,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MULTISTAGE_HOME", str(tmp_path / "services"))
-    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT", "PREFECT_API_URL"):
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT", "PREFECT_API_URL",
+                 "MULTISTAGE_SETTINGS"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     return folder
 
@@ -137,6 +138,49 @@ def test_a_plan_prints_what_would_run_and_starts_nothing(place: Path, capsys: py
     for words in ("learning_rate", "val/accuracy", "100 runs", "grid+sobol, 25 grid points", "Warning: 100 runs"):
         assert words in shown
     assert list_files(place.parent) == {}
+
+
+def test_a_plan_says_where_each_setting_came_from(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("multistage.toml").write_text('budget = 40\n[configs."digits:mlp"]\nparams = "alpha"\nranges.alpha = "0.1-1"')
+    monkeypatch.setenv("MULTISTAGE_SEED", "5")
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as ended:
+        main(("plan", "digits:mlp", "--split", "40/40/20"))
+    assert ended.value.code == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert ["budget", "40", "multistage.toml"] in rows
+    assert ["seed", "5", "environment"] in rows
+    assert ["split", "40/40/20", "command line"] in rows
+    assert ["ranges.alpha", "0.1-1.0", "multistage.toml"] in rows
+
+
+@pytest.mark.parametrize("arguments", [LR, ("plan", *LR), ("status",), ("settings",), ("best", "mine")])
+def test_an_unknown_key_of_the_settings_file_is_misuse(
+    arguments: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("multistage.toml").write_text("budgt = 40")
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unknown key 'budgt'. Did you mean budget?" in line
+    assert list(list_files(place.parent)) == [str(place / "multistage.toml")]
+
+
+def test_settings_tell_what_the_file_says_and_give_its_schema(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("multistage.toml").write_text('budget = 40\n[configs."my:own"]\ncommand = "x"\nranges.lr = "0-1"')
+    for arguments, words in (
+        ((), ("budget", "my:own")),
+        (("my:own",), ("command", "ranges.lr", "multistage.toml, my:own")),
+        (("--schema",), ('"$schema"', '"additionalProperties": false')),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(("settings", *arguments))
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in words), shown
 
 
 def test_nothing_asked_for_is_answered_by_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multistage.domain.defaults import GUIDE_PARAMETERS
-from multistage.domain.grammar import parse_params
+from multistage.domain.grammar import expand_params, format_parameter, parse_names, parse_params
 from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -157,3 +157,34 @@ def test_any_two_numbers_make_a_range(one: str, other: str) -> None:
 def test_any_text_is_a_space_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(SpaceError):
         assert len(parse_params(text)) >= 1
+
+
+KNOWN: dict[str, Parameter] = {
+    "a": IntParameter(name="a", low=1, high=9, scale="log"),
+    "b": PowerOfTwoParameter(name="b", low=2, high=8),
+    "c": CategoricalParameter(name="c", choices=(True, 1.5, "x", 3)),
+}
+
+
+@given(st.data(), st.sampled_from(["a", "b", "c", "new"]))
+def test_a_parameter_that_is_written_reads_back_whatever_is_known(data: st.DataObject, name: str) -> None:
+    low, high = sorted(data.draw(st.lists(st.integers(1, 40), min_size=2, max_size=2, unique=True)))
+    scale = data.draw(st.sampled_from(["linear", "log"]))
+    every: list[Parameter] = [
+        FloatParameter(name=name, low=low / 7, high=high / 7, scale=scale),
+        FloatParameter(name=name, low=-high * 1e-9, high=low * 1e22),
+        IntParameter(name=name, low=low, high=high, scale=scale),
+        PowerOfTwoParameter(name=name, low=1 << low, high=1 << high),
+        CategoricalParameter(name=name, choices=(False, low + 1, high + 0.5, "relu")),
+    ]
+    parameter = data.draw(st.sampled_from(every))
+    assert parse_params(format_parameter(parameter), KNOWN).parameters == (parameter,)
+
+
+def test_what_a_file_knows_is_written_out_and_the_rest_stays() -> None:
+    text = expand_params("a, b:int ,d,c:[p,q|r],a2:0-1,lr:log:1e-5-1", KNOWN)
+    assert text == "a:int:log:1-9,b:int:linear:2-8,d,c:[p,q|r],a2:0-1,lr:log:1e-5-1"
+    assert expand_params(text, KNOWN) == text
+    assert parse_names("a, b:int ,d,c:[p,q|r],a2:0-1,lr:log") == ["a", "b", "d", "lr"]
+    with pytest.raises(SpaceError):
+        expand_params("a:what", KNOWN)

@@ -18,7 +18,8 @@ from multistage.domain.state import Recommended, State
 from multistage.errors import FolderError
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.banner import describe_result, format_banner, format_config, format_number
-from multistage.report.tables import draw_plan, draw_state, draw_sweeps, format_best
+from multistage.report.plan import draw_plan
+from multistage.report.tables import draw_state, draw_sweeps, format_best
 from tests.states import make_settings, make_stage, make_state
 
 RECOMMENDED = Recommended(config={"lr": 2e-3}, mean=0.85, interval=(0.8, 0.9), seeds=3)

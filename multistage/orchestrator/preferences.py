@@ -1,0 +1,160 @@
+"""Where a sweep's parameters come from: the command line, the environment, ``multistage.toml``, defaults."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from multistage.domain.defaults import GUIDE_PARAMETERS
+from multistage.domain.grammar import expand_params, parse_names
+from multistage.domain.model import Model
+from multistage.domain.preferences import (
+    SETTINGS_FILE,
+    Preferences,
+    SettingsFile,
+    explain_mistake,
+    parse_ranges,
+    parse_settings,
+)
+from multistage.errors import UsageError
+from multistage.training.catalogue import find_trainer
+
+PREFIX = "MULTISTAGE_"
+SETTINGS_VARIABLE = "MULTISTAGE_SETTINGS"
+"""Names another settings file than the current folder's."""
+TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
+
+CONTAINERS_ONLY = ("runs_per_worker", "max_cost", "modal", "image_python", "project_dir")
+"""What means nothing on this machine."""
+
+
+class Variables(Preferences, BaseSettings):
+    """The same as variables of the environment, such as ``MULTISTAGE_WORKERS`` and ``MULTISTAGE_MODAL__CPU``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True)
+
+
+class GatheredParameters(Model):
+    """A sweep's parameters, and where each came from."""
+
+    parameters: dict[str, Any]
+    """Those that are not left to a default, by the name of the flow's parameter."""
+    sources: dict[str, str]
+    """In words, by parameter."""
+
+
+def gather_parameters(
+    given: Mapping[str, Any], directory: Path, settings_file: Path | None = None, source: str = "command line"
+) -> GatheredParameters:
+    """Fill in what was not given, from the environment and the settings file.
+
+    Done again with its own result, it changes nothing.
+
+    Args:
+        given: Parameters of the parent flow by name; None stands for one that was not given.
+        directory: Where the settings file is looked for.
+        settings_file: Another one.
+        source: What to call where ``given`` comes from.
+
+    Raises:
+        UsageError: The settings file that was named is not there, or it or a variable makes no sense.
+    """
+    path = find_settings_file(directory, settings_file)
+    file = read_settings_file(path)
+    label = SETTINGS_FILE if path == directory / SETTINGS_FILE else str(path)
+    config_id = given.get("config_id")
+    own = file.configs.get(str(config_id), Preferences())
+    layers: list[tuple[Mapping[str, Any], str]] = [
+        (file.list_given(), label),
+        (own.list_given(), f"{label}, {config_id}"),
+        ({key: os.environ[name] for key, name in TRACKER_VARIABLES.items() if os.environ.get(name)}, "W&B's variables"),
+        (read_variables().list_given(), "environment"),
+        ({key: value for key, value in given.items() if value is not None}, source),
+    ]
+    parameters: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for values, where in layers:
+        for key, value in values.items():
+            if key == "modal":
+                value = parameters.get(key, {}) | _list_resources(value)
+            parameters[key], sources[key] = value, where
+    if parameters.get("launcher", "local") == "local":
+        # A file may keep what containers take beside sweeps that need none.
+        for key in (key for key in CONTAINERS_ONLY if given.get(key) is None):
+            parameters.pop(key, None)
+            sources.pop(key, None)
+    trainer = find_trainer(str(config_id))
+    is_own = parameters.get("program") or parameters.get("command")
+    known = trainer.parameters if trainer and not is_own else GUIDE_PARAMETERS
+    ranges = parse_ranges(file.ranges | own.ranges, known, str(path))
+    if parameters.get("params"):
+        swept = parse_names(parameters["params"])
+        sources |= {f"ranges.{name}": label for name in ranges if name in swept}
+        parameters["params"] = expand_params(parameters["params"], ranges)
+    return GatheredParameters(parameters=parameters, sources=sources)
+
+
+def _list_resources(given: Any) -> dict[str, Any]:
+    return dict(given) if isinstance(given, Mapping) else dict(given.model_dump(exclude_unset=True))
+
+
+def find_settings_file(directory: Path, named: Path | None = None) -> Path | None:
+    """Find the settings file: the one that was named, that ``MULTISTAGE_SETTINGS`` names, or the folder's own.
+
+    Raises:
+        UsageError: One that was named is not there.
+    """
+    wanted = named or os.environ.get(SETTINGS_VARIABLE)
+    path = directory / (wanted or SETTINGS_FILE)
+    if path.is_file():
+        return path
+    if wanted:
+        raise UsageError(f"There is no settings file {path}.", f"Correct --settings, or {SETTINGS_VARIABLE}.")
+    return None
+
+
+def read_settings_file(path: Path | None) -> SettingsFile:
+    """Read a settings file; an empty one where there is none.
+
+    Raises:
+        UsageError: It cannot be read, or makes no sense.
+    """
+    if path is None:
+        return SettingsFile()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.", "Mend it, or name another with --settings.") from error
+    return parse_settings(text, path)
+
+
+def read_variables() -> Preferences:
+    """Read the preferences that stand in the environment.
+
+    Raises:
+        UsageError: One of them makes no sense.
+    """
+    try:
+        return Preferences.model_validate(EnvSettingsSource(Variables)())
+    except ValidationError as error:
+        raise explain_mistake(error, f"The environment's {PREFIX}* variables") from error
+    except SettingsError as error:
+        raise UsageError(
+            f"The environment's {PREFIX}* variables: {error}.", "Write a list or table as JSON."
+        ) from error
+
+
+def find_runs_dir(directory: Path, settings_file: Path | None = None) -> Path:
+    """Find where sweeps' folders lie unless told otherwise.
+
+    Raises:
+        UsageError: As `gather_parameters`.
+    """
+    for preferences in (read_variables(), read_settings_file(find_settings_file(directory, settings_file))):
+        if "runs_dir" in preferences.model_fields_set:
+            return preferences.runs_dir
+    return Path("runs")

@@ -1,0 +1,96 @@
+"""What a sweep would do, for the terminal: its ranges and stages, and where each setting came from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from multistage.domain.grammar import format_range
+from multistage.domain.plan import RunOptions, SweepPlan
+from multistage.report.banner import format_config
+
+DEFAULTED = (
+    "budget", "split", "stage1", "grid_resolution", "metric_value", "search", "early_stop", "finalists", "seed",
+    "workers", "launcher", "worker_idle",
+)  # fmt: skip
+"""What is told even where nobody asked for it."""
+UNTOLD = ("config_id", "params", "runs_dir", "settings", "name")
+"""What the rest of a plan shows."""
+
+
+def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
+    """Draw what a sweep would run."""
+    settings = plan.settings
+    ranges = Table(title="Swept hyperparameters", title_justify="left")
+    ranges.add_column("range")
+    ranges.add_column("the trainer's default")
+    for parameter in settings.space.parameters:
+        ranges.add_row(escape(parameter.describe()), str(settings.baseline.get(parameter.name, "")))
+    stages = Table(title="Stages", title_justify="left")
+    for column in ("stage", "runs", "search", "ranges"):
+        stages.add_column(column)
+    boxes = {1: "as above", 2: "mean ± 2 std of stage 1's top 10%", 3: "mean ± 1 std of stage 2's top 10%"}
+    for stage in plan.stages:
+        search: str = stage.method
+        if stage.grid_points:
+            search += f", {stage.grid_points} grid points"
+        if stage.finalists:
+            search += f"; the last {stage.finalists} train contenders again on fresh seeds"
+        stages.add_row(str(stage.stage), str(stage.runs), search, boxes[stage.stage])
+    lines = [
+        (
+            f"{settings.config_id}: {settings.goal} {settings.metric} ({settings.metric_value}), "
+            f"{settings.budget} runs, {options.workers} at once"
+        ),
+        f"Project {settings.entity}/{settings.project}, folder {folder}",
+    ]
+    if settings.fixed:
+        lines.append(f"Every run with {format_config(settings.fixed)}")
+    if settings.program:
+        command = " ".join(settings.command) or "${env} ${interpreter} ${program} ${args}"
+        lines.append(f"Program {settings.program}, by {command}")
+    return Group(*(Text(line) for line in lines), ranges, stages)
+
+
+def draw_sources(
+    parameters: Mapping[str, Any], sources: Mapping[str, str], plan: SweepPlan, options: RunOptions
+) -> Group:
+    """Draw which settings came from where; what was left to its default is listed below.
+
+    Args:
+        parameters: Those that were not left to a default.
+        sources: Where each came from, in words.
+        plan: The sweep's.
+        options: How it would be run.
+    """
+    values = {**plan.settings.model_dump(), **options.model_dump(exclude={"directory", "modal"})}
+    values["split"] = str(plan.settings.split)
+    ranges = {one.name: format_range(one) for one in plan.settings.space.parameters}
+    told = {name: value for name, value in parameters.items() if name not in UNTOLD}
+    table = draw_settings(told, sources, ranges)
+    rest = ", ".join(f"{name} {values[name]}" for name in DEFAULTED if name not in parameters)
+    return Group(*([table] if table.row_count else []), *([Text(f"By default: {rest}")] if rest else []))
+
+
+def draw_settings(parameters: Mapping[str, Any], sources: Mapping[str, str], ranges: Mapping[str, str]) -> Table:
+    """Draw settings with where they came from.
+
+    Args:
+        parameters: By name.
+        sources: Where each came from, in words; those of ``ranges.NAME`` too.
+        ranges: By parameter.
+    """
+    table = Table("setting", "value", "from", title="Settings", title_justify="left")
+    for name, value in parameters.items():
+        if name in sources and value is not None:
+            for key, part in value.items() if isinstance(value, Mapping) else [("", value)]:
+                shown = ", ".join(map(str, part)) if isinstance(part, list | tuple) else str(part)
+                table.add_row(f"{name}.{key}".rstrip("."), escape(shown), escape(sources[name]))
+    for name, text in ranges.items():
+        if f"ranges.{name}" in sources:
+            table.add_row(f"ranges.{name}", escape(text), escape(sources[f"ranges.{name}"]))
+    return table
