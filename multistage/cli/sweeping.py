@@ -44,16 +44,20 @@ def sweep(
     return _run_sweep(parameters, console, as_json)
 
 
-def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS) -> int:
-    """Show what a sweep would run; start nothing.
+def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS, run_seconds: float | None = None) -> int:
+    """Show what a sweep would run, how long that takes, and what to look at twice; start nothing.
 
     Args:
         config_id: What to train.
         flags: The sweep.
+        run_seconds: Length of one run. [default: as in an earlier sweep, else by the trainer's own pace]
     """
+    from multistage.domain.advice import estimate_seconds
+    from multistage.orchestrator.forecast import Pace, find_pace, warn_of
     from multistage.orchestrator.launching import check_launching
     from multistage.orchestrator.preparation import check_folder
-    from multistage.report.costs import draw_estimate
+    from multistage.orchestrator.sweep_folder import read_states
+    from multistage.report.costs import draw_estimate, format_duration
     from multistage.report.plan import draw_plan, draw_sources
 
     gathered = collect_parameters(config_id, flags, None)
@@ -61,11 +65,18 @@ def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS) -> int:
     rates = check_launching(resolved.plan, asked.options, account)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    console.print(draw_plan(resolved.plan, asked.options, asked.folder_path))
+    pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
+    if run_seconds is not None:
+        pace = Pace(seconds=run_seconds, source="as given")
+    seconds = pace.seconds if pace else None
+    console.print(draw_plan(resolved.plan, asked.options, asked.folder_path, seconds))
+    if pace is not None:
+        whole = format_duration(estimate_seconds(resolved.plan, asked.options.workers, pace.seconds))
+        console.print(f"About {whole}: a run takes {pace.seconds:.3g} s, {pace.source}.", highlight=False)
     console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
     if rates is not None:
-        console.print(draw_estimate(resolved.plan, asked.options, rates))
-    for warning in resolved.warnings:
+        console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
+    for warning in dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
@@ -104,6 +115,7 @@ def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedReques
 
 def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
     from multistage.cli.live_view import LiveView
+    from multistage.orchestrator.forecast import warn_of
     from multistage.orchestrator.launching import check_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
@@ -114,7 +126,7 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    for warning in resolved.warnings:
+    for warning in () if asked.resume else dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     server = ensure_prefect_server(Settings())

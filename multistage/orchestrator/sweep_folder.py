@@ -47,6 +47,15 @@ def list_folders(runs_dir: Path) -> list["SweepFolder"]:
     return [SweepFolder(path.parent) for path in sorted(runs_dir.glob(f"*/{STATE_FILE}"))]
 
 
+def read_states(runs_dir: Path) -> list[State]:
+    """Read the states of all sweeps in a folder; a damaged one is left out."""
+    states = []
+    for folder in list_folders(runs_dir):
+        with contextlib.suppress(FolderError):
+            states.append(folder.load_state())
+    return states
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content so that a reader, or a crash, sees the old or the new one, never a part.
 

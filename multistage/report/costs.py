@@ -16,13 +16,21 @@ START = 15
 """Seconds that a container is paid for before its first run."""
 
 
-def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates) -> Group:
-    """Draw what a sweep will cost and how long it will take, by the length of its runs."""
+def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates, run_seconds: float | None = None) -> Group:
+    """Draw what a sweep will cost and how long it will take, by the length of its runs.
+
+    Args:
+        plan: The sweep.
+        options: How it would be run.
+        rates: Prices.
+        run_seconds: Length of one run where that is known; else several are drawn.
+    """
     price = rates.price(options.modal)
     table = Table(title="Cost and time on Modal", title_justify="left")
     for column in ("if a run takes", "cost", "time"):
         table.add_column(column)
-    for words, length in RUN_LENGTHS.items():
+    lengths = RUN_LENGTHS if run_seconds is None else {f"{run_seconds:.3g} s": run_seconds}
+    for words, length in lengths.items():
         if length > options.modal.timeout:
             continue
         starts = sum(min(options.workers, stage.runs) for stage in plan.stages)

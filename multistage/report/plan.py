@@ -1,6 +1,7 @@
 """What a sweep would do, for the terminal: its ranges and stages, and where each setting came from."""
 
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from multistage.domain.grammar import format_range
 from multistage.domain.plan import RunOptions, SweepPlan
 from multistage.report.banner import format_config
+from multistage.report.costs import format_duration
 
 DEFAULTED = (
     "budget", "split", "stage1", "grid_resolution", "metric_value", "search", "early_stop", "finalists", "seed",
@@ -22,8 +24,15 @@ UNTOLD = ("config_id", "params", "runs_dir", "settings", "name")
 """What the rest of a plan shows."""
 
 
-def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
-    """Draw what a sweep would run."""
+def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: float | None = None) -> Group:
+    """Draw what a sweep would run.
+
+    Args:
+        plan: The sweep.
+        options: How it would be run.
+        folder: Where its state would lie.
+        run_seconds: Length of one run, where that is known.
+    """
     settings = plan.settings
     ranges = Table(title="Swept hyperparameters", title_justify="left")
     ranges.add_column("range")
@@ -31,7 +40,7 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
     for parameter in settings.space.parameters:
         ranges.add_row(escape(parameter.describe()), str(settings.baseline.get(parameter.name, "")))
     stages = Table(title="Stages", title_justify="left")
-    for column in ("stage", "runs", "search", "ranges"):
+    for column in ("stage", "runs", *(["about"] if run_seconds else []), "search", "ranges"):
         stages.add_column(column)
     boxes = {1: "as above", 2: "mean ± 2 std of stage 1's top 10%", 3: "mean ± 1 std of stage 2's top 10%"}
     for stage in plan.stages:
@@ -40,7 +49,9 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path) -> Group:
             search += f", {stage.grid_points} grid points"
         if stage.finalists:
             search += f"; the last {stage.finalists} train contenders again on fresh seeds"
-        stages.add_row(str(stage.stage), str(stage.runs), search, boxes[stage.stage])
+        rounds = ceil(stage.runs / options.workers)
+        times = [format_duration(rounds * run_seconds)] if run_seconds else []
+        stages.add_row(str(stage.stage), str(stage.runs), *times, search, boxes[stage.stage])
     lines = [
         (
             f"{settings.config_id}: {settings.goal} {settings.metric} ({settings.metric_value}), "

@@ -21,6 +21,12 @@ class TrainerSettings(Model):
 
     clock: ClassVar[str] = "step"
     """The history key that counts the training's progress, in which rows lie on a fixed grid."""
+    length_setting: ClassVar[str]
+    """The setting that says how far the clock goes."""
+    rows_setting: ClassVar[str]
+    """The setting that says how many rows a run logs."""
+    pace: ClassVar[float]
+    """How far the clock goes in a second, about, on one core and with the defaults."""
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seeds everything random: the same settings give the same numbers."""
@@ -30,6 +36,9 @@ class DigitsMlpSettings(TrainerSettings):
     """A small multi-layer perceptron on scikit-learn's bundled digits (1,797 images of 8x8)."""
 
     clock: ClassVar[str] = "epoch"
+    length_setting: ClassVar[str] = "epochs"
+    rows_setting: ClassVar[str] = "epochs"
+    pace: ClassVar[float] = 40.0
 
     learning_rate: float = Field(default=1e-3, gt=0)
     """Adam's initial step size."""
@@ -47,6 +56,9 @@ class PpoSettings(TrainerSettings):
     """Proximal policy optimization (Schulman et al. 2017), as Stable-Baselines3 implements it."""
 
     clock: ClassVar[str] = "global_step"
+    length_setting: ClassVar[str] = "total_steps"
+    rows_setting: ClassVar[str] = "rows"
+    pace: ClassVar[float] = 4_000.0
 
     policy_lr: float = Field(default=1e-3, gt=0)
     """Adam's step size, for policy and value function alike."""
@@ -116,6 +128,8 @@ class PpoSettings(TrainerSettings):
 
 class PongSettings(PpoSettings):
     """PPO on Pong's objects: longer rollouts and training, and short evaluations, since its episodes are long."""
+
+    pace: ClassVar[float] = 1_250.0
 
     n_steps: int = Field(default=256, ge=2)
     total_steps: int = Field(default=528_384, ge=1)

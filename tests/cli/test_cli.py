@@ -135,7 +135,14 @@ def test_a_plan_prints_what_would_run_and_starts_nothing(place: Path, capsys: py
         main(("plan", "digits:mlp", "--params", "learning_rate,alpha", "--budget", "100"))
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for words in ("learning_rate", "val/accuracy", "100 runs", "grid+sobol, 25 grid points", "Warning: 100 runs"):
+    for words in (
+        "learning_rate",
+        "val/accuracy",
+        "100 runs",
+        "grid+sobol, 25 grid points",
+        "Warning: 100 runs",
+        "a run takes 1 s",
+    ):
         assert words in shown
     assert list_files(place.parent) == {}
 

@@ -1,0 +1,69 @@
+"""What can be said of a sweep before it runs: how long, and what should be looked at twice."""
+
+from collections.abc import Iterable
+
+from multistage.domain.advice import advise
+from multistage.domain.model import Model
+from multistage.domain.parameters import CategoricalParameter
+from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
+from multistage.domain.state import State
+from multistage.orchestrator.launching import find_bundled
+
+
+class Pace(Model):
+    """How long one run takes."""
+
+    seconds: float
+    source: str
+    """How that is known, in words."""
+
+
+def warn_of(plan: SweepPlan, options: RunOptions) -> tuple[str, ...]:
+    """List what a sweep's user should look at twice; see `multistage.domain.advice`."""
+    bundled = find_bundled(plan.settings)
+    rows = _read_longest(plan.settings, bundled.settings.rows_setting) if bundled else None
+    return advise(plan, options.workers, int(rows) if rows is not None else None)
+
+
+def find_pace(settings: SweepSettings, earlier: Iterable[State]) -> Pace | None:
+    """Find how long a run takes: as in the latest sweep of the same training, else by the trainer's own pace.
+
+    Args:
+        settings: The sweep.
+        earlier: Sweeps on this machine.
+
+    Returns:
+        None where nothing is known.
+    """
+    same = [
+        state
+        for state in earlier
+        if (state.config_id, state.settings.fixed, state.settings.program, state.settings.command)
+        == (settings.config_id, settings.fixed, settings.program, settings.command)
+        and state.stages_completed
+    ]
+    if same:
+        state = max(same, key=lambda one: one.updated_at)
+        busy = sum(
+            (stage.ended_at - stage.started_at).total_seconds() * min(state.options.workers, stage.runs_completed)
+            for stage in state.stages_completed
+        )
+        runs = sum(stage.runs_completed + stage.attempts_lost for stage in state.stages_completed)
+        return Pace(seconds=busy / max(1, runs), source=f"as in the sweep {state.name}")
+    bundled = find_bundled(settings)
+    length = _read_longest(settings, bundled.settings.length_setting) if bundled else None
+    if bundled is None or length is None:
+        return None
+    return Pace(seconds=length / bundled.settings.pace, source="by the trainer's own pace, on one core for each worker")
+
+
+def _read_longest(settings: SweepSettings, name: str) -> float | None:
+    """Read a setting of a bundled trainer as every run will have it; where it is swept, its largest value."""
+    bundled = find_bundled(settings)
+    if bundled is None:
+        return None
+    if name in settings.space:
+        parameter = settings.space[name]
+        return None if isinstance(parameter, CategoricalParameter) else float(parameter.high)
+    value = (dict(bundled.defaults) | settings.fixed)[name]
+    return float(value) if isinstance(value, int | float) else None

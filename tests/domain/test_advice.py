@@ -1,0 +1,97 @@
+"""What users get wrong is said before the night, with its remedy; a sound plan is left alone."""
+
+from typing import Any
+
+import pytest
+
+from multistage.domain.advice import advise, estimate_seconds
+from multistage.domain.grammar import parse_params
+from multistage.domain.plan import SweepPlan, plan_sweep
+from tests.states import make_settings
+
+
+def plan(params: str = "lr:log:1e-5-1e-2,momentum:0.1-0.9", **changes: Any) -> SweepPlan:
+    space = parse_params(params, {}) if ":" in params else parse_params(params)
+    return plan_sweep(make_settings(**{"space": space, "budget": 500} | changes))
+
+
+def test_a_sound_plan_is_left_alone() -> None:
+    assert advise(plan(), workers=8, rows=200) == ()
+    assert advise(plan(early_stop="hyperband"), workers=8, rows=101) == ()
+    (grid,) = advise(plan("gae_lambda,vf_coef,ent_coef,policy_lr"), workers=8)
+    assert grid.startswith("The grid of 625 points does not fit the 150 runs of stage 1, which takes Sobol points")
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ("policy_lr:1e-4-1e-2", "write policy_lr:log:0.0001-0.01"),
+        ("learning_rate:0-0.1", "give learning_rate:log a minimum above 0"),
+        ("optimizer/lr:1e-3-1e-2", "linear scale"),
+        ("alpha:1e-4-1", "spans a factor of 1e+04 on a linear scale"),
+        ("n_layers:1-4", "write n_layers:int:1-4 for whole ones"),
+        ("batch_size:32-512", "real numbers such as 272.25"),
+    ],
+)
+def test_a_range_that_is_searched_in_a_bad_way_is_named(params: str, words: str) -> None:
+    (warning,) = advise(plan(params), workers=2)
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        "lr:2e-3-9e-3",
+        "lr:log:1e-4-1e-2",
+        "salary:0-1",
+        "size_factor:0.5-1.5",
+        "width:int:1-900",
+        "lr:-1--0.1",
+        "steps:0-1",
+    ],
+)
+def test_a_range_that_is_fine_is_left_alone(params: str) -> None:
+    assert advise(plan(params), workers=2) == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal", "warned"),
+    [
+        ("val/loss", "maximize", True), ("val/loss", "minimize", False), ("val/accuracy", "minimize", True),
+        ("val/accuracy", "maximize", False), ("train/roll/ep_rew/mean", "minimize", True), ("gloss", "maximize", False),
+        ("loss_score", "minimize", False),
+    ],
+)  # fmt: skip
+def test_a_goal_against_the_metrics_name_is_named(metric: str, goal: str, warned: bool) -> None:
+    assert bool(advise(plan(metric=metric, goal=goal), workers=2)) == warned
+
+
+def test_usual_values_outside_the_ranges_are_named() -> None:
+    space = parse_params("lr:log:1e-5-1e-2,act:[relu|tanh]", {})
+    first, second = advise(plan_sweep(make_settings(space=space, budget=500, baseline={"lr": 0.1, "act": "elu"})), 2)
+    assert "usual value 0.1 of lr lies outside 1e-05-0.01" in first
+    assert "usual value elu of act is none of its choices" in second
+    inside = make_settings(space=space, budget=500, baseline={"lr": 1e-3, "act": "relu"})
+    assert advise(plan_sweep(inside), 2) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "workers", "words"),
+    [
+        ({"budget": 299}, 2, "299 runs are few"),
+        ({"params": ",".join(f"p{number}:0-1" for number in range(16)), "stage1": "sobol"}, 2, "raise --budget to 534"),
+        ({"params": "act:[a|b],k:int:1-4"}, 2, "only 8 different configs for 500 runs"),
+        ({}, 251, "more than the 250 runs"),
+        ({}, 84, "83 or fewer"),
+        ({"search": "wandb", "params": "a:0-1,b:0-1,c:0-1,d:0-1"}, 84, "takes random configs instead"),
+        ({"early_stop": "hyperband"}, 2, "a run logs 40: it will stop none"),
+    ],
+)
+def test_a_budget_that_does_not_suit_is_named(changes: dict[str, Any], workers: int, words: str) -> None:
+    (warning,) = advise(plan(**changes), workers, rows=40)
+    assert words in warning
+
+
+def test_a_sweep_takes_as_long_as_its_rounds() -> None:
+    assert estimate_seconds(plan(), workers=1, run_seconds=2) == 1000
+    assert estimate_seconds(plan(), workers=100, run_seconds=60) == (2 + 3 + 1) * 60
