@@ -130,7 +130,10 @@ def test_a_resume_of_another_config_id_is_refused(place: Path, capsys: pytest.Ca
     assert "holds a sweep of digits:mlp" in capsys.readouterr().err
 
 
-def test_a_plan_prints_what_would_run_and_starts_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_prints_what_would_run_and_starts_nothing(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     with pytest.raises(SystemExit) as ended:
         main(("plan", "digits:mlp", "--params", "learning_rate,alpha", "--budget", "100"))
     assert ended.value.code == 0
