@@ -1,0 +1,19 @@
+"""The commands that the README and the docs show."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PROGRAM = "multistage-sweep"
+
+
+def list_commands(program: str = PROGRAM) -> Iterator[tuple[str, list[str]]]:
+    """Give each command of a fenced block: where it stands, and its words after the program."""
+    for page in PAGES:
+        for block in re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith(f"{program} "):
+                    yield page.name, shlex.split(line, comments=True)[1:]
