@@ -5,10 +5,10 @@ from prefect import get_run_logger, task
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.orchestrator.session import open_session
-from tasks.persistence import PERSISTED
+from tasks.persistence import PERSISTED, RETRIED
 
 
-@task(task_run_name="narrow_ranges stage {brief.stage.stage}", **PERSISTED)
+@task(task_run_name="narrow_ranges stage {brief.stage.stage}", **PERSISTED, **RETRIED)
 def narrow_ranges(brief: StageBrief, sweep_id: str) -> Narrowing:
     """Narrow the box around the stage's top configs, with a sentence of evidence for each parameter."""
     session = open_session(brief.folder)

@@ -12,7 +12,7 @@ from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageCount, StageRecord, State, TopConfig
 from multistage.orchestrator.session import open_session
 from multistage.report.banner import describe_result
-from tasks.persistence import PERSISTED
+from tasks.persistence import PERSISTED, RETRIED
 
 
 @task(task_run_name="mirror_state stage {brief.stage.stage}", **PERSISTED)
@@ -49,7 +49,7 @@ def mirror_state(
     return record
 
 
-@task(task_run_name="publish_report")
+@task(task_run_name="publish_report", **RETRIED)
 def publish_report(folder: Path) -> State:
     """Settle what the sweep recommends, end it, and show the result in Prefect."""
     session = open_session(folder)

@@ -7,10 +7,10 @@ from multistage.domain.selection import select_top
 from multistage.domain.state import StageCount, TopConfig
 from multistage.orchestrator.session import open_session
 from multistage.wandb_client.sweeps import finish_sweep
-from tasks.persistence import PERSISTED
+from tasks.persistence import PERSISTED, RETRIED
 
 
-@task(task_run_name="wait_for_runs stage {brief.stage.stage}", **PERSISTED)
+@task(task_run_name="wait_for_runs stage {brief.stage.stage}", **PERSISTED, **RETRIED)
 def wait_for_runs(brief: StageBrief, sweep_id: str) -> StageCount:
     """Fill the sweep with the stage's slots, see every one settled, and end the sweep."""
     session = open_session(brief.folder)
@@ -20,7 +20,7 @@ def wait_for_runs(brief: StageBrief, sweep_id: str) -> StageCount:
     return count
 
 
-@task(task_run_name="fetch_top_configs stage {brief.stage.stage}", **PERSISTED)
+@task(task_run_name="fetch_top_configs stage {brief.stage.stage}", **PERSISTED, **RETRIED)
 def fetch_top_configs(brief: StageBrief, sweep_id: str) -> list[TopConfig]:
     """Read the stage's best 10% of the configs, at least 5, the best first."""
     session = open_session(brief.folder)

@@ -17,7 +17,7 @@ from multistage.orchestrator.session import Session, close_session, open_session
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account
-from tasks.persistence import PERSISTED
+from tasks.persistence import PERSISTED, RETRIED
 
 
 @contextlib.contextmanager
@@ -60,7 +60,7 @@ def brief_stage(session: Session, number: StageNumber) -> StageBrief:
     )
 
 
-@task(task_run_name="create_sweep stage {brief.stage.stage}", **PERSISTED)
+@task(task_run_name="create_sweep stage {brief.stage.stage}", **PERSISTED, **RETRIED)
 def create_sweep(brief: StageBrief) -> str:
     """Create the stage's sweep, or find the one that a killed process created; gives its id."""
     session = open_session(brief.folder)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from prefect import Flow, get_run_logger, task
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.loggers import flow_run_logger
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
@@ -26,8 +27,18 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
 
 
 def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """End the sweep's workers and note why; a hook of both flows, safe to be called twice and from any process."""
+    """End the sweep's workers, note why, and log how to go on.
+
+    A hook of both flows, safe to be called twice and from any process: after a cancel Prefect calls the parent's in
+    its worker's process, not in the flow's.
+    """
     parameters = fill_name(flow_run.parameters, str(flow_run.id))
     parent = None if "brief" in parameters else str(flow_run.id)
     status: Literal["failed", "stopped"] = "failed" if state.is_failed() else "stopped"
-    stop_sweep(locate_folder(parameters), status, state.message or "", flow_run_id=parent)
+    stopped = stop_sweep(locate_folder(parameters), status, state.message or "", flow_run_id=parent)
+    if stopped:
+        flow_run_logger(flow_run, flow).warning(
+            "The sweep is %s, its workers and trainings were ended. Go on with: multistage-sweep --resume %s",
+            status,
+            stopped.state_file,
+        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from multistage.domain.account import Account
     from multistage.orchestrator.preparation import AskedSweep
     from multistage.orchestrator.request import ResolvedRequest
+    from multistage.services import PrefectServer
 
 INTERRUPTED = 130
 
@@ -134,7 +135,7 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with LiveView(asked.folder, console):
-            state = _run_flow({**parameters, "tracker": account.kind}, server.api_url)
+            state = _run_flow({**parameters, "tracker": account.kind}, server)
     except KeyboardInterrupt:
         command = f"multistage-sweep --resume {asked.folder.state_file}"
         console.print(
@@ -152,8 +153,8 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     return 0
 
 
-def _run_flow(parameters: Mapping[str, Any], prefect_url: str) -> Any:
-    os.environ["PREFECT_API_URL"] = prefect_url
+def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
+    os.environ["PREFECT_API_URL"] = server.api_url
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
@@ -165,4 +166,8 @@ def _run_flow(parameters: Mapping[str, Any], prefect_url: str) -> Any:
             "The flows are not installed beside the library.",
             "Run this from a checkout that was installed with pip install -e .",
         ) from error
+    if server.started:
+        from multistage.services.zombies import watch_for_zombies
+
+        watch_for_zombies(server.api_url)
     return multistage_sweep(**parameters)

@@ -40,14 +40,16 @@ _sessions: dict[Path, "Session"] = {}
 
 
 def open_session(folder: Path) -> "Session":
-    """Give this process's session of a sweep, opening it at the first call.
+    """Give this process's session of a sweep, opening it at the first call; a dead embedded server is started again.
 
     Raises:
         FolderError: If the folder holds no readable state.
         ServiceError: If the embedded server does not start.
     """
     folder = folder.absolute()
-    if folder not in _sessions:
+    if folder in _sessions:
+        _sessions[folder].find_server()
+    else:
         _sessions[folder] = Session(SweepFolder(folder))
     return _sessions[folder]
 
@@ -59,7 +61,9 @@ def close_session(folder: Path) -> None:
         session.close()
 
 
-def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str, flow_run_id: str | None = None) -> None:
+def stop_sweep(
+    folder: Path, status: Literal["failed", "stopped"], reason: str, flow_run_id: str | None = None
+) -> SweepFolder | None:
     """End a sweep's workers, with every training below them, and note why in its state.
 
     Needs nothing but the folder, so that any process can do it; done twice, it does nothing more.
@@ -69,12 +73,15 @@ def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str, 
         status: What the sweep is then.
         reason: Why.
         flow_run_id: Only if this flow run is the sweep's latest; one that was refused must not end another's workers.
+
+    Returns:
+        The sweep's folder, where there was something to stop.
     """
     session = _sessions.get(folder.absolute())
     sweep_folder = session.folder if session else SweepFolder(folder)
     state = session.state if session else sweep_folder.read_state()
     if state is None or state.status == "completed" or flow_run_id not in (None, state.flow_run_id):
-        return
+        return None
     stop_workers(state.workers, sweep_folder.logs)
     if session:
         session.roster.settle_costs()
@@ -83,6 +90,7 @@ def stop_sweep(folder: Path, status: Literal["failed", "stopped"], reason: str, 
         session.update_state(**changes)
     else:
         sweep_folder.write_state(state.model_copy(update={**changes, "updated_at": datetime.now(UTC)}))
+    return sweep_folder
 
 
 class Session:
@@ -117,7 +125,7 @@ class Session:
         return self._journal.state
 
     def _connect(self) -> Connection:
-        base_url, key = self._find_server()
+        base_url, key = self.find_server()
         self._worker_environment = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
         if self.settings.program is not None:
             # This process keeps wandb quiet; a script of the user's own shows what it always shows.
@@ -126,7 +134,7 @@ class Session:
             self.update_state(tracker_url=base_url)
         return Connection(base_url, key, self.settings.entity, self.settings.project)
 
-    def _find_server(self) -> tuple[str, str]:
+    def find_server(self) -> tuple[str, str]:
         """Find the server and its key; start the embedded one where it is not there."""
         match self.settings.tracker:
             case "embedded":
@@ -214,7 +222,7 @@ class Session:
                 sweep_id,
                 self.settings,
                 stage,
-                self._find_server,
+                self.find_server,
                 prior_runs=[one.run_id for one in earlier],
             ),
             fleet=fleet,

@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
 CLOSE_LIMIT = 30.0
 """Seconds within which a run that its program has left open is closed."""
+CLOSE_PATIENCE = 3.0
+"""The same where somebody waits for the worker's end."""
+INTERRUPTED = 255
+"""The exit code by which wandb says that a run was interrupted from outside."""
 
 NOTICE_INTERVAL = 60.0
 """Seconds between two notices of the same."""
@@ -104,9 +108,16 @@ class SweepAgent(wandb_agent.Agent):
         return self._busy_pause if self._run_processes else self._idle_pause
 
     def close(self) -> None:
-        """End what still trains, and wandb-core, within seconds: a server that is away is not waited for."""
+        """End what still trains, and wandb-core, within seconds: a server that is away is not waited for.
+
+        A program that a signal ends does not end its run, which would seem to train until the server loses patience:
+        that is done here.
+        """
         trainings: list[Training] = list(self._run_processes.values())
         end_trainings(trainings)
+        for training in trainings:
+            if isinstance(training, ProgramTraining) and training.poll() != 0:
+                run_aside(close_run, INTERRUPTED, "", limit=CLOSE_PATIENCE)
         self._end_core(next((training.poll() for training in trainings if not training.ended_in_order), None))
 
     def is_flapping(self) -> bool:
@@ -230,11 +241,19 @@ def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> boo
             run.summary["error"] = sentence
             run.summary.update()  # type: ignore[no-untyped-call]
         return True
-    # In a process of its own, whose wandb knows the run by the environment that the agent has made for it.
+    return run_aside(close_run, code, sentence, limit=CLOSE_LIMIT)
+
+
+def run_aside(function: Callable[..., None], *arguments: object, limit: float) -> bool:
+    """Call a function in a process of its own, whose wandb knows the run by the environment that the agent has made.
+
+    Returns:
+        Whether it returned within ``limit`` seconds.
+    """
     context = multiprocessing.get_context("fork") if CAN_FORK else multiprocessing.get_context("spawn")
-    process = context.Process(target=close_run, args=(code, sentence))
+    process = context.Process(target=function, args=arguments)
     process.start()
-    process.join(CLOSE_LIMIT)
+    process.join(limit)
     if process.is_alive():
         process.kill()
         process.join()
@@ -250,7 +269,8 @@ def close_run(code: int, sentence: str) -> None:
         silent=True, console="off", disable_git=True, x_disable_stats=True, x_save_requirements=False
     )
     run = wandb.init(resume="allow", settings=quiet)
-    run.summary["error"] = sentence
+    if sentence:
+        run.summary["error"] = sentence
     run.finish(exit_code=code)
     wandb.teardown()
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,14 +17,16 @@ import pytest
 import wandb
 
 from multistage.domain.slots import SlotName, classify_run, parse_slot_name
-from multistage.domain.workers import LocalWorker
-from multistage.launchers.processes import find_processes
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
 from multistage.settings import Settings
 
 COMMAND = str(Path(sys.executable).parent / "multistage-sweep")
 FAST = ("--train-arg", "epochs=3")
+BUDGET = 12
+SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--budget", str(BUDGET), *FAST)
+"""The sweep of most tests; `FinishedSweep` is what becomes of it where nothing disturbs it."""
+NOTHING: Mapping[str, str] = {}
 Result = TypeVar("Result")
 
 
@@ -40,6 +42,15 @@ class TrackedRun(NamedTuple):
     @property
     def phase(self) -> str:
         return classify_run(self.state)
+
+
+class FinishedSweep(NamedTuple):
+    """A sweep that nothing disturbed."""
+
+    place: Path
+    folder: SweepFolder
+    output: str
+    messages: str
 
 
 class CommandLine:
@@ -65,7 +76,7 @@ class CommandLine:
         }
 
     def run(
-        self, *arguments: str, code: int = 0, timeout: float = 150, **variables: str
+        self, *arguments: str, code: int = 0, timeout: float = 150, variables: Mapping[str, str] = NOTHING
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end, and check its exit code."""
         done = subprocess.run(
@@ -80,7 +91,7 @@ class CommandLine:
         return done
 
     @contextmanager
-    def start(self, *arguments: str, **variables: str) -> Iterator["subprocess.Popen[str]"]:
+    def start(self, *arguments: str, variables: Mapping[str, str] = NOTHING) -> Iterator["subprocess.Popen[str]"]:
         """Start a command; it ends with the block."""
         log = Path.cwd() / f"command-{time.monotonic_ns()}.log"
         with log.open("w", encoding="utf-8") as output:
@@ -198,25 +209,3 @@ def count_used(folder: SweepFolder) -> int:
     """Count the used slots by ``state.json``; 0 before there is one."""
     state = folder.read_state()
     return state.budget_used if state else 0
-
-
-def list_workers(folder: SweepFolder) -> list[psutil.Process]:
-    """List a sweep's workers on this machine, with everything below them."""
-    return find_processes(_read_workers(folder))
-
-
-def list_trainings(folder: SweepFolder) -> list[psutil.Process]:
-    """List the processes below a sweep's workers that lead a process group: the trainings."""
-    records = _read_workers(folder)
-    workers = {one.pid for one in records}
-    found = []
-    for process in find_processes(records):
-        with suppress(psutil.Error, OSError):
-            if process.pid not in workers and os.getpgid(process.pid) == process.pid and process.name() != "wandb-core":
-                found.append(process)
-    return found
-
-
-def _read_workers(folder: SweepFolder) -> list[LocalWorker]:
-    state = folder.read_state()
-    return [one for one in state.workers if isinstance(one, LocalWorker)] if state else []

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.flows.command_line import CommandLine
+from multistage.orchestrator.sweep_folder import SweepFolder
+from tests.flows.command_line import SWEEP, CommandLine, FinishedSweep
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,13 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     finally:
         left = user.end()
     assert not left, left
+
+
+@pytest.fixture(scope="session")
+def finished(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
+    """A whole sweep that nothing disturbed."""
+    place = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        done = commands.run(*SWEEP, "--json", timeout=280)
+    return FinishedSweep(place, SweepFolder(place / "runs" / "multistage_sweep_digits_mlp"), done.stdout, done.stderr)

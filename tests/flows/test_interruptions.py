@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from multistage.orchestrator.sweep_folder import SweepFolder
-from tests.flows.command_line import CommandLine, check_budget, count_used, list_trainings, list_workers, wait_for
+from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
+from tests.flows.victims import list_trainings, list_workers
 
 BUDGET = 10
 SWEEP = ("digits:mlp", "--params", "learning_rate,hidden_size:[8|32]", "--budget", str(BUDGET), "--workers", "2")
@@ -85,9 +86,11 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
     state = folder.load_state()
     assert (state.status, state.workers) == ("stopped", ())
 
+    ended = [run for runs in commands.list_runs(folder).values() for run in runs if run.phase != "queued"]
+    assert {run.state for run in ended} == {"killed"}, "the tracker was not told that the trainings ended"
     Path("go").touch()
     commands.run(*line.partition("multistage-sweep ")[2].split())
-    runs = check_budget(commands, folder)
+    runs = check_budget(commands, folder, lost=len(ended))
     assert {run.state for run in runs} == {"finished"}
 
 

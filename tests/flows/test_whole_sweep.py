@@ -2,8 +2,6 @@
 
 import json
 import shlex
-from pathlib import Path
-from typing import NamedTuple
 from uuid import UUID
 
 import pytest
@@ -11,33 +9,13 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
 
-from multistage.orchestrator.sweep_folder import SweepFolder
-from tests.flows.command_line import FAST, CommandLine, check_budget
+from tests.flows.command_line import BUDGET, CommandLine, FinishedSweep, check_budget
 
-BUDGET = 12
 GUIDE_KEYS = {
     "config_id", "entity", "project", "params", "metric_name", "total_budget", "budget_used", "stages_completed",
     "best_metric", "best_config",
 }  # fmt: skip
 TASKS = {"create_sweep", "launch_workers", "wait_for_runs", "fetch_top_configs", "narrow_ranges", "mirror_state"}
-
-
-class FinishedSweep(NamedTuple):
-    place: Path
-    folder: SweepFolder
-    output: str
-    messages: str
-
-
-@pytest.fixture(scope="module")
-def finished(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
-    place = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        done = commands.run(
-            "digits:mlp", "--params", "learning_rate,alpha", "--budget", str(BUDGET), *FAST, "--json", timeout=280
-        )
-    return FinishedSweep(place, SweepFolder(place / "runs" / "multistage_sweep_digits_mlp"), done.stdout, done.stderr)
 
 
 @pytest.fixture(autouse=True)

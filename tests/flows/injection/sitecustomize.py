@@ -1,0 +1,81 @@
+"""Kills a process of a sweep when a function of the product is reached; the product itself knows nothing of it.
+
+Python imports this module at its start where its folder is on ``PYTHONPATH``. ``MULTISTAGE_TEST_KILL`` holds a
+`tests.flows.kill_points.Order` as JSON; without it nothing happens.
+"""
+
+import functools
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def strike(order: dict[str, Any], arguments: object) -> None:
+    """Kill the victim, once an order and, where the order names a text, only if the arguments hold it."""
+    if order["match"] not in repr(arguments):
+        return
+    try:
+        Path(order["marker"]).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    if order["victim"] == "orchestrator":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order["victim"] == "step":
+        raise RuntimeError("a step that fails, as told")
+    from tests.flows.victims import kill_victim
+
+    kill_victim(order["victim"], Path(order["services"]), Path(order["folder"]))
+
+
+def wrap(function: Callable[..., Any], order: dict[str, Any]) -> Callable[..., Any]:
+    """Strike before a function's work, or after it."""
+
+    @functools.wraps(function)
+    def struck(*arguments: Any, **options: Any) -> Any:
+        if order["side"] == "before":
+            strike(order, (arguments, options))
+        result = function(*arguments, **options)
+        if order["side"] == "after":
+            strike(order, (arguments, options))
+        return result
+
+    return struck
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Finds the order's module as everybody does, and wraps the function once the module is there."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = order
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find the module's spec, with a loader that wraps."""
+        if fullname != self._order["module"]:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader.exec_module = functools.partial(  # type: ignore[method-assign]
+                    self._execute, spec.loader.exec_module
+                )
+                return spec
+        return None
+
+    def _execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
+        execute(module)
+        *owners, name = self._order["function"].split(".")
+        owner = functools.reduce(getattr, owners, module)
+        setattr(owner, name, wrap(getattr(owner, name), self._order))
+
+
+if "MULTISTAGE_TEST_KILL" in os.environ:
+    sys.meta_path.insert(0, Finder(json.loads(os.environ["MULTISTAGE_TEST_KILL"])))

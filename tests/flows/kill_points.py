@@ -1,0 +1,62 @@
+"""Where a sweep can be killed: before and after every side effect of every step."""
+
+import json
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+INJECTION = Path(__file__).parent / "injection"
+
+Side = Literal["before", "after"]
+
+
+class KillPoint(NamedTuple):
+    """A side effect: the function that has it, and what its arguments hold where that tells it from its like."""
+
+    module: str
+    function: str
+    match: str = ""
+
+
+def persisted(step: str) -> KillPoint:
+    """The moment at which Prefect keeps a step's result, from which on a resume skips the step."""
+    return KillPoint("prefect.results", "ResultStore._persist_result_record", step)
+
+
+POINTS = {
+    "folder begun": KillPoint("multistage.orchestrator.preparation", "prepare_folder"),
+    "sweep created": KillPoint("multistage.wandb_client.sweeps", "create_sweep"),
+    "sweep's id persisted": persisted("stage1-create_sweep"),
+    "worker spawned": KillPoint("multistage.launchers.local", "LocalLauncher._launch"),
+    "workers persisted": persisted("stage1-launch_workers"),
+    "run enqueued": KillPoint("multistage.orchestrator.sweep_tracker", "SweepTracker.enqueue"),
+    "state written": KillPoint("multistage.orchestrator.sweep_folder", "SweepFolder.write_state", "used=1"),
+    "sweep ended": KillPoint("multistage.wandb_client.sweeps", "finish_sweep"),
+    "count persisted": persisted("stage1-wait_for_runs"),
+    "top configs persisted": persisted("stage1-fetch_top_configs"),
+    "ranges persisted": persisted("stage1-narrow_ranges"),
+    "stage mirrored": KillPoint("multistage.orchestrator.session", "Session.complete_stage"),
+    "record persisted": persisted("stage1-mirror_state"),
+    "last run enqueued": KillPoint("multistage.orchestrator.sweep_tracker", "SweepTracker.enqueue", "stage=3"),
+    "sweep completed": KillPoint("multistage.orchestrator.session", "Session.complete_sweep"),
+    "report written": KillPoint("multistage.orchestrator.session", "Session.write_report"),
+}
+"""By name, in the order in which a sweep reaches them."""
+
+
+def order_kill(
+    point: KillPoint, side: Side, victim: str, settings: Settings, folder: SweepFolder, marker: Path
+) -> dict[str, str]:
+    """Give the environment in which a command kills the victim, once, when it reaches the point."""
+    order = {
+        **point._asdict(),
+        "side": side,
+        "victim": victim,
+        "services": str(settings.home),
+        "folder": str(folder.path),
+        "marker": str(marker),
+    }
+    return {"PYTHONPATH": f"{INJECTION}:{REPOSITORY}", "MULTISTAGE_TEST_KILL": json.dumps(order)}
