@@ -3,7 +3,8 @@
 A slot is one place of a stage's budget: (stage, index, config, seed). Each attempt at it is one run, named
 ``s<stage>-<index>`` and, when the machine lost an earlier attempt, ``s<stage>-<index>-r<attempt>``. A slot is used
 when an attempt finishes, is stopped early, or fails by its config's fault; an attempt lost to the machine is made
-again, at most twice, and then the slot counts as failed.
+again, at most twice, and then the slot counts as failed. Where every run of a stage has failed, whatever made them fail
+was no config, and a resume tries them again: an attempt after a failed one stands for it.
 """
 
 import re
@@ -107,27 +108,32 @@ class Slot(Model):
     @property
     def decisive(self) -> RunRecord:
         """The attempt that settled the slot, else the latest one."""
-        ended = [run for run in self.attempts if run.phase in ("finished", "stopped", "failed")]
-        return ended[0] if ended else self.attempts[-1]
+        good = [run for run in self.attempts if run.phase in ("finished", "stopped")]
+        failed = [run for run in self.attempts if run.phase == "failed"]
+        return good[0] if good else failed[-1] if failed else self.attempts[-1]
 
     @property
     def lost(self) -> int:
-        """Number of attempts that the machine lost."""
-        return sum(run.phase == "lost" for run in self.attempts)
+        """Number of attempts that do not count: the machine lost them, or a later one stands for them."""
+        return sum(run.phase == "lost" or (run.phase == "failed" and run is not self.decisive) for run in self.attempts)
 
 
 def settle_slot(index: int, attempts: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Slot:
     """Decide where a slot stands from its attempts.
 
     An attempt that was given up as lost and reported again later still settles its slot: the first attempt that ended
-    by itself counts, and any other is surplus.
+    well counts, and any other is surplus. A failed one counts unless another is under way after it.
     """
     ordered = tuple(sorted(attempts, key=lambda run: run.name.attempt))
     for run in ordered:
-        if run.phase == "finished" or run.phase == "stopped" or run.phase == "failed":
+        if run.phase == "finished" or run.phase == "stopped":
             return Slot(index=index, attempts=ordered, status="used", outcome=run.phase)
-    if any(run.phase in ("queued", "active") for run in ordered):
+    phases = [run.phase for run in ordered]
+    since_failure = phases[len(phases) - phases[::-1].index("failed") :] if "failed" in phases else phases
+    if "queued" in since_failure or "active" in since_failure:
         return Slot(index=index, attempts=ordered, status="open")
+    if "failed" in phases:
+        return Slot(index=index, attempts=ordered, status="used", outcome="failed")
     if len(ordered) < max_attempts:
         return Slot(index=index, attempts=ordered, status="retry")
     return Slot(index=index, attempts=ordered, status="used", outcome="failed")

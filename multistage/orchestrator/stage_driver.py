@@ -124,6 +124,8 @@ class StageDriver:
         self._asked_at = time.monotonic()
         self._sent: dict[int, tuple[SlotName, Config]] = {}
         """Enqueued by this process and not yet seen in the tracker, by slot."""
+        self._pardoned: Mapping[int, int] | None = None
+        """Slots whose failure does not count, with the attempt that failed; None before the first look."""
 
     def drive(self) -> Mapping[int, Slot]:
         """Work until every slot of the stage is used.
@@ -174,6 +176,7 @@ class StageDriver:
             sent = self._sent.get(index)
             if sent is not None and slot.last.name.attempt >= sent[0].attempt:
                 del self._sent[index]
+        slots = self._pardon(slots)
         self._check(slots)
         self._watch(slots)
         if self._proposes:
@@ -183,6 +186,26 @@ class StageDriver:
         waiting = sum(slot.status == "open" and index not in self._sent for index, slot in slots.items())
         self._fleet.tend(waiting + len(self._sent) if self._proposes else self._stage.runs - used, progressed)
         return slots
+
+    def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
+        """Give the slots of a stage that was given up because all of its runs failed another chance, once a resume.
+
+        What made them all fail was no config, and may be mended by now.
+        """
+        if self._pardoned is None:
+            failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}
+            self._pardoned = failed if self._proposes and self._is_hopeless(slots) else {}
+        return {
+            index: slot.model_copy(update={"status": "retry", "outcome": None})
+            if self._pardoned.get(index) == slot.last.name.attempt
+            else slot
+            for index, slot in slots.items()
+        }
+
+    def _is_hopeless(self, slots: Mapping[int, Slot]) -> bool:
+        used = [slot for slot in slots.values() if slot.status == "used"]
+        enough = min(self._stage.runs, HOPELESS)
+        return len(used) >= enough and all(slot.outcome == "failed" for slot in used)
 
     def _check(self, slots: Mapping[int, Slot]) -> None:
         used = [slot for slot in slots.values() if slot.status == "used"]
@@ -196,14 +219,13 @@ class StageDriver:
                 if logged
                 else "They logged nothing at all: does the training call wandb.log?",
             )
-        enough = min(self._stage.runs, HOPELESS)
-        if len(used) >= enough and all(slot.outcome == "failed" for slot in used):
+        if self._is_hopeless(slots):
             first = min(used, key=lambda slot: slot.index).decisive
             reason = first.error or self._fleet.explain_failure(first)
             raise AllRunsFailedError(
                 f"All {len(used)} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
                 f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
-                "Try one run by hand with the same hyperparameters.",
+                "Try one run by hand with the same hyperparameters; a resume trains them all again.",
             )
 
     def _watch(self, slots: Mapping[int, Slot]) -> None:

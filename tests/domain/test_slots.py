@@ -19,7 +19,6 @@ from multistage.domain.slots import (
     settle_slots,
 )
 
-ENDED = ("finished", "stopped", "failed")
 
 
 def make_run(
@@ -82,18 +81,23 @@ def test_names_look_as_documented() -> None:
 @given(st.lists(st.sampled_from(get_args(RunPhase)), min_size=1, max_size=5))
 def test_a_slot_stands_where_its_attempts_left_it(phases: list[RunPhase]) -> None:
     slot = settle_slot(0, make_attempts(phases))
-    ended = [phase for phase in phases if phase in ENDED]
-    if ended:
-        assert (slot.status, slot.outcome) == ("used", ended[0])
-        assert slot.decisive.phase == ended[0]
-    elif set(phases) & {"queued", "active"}:
+    good = [phase for phase in phases if phase in ("finished", "stopped")]
+    since_failure = "".join(f"{phase} " for phase in phases).rpartition("failed ")[2].split()
+    if good:
+        assert (slot.status, slot.outcome) == ("used", good[0])
+        assert slot.decisive.phase == good[0]
+        assert slot.lost == phases.count("lost") + phases.count("failed")
+    elif set(since_failure) & {"queued", "active"}:
         assert (slot.status, slot.outcome) == ("open", None)
-    elif len(phases) < MAX_ATTEMPTS:
-        assert (slot.status, slot.outcome) == ("retry", None)
-    else:
+    elif "failed" in phases:
         assert (slot.status, slot.outcome) == ("used", "failed")
+        assert slot.decisive.phase == "failed"
+        assert slot.lost == phases.count("lost") + phases.count("failed") - 1
+    elif len(phases) < MAX_ATTEMPTS:
+        assert (slot.status, slot.outcome, slot.lost) == ("retry", None, phases.count("lost"))
+    else:
+        assert (slot.status, slot.outcome, slot.lost) == ("used", "failed", len(phases))
         assert slot.decisive == slot.last
-    assert slot.lost == phases.count("lost")
     assert slot.last.name.attempt == len(phases) - 1
 
 

@@ -301,6 +301,29 @@ def test_a_stage_in_which_all_fail_ends_with_the_first_ones_error() -> None:
         make_driver(make_sweep(), 1, tracker).drive()
 
 
+def test_a_resume_trains_a_stage_again_that_failed_whole_and_counts_each_slot_once() -> None:
+    tracker = MemoryTracker(fail)
+    with pytest.raises(AllRunsFailedError):
+        make_driver(make_sweep(), 1, tracker).drive()
+    with pytest.raises(AllRunsFailedError):
+        make_driver(make_sweep(), 1, tracker).drive()
+    tracker.fate = finish
+    slots = make_driver(make_sweep(), 1, tracker).drive()
+    assert [slot.outcome for slot in slots.values()] == ["finished"] * 6
+    assert [slot.lost for slot in slots.values()] == [2] * 6
+    assert [slot.decisive.name.attempt for slot in slots.values()] == [2] * 6
+    for slot in slots.values():
+        assert len({str(run.config) for run in slot.attempts}) == 1
+
+
+def test_a_stage_in_which_a_run_finished_keeps_its_failures_on_a_resume() -> None:
+    tracker = MemoryTracker(lambda name: "finished" if name.index == 0 else "failed")
+    make_driver(make_sweep(), 1, tracker).drive()
+    slots = make_driver(make_sweep(), 1, tracker).drive()
+    assert [slot.outcome for slot in slots.values()] == ["finished"] + ["failed"] * 5
+    assert len(tracker.enqueued) == 6
+
+
 def test_a_hopeless_stage_is_given_up_before_its_budget_is_gone() -> None:
     tracker = MemoryTracker(fail)
     with pytest.raises(AllRunsFailedError, match=f"All {HOPELESS} runs"):
