@@ -20,7 +20,6 @@ from multistage.domain.slots import (
 )
 
 
-
 def make_run(
     phase: RunPhase, index: int = 0, attempt: int = 0, value: float | None = None, finalist: bool = False
 ) -> RunRecord:

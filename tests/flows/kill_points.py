@@ -1,6 +1,7 @@
 """Where a sweep can be killed: before and after every side effect of every step."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -26,6 +27,9 @@ def persisted(step: str) -> KillPoint:
     return KillPoint("prefect.results", "ResultStore._persist_result_record", step)
 
 
+LOST_ANSWER = KillPoint("multistage.wandb_server.nodes", "encode_node", "'QueueItem'")
+"""In the embedded server: a run has been enqueued, and the client is about to be told."""
+
 POINTS = {
     "folder begun": KillPoint("multistage.orchestrator.preparation", "prepare_folder"),
     "sweep created": KillPoint("multistage.wandb_client.sweeps", "create_sweep"),
@@ -47,16 +51,31 @@ POINTS = {
 """By name, in the order in which a sweep reaches them."""
 
 
-def order_kill(
-    point: KillPoint, side: Side, victim: str, settings: Settings, folder: SweepFolder, marker: Path
-) -> dict[str, str]:
-    """Give the environment in which a command kills the victim, once, when it reaches the point."""
-    order = {
-        **point._asdict(),
-        "side": side,
-        "victim": victim,
-        "services": str(settings.home),
-        "folder": str(folder.path),
-        "marker": str(marker),
-    }
-    return {"PYTHONPATH": f"{INJECTION}:{REPOSITORY}", "MULTISTAGE_TEST_KILL": json.dumps(order)}
+SELF = "self"
+"""The victim that is whichever process reaches the point."""
+
+
+class Kill(NamedTuple):
+    """A victim's end, once, before or after a point."""
+
+    point: KillPoint
+    side: Side
+    victim: str
+    marker: Path
+    """Made as the kill is done."""
+
+
+def order_kills(kills: Iterable[Kill], settings: Settings, folder: SweepFolder) -> dict[str, str]:
+    """Give the environment in which a command, and what it starts, kills the victims as it reaches the points."""
+    orders = [
+        {
+            **kill.point._asdict(),
+            "side": kill.side,
+            "victim": kill.victim,
+            "marker": str(kill.marker),
+            "services": str(settings.home),
+            "folder": str(folder.path),
+        }
+        for kill in kills
+    ]
+    return {"PYTHONPATH": f"{INJECTION}:{REPOSITORY}", "MULTISTAGE_TEST_KILL": json.dumps(orders)}

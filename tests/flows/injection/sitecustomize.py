@@ -1,7 +1,7 @@
-"""Kills a process of a sweep when a function of the product is reached; the product itself knows nothing of it.
+"""Kills processes of a sweep when functions of the product are reached; the product itself knows nothing of it.
 
-Python imports this module at its start where its folder is on ``PYTHONPATH``. ``MULTISTAGE_TEST_KILL`` holds a
-`tests.flows.kill_points.Order` as JSON; without it nothing happens.
+Python imports this module at its start where its folder is on ``PYTHONPATH``. ``MULTISTAGE_TEST_KILL`` holds what
+`tests.flows.kill_points.order_kills` has made; without it nothing happens.
 """
 
 import functools
@@ -25,10 +25,8 @@ def strike(order: dict[str, Any], arguments: object) -> None:
         Path(order["marker"]).touch(exist_ok=False)
     except FileExistsError:
         return
-    if order["victim"] == "orchestrator":
+    if order["victim"] == "self":
         os.kill(os.getpid(), signal.SIGKILL)
-    if order["victim"] == "step":
-        raise RuntimeError("a step that fails, as told")
     from tests.flows.victims import kill_victim
 
     kill_victim(order["victim"], Path(order["services"]), Path(order["folder"]))
@@ -50,16 +48,16 @@ def wrap(function: Callable[..., Any], order: dict[str, Any]) -> Callable[..., A
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds the order's module as everybody does, and wraps the function once the module is there."""
+    """Finds the orders' modules as everybody does, and wraps their functions once they are there."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        self._order = order
+    def __init__(self, orders: list[dict[str, Any]]) -> None:
+        self._orders = orders
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Find the module's spec, with a loader that wraps."""
-        if fullname != self._order["module"]:
+        """Find a module's spec, with a loader that wraps."""
+        if not any(order["module"] == fullname for order in self._orders):
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
@@ -72,9 +70,11 @@ class Finder(importlib.abc.MetaPathFinder):
 
     def _execute(self, execute: Callable[[ModuleType], None], module: ModuleType) -> None:
         execute(module)
-        *owners, name = self._order["function"].split(".")
-        owner = functools.reduce(getattr, owners, module)
-        setattr(owner, name, wrap(getattr(owner, name), self._order))
+        for order in self._orders:
+            if order["module"] == module.__name__:
+                *owners, name = order["function"].split(".")
+                owner = functools.reduce(getattr, owners, module)
+                setattr(owner, name, wrap(getattr(owner, name), order))
 
 
 if "MULTISTAGE_TEST_KILL" in os.environ:
