@@ -59,11 +59,14 @@ def end_sweep(live: LiveSweep) -> None:
 
 
 def _end_driver(pid: int, folder: Path) -> None:
-    """Interrupt a driver and wait until it has left; as a zombie it has, whenever its parent may look."""
+    """Ask a driver to end and wait until it has left; as a zombie it has, whenever its parent may look.
+
+    By SIGTERM: a process that a script has put into the background ignores SIGINT.
+    """
     deadline = time.monotonic() + STOP_TIMEOUT
     try:
         driver = psutil.Process(pid)
-        driver.send_signal(signal.SIGINT)
+        driver.send_signal(signal.SIGTERM)
         while driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE:
             if time.monotonic() > deadline:
                 raise ServiceError(

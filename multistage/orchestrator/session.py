@@ -29,6 +29,7 @@ from multistage.services import ensure_wandb_server
 from multistage.settings import Settings
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import find_credentials
+from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
 
 COST_CAP = "cost cap"
@@ -166,7 +167,9 @@ class Session:
         """Read the used slots of a stage's sweep; from memory where this process drove it."""
         if stage.stage not in self._evaluations:
             prior = [one.run_id for one in self.read_earlier(stage.stage)]
-            reader = RunReader(self.connection, sweep_id, self.settings, stage, prior)
+            reader = RunReader(
+                self.connection, sweep_id, self.settings, stage, prior, RunArchive(self.folder.locate_archive(sweep_id))
+            )
             reader.read()
             attempts = MAX_ATTEMPTS if self.settings.search == "gp" else 1
             self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
@@ -224,6 +227,7 @@ class Session:
                 stage,
                 self.find_server,
                 prior_runs=[one.run_id for one in earlier],
+                archive=RunArchive(self.folder.locate_archive(sweep_id)),
             ),
             fleet=fleet,
             ahead=self.state.options.workers,

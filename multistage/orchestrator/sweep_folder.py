@@ -1,4 +1,4 @@
-"""A sweep's folder: ``state.json``, ``results/``, ``logs/``, ``report.html`` and the lock of its driver.
+"""A sweep's folder: ``state.json``, ``results/``, ``archive/``, ``logs/``, ``report.html`` and the lock of its driver.
 
 Where a command takes NAME, it takes a sweep's name, its folder or its ``state.json``: `find_folder`.
 """
@@ -113,6 +113,10 @@ class SweepFolder:
     def logs(self) -> Path:
         """Logs of workers and runs."""
         return self.path / "logs"
+
+    def locate_archive(self, sweep_id: str) -> Path:
+        """Where the finished runs of one of its W&B sweeps are kept, so that a resume need not read them again."""
+        return self.path / "archive" / f"{sweep_id}.jsonl"
 
     def read_state(self) -> State | None:
         """Read ``state.json``; None where there is none.

@@ -9,6 +9,7 @@ from multistage.domain.results import Config, Value
 from multistage.domain.slots import RunRecord, SlotName
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
 from multistage.wandb_client.sweeps import ENDED, enqueue_run, open_sweep, read_sweep_state, reopen_sweep
 
@@ -31,6 +32,7 @@ class SweepTracker:
         settings: The sweep's settings.
         stage: The stage.
         prior_runs: Ids of earlier stages' runs, which a server may count among the sweep's.
+        archive: Finished runs that an earlier process has read.
         revive: Makes the server come back where that is in this machine's power; called in every outage.
     """
 
@@ -42,11 +44,12 @@ class SweepTracker:
         stage: StagePlan,
         revive: Callable[[], object],
         prior_runs: Collection[str] = (),
+        archive: RunArchive | None = None,
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._revive = revive
-        self._reader = RunReader(connection, sweep_id, settings, stage, prior_runs)
+        self._reader = RunReader(connection, sweep_id, settings, stage, prior_runs, archive)
         self._sweep = open_sweep(connection, sweep_id)
         self._sweep_id = sweep_id
         reopen_sweep(connection, sweep_id)

@@ -14,6 +14,7 @@ from multistage.domain.slots import RunRecord, SlotName, classify_run, parse_slo
 from multistage.domain.workers import WORKER_TAG
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.run_archive import RunArchive
 
 PAGE = 500
 """Runs a request."""
@@ -31,6 +32,7 @@ class RunReader:
         settings: The metric, its goal, and the names of the swept hyperparameters.
         stage: The stage, whose last runs may be finalists.
         prior_runs: Ids of earlier stages' runs, which a server may count among the sweep's.
+        archive: Finished runs that an earlier process has read; they are not read again.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class RunReader:
         settings: SweepSettings,
         stage: StagePlan,
         prior_runs: Collection[str] = (),
+        archive: RunArchive | None = None,
     ) -> None:
         self._connection = connection
         self._sweep_id = sweep_id
@@ -47,9 +50,13 @@ class RunReader:
         self._stage = stage
         self._how = parse_metric_value(settings.metric_value)
         self._prior_runs = frozenset(prior_runs)
-        self._cursor: str | None = None
+        self._archive = archive
         self.records: dict[str, RunRecord] = {}
         """Every run of the sweep, by id."""
+        self._cursor: str | None = None
+        if archive is not None:
+            self.records, self._cursor = archive.load()
+        self._trusts_archive = bool(self.records)
 
     def read(self) -> list[RunRecord]:
         """Read the runs that changed; also found in `records` afterwards.
@@ -57,6 +64,19 @@ class RunReader:
         Raises:
             TrackerError: If the server cannot be reached.
         """
+        changed = self._read_changes()
+        if self._trusts_archive:
+            self._trusts_archive = False
+            # A run may have been deleted since, or settled without a heartbeat.
+            if self._connection.call(self._count) != len(self.records):
+                self.records.clear()
+                self._cursor = None
+                changed = self._read_changes()
+        if self._archive is not None and self._cursor is not None:
+            self._archive.add(changed, self._cursor)
+        return changed
+
+    def _read_changes(self) -> list[RunRecord]:
         changed = []
         for run in self._connection.call(self._fetch):
             record = self._interpret(run)
@@ -66,9 +86,15 @@ class RunReader:
                 changed.append(record)
         return changed
 
+    def _count(self) -> int:
+        runs = self._connection.api.runs(self._connection.path, filters={"sweep": self._sweep_id}, per_page=1)
+        return len(runs)
+
     def _fetch(self) -> list[Run]:
         conditions: list[dict[str, Any]] = [{"sweep": self._sweep_id}]
-        if self._cursor is not None:
+        if self._trusts_archive:
+            conditions.append({"$or": [{"heartbeatAt": {"$gte": self._cursor}}, {"state": {"$ne": "finished"}}]})
+        elif self._cursor is not None:
             active = [run.run_id for run in self.records.values() if run.phase == "active"]
             conditions.append({"$or": [{"heartbeatAt": {"$gte": self._cursor}}, {"name": {"$in": active}}]})
         runs = self._connection.api.runs(
@@ -121,7 +147,8 @@ class RunReader:
         if run.id in self._prior_runs:
             return None
         known = self.records.get(run.id)
-        return known.name if known else SlotName(stage=self._stage.stage, index=len(self.records))
+        free = 1 + max((record.name.index for record in self.records.values()), default=-1)
+        return known.name if known else SlotName(stage=self._stage.stage, index=free)
 
     def _was_stopped(self, state: str, value: float | None) -> bool:
         """Tell a run that early termination ended from one that the machine lost, as far as the state shows it."""

@@ -74,8 +74,8 @@ def test_another_process_is_killed(
     """The sweep goes on by itself; only with a dead Prefect server it may end, with the command that goes on."""
     points: tuple[tuple[str, Side], ...] = (
         ("sweep created", "before"), ("workers persisted", "after"), ("run enqueued", "before"),
-        ("run enqueued", "after"), ("state written", "after"), ("sweep ended", "before"), ("top configs persisted", "before"),
-        ("last run enqueued", "after"),
+        ("run enqueued", "after"), ("state written", "after"), ("sweep ended", "before"),
+        ("top configs persisted", "before"), ("last run enqueued", "after"),
     )  # fmt: skip
     if victim in ("worker", "training"):
         points = points[3:5] + points[-1:]

@@ -23,6 +23,7 @@ from multistage.domain.slots import RunRecord, SlotName
 from multistage.domain.space import SearchSpace
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader, read_metric
 from multistage.wandb_client.sweeps import (
     build_sweep_config,
@@ -130,7 +131,8 @@ def test_runs_are_read_as_they_are_queued_and_as_they_end(
 ) -> None:
     """Queued runs show at once; later reads give what changed, and only that."""
     sweep_id = make_sweep(connection, settings, "read")
-    reader = RunReader(connection, sweep_id, settings, find_stage(settings))
+    archive = RunArchive(tmp_path / "archive" / "read.jsonl")
+    reader = RunReader(connection, sweep_id, settings, find_stage(settings), archive=archive)
     assert reader.read() == []
     enqueue(connection, sweep_id, [0.2, 0.9, 0.5])
     assert len(reader.read()) == 3
@@ -162,6 +164,30 @@ def test_runs_are_read_as_they_are_queued_and_as_they_end(
         other = RunReader(connection, sweep_id, settings.model_copy(update={"metric_value": how}), find_stage(settings))
         other.read()
         assert by_index(other)[0].value == pytest.approx(expected)
+
+    def resume() -> tuple[RunReader, set[int]]:
+        """Read as another process does later: the reader, and the slots that the tracker was asked for."""
+        later = RunReader(connection, sweep_id, settings, find_stage(settings), archive=archive)
+        known = dict(later.records)
+        asked = {record.name.index for record in later.read() if record.run_id not in known}
+        now, before = by_index(later), by_index(reader)
+        assert {index: run.model_dump_json() for index, run in now.items()} == {
+            index: run.model_dump_json() for index, run in before.items()
+        }
+        assert str(now[2].value) == "nan"
+        return later, asked
+
+    assert resume()[1] == {1, 3}, "finished runs are not read again"
+    path = tmp_path / "archive" / "read.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2].rpartition(b"\n")[2] + b'{"cursor": "2')
+    assert resume()[1] == {1, 3}, "a line that was never finished is left out"
+    path.write_text("damaged\n")
+    assert resume()[1] == {0, 1, 2, 3}
+    connection.api.run(f"{connection.path}/{ended[0].run_id}").delete()
+    later = RunReader(connection, sweep_id, settings, find_stage(settings), archive=archive)
+    later.read()
+    assert set(by_index(later)) == {1, 2, 3}, "a run that is gone is not believed in"
 
 
 def test_a_run_started_by_hand_is_no_slot(connection: Connection, settings: SweepSettings) -> None:
