@@ -16,10 +16,9 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.resources import Cost
 from multistage.domain.results import Config, Value
 from multistage.domain.space import SearchSpace
+from multistage.domain.state_versions import SCHEMA_VERSION, find_version, upgrade_state
 from multistage.domain.workers import WorkerRecord
-from multistage.errors import FolderError
-
-SCHEMA_VERSION: Literal[1] = 1
+from multistage.errors import FolderError, UsageError
 
 SweepStatus = Literal["running", "completed", "failed", "stopped"]
 
@@ -136,29 +135,38 @@ class State(Model):
 
 
 def parse_state(text: str, where: str) -> State:
-    """Read a ``state.json``.
+    """Read a ``state.json``, of whatever version; see `multistage.domain.state_versions`.
 
     Args:
         text: The file's content.
         where: The file's path, for the error.
 
     Raises:
-        FolderError: If it is no JSON, of another schema version, or its content is damaged.
+        FolderError: If it is no JSON, of a newer schema version, or its content is damaged.
     """
     hint = "The file is left as it is: mend it or move it away, or start another sweep with --name."
     try:
         raw: Any = json.loads(text)
     except ValueError as error:
         raise FolderError(f"{where} is damaged: {error}.", hint) from error
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA_VERSION:
-        raise FolderError(f"{where} has schema version {version!r}, and this release reads {SCHEMA_VERSION}.", hint)
+    if not isinstance(raw, dict):
+        raise FolderError(f"{where} is damaged: it holds no JSON object.", hint)
+    version = find_version(raw)
     try:
-        return State.model_validate_json(text)
+        raw = upgrade_state(raw, where)
+        if find_version(raw) == SCHEMA_VERSION:
+            return State.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise FolderError(f"{where} is damaged at {place or 'its top'}: {first['msg']}.", hint) from error
+    except UsageError as error:
+        raise FolderError(f"{where} holds no sweep: {error.message}", hint) from error
+    newer = isinstance(version, int) and version > SCHEMA_VERSION
+    raise FolderError(
+        f"{where} has schema version {version!r}, and this release reads up to {SCHEMA_VERSION}.",
+        "A newer release wrote it: update multistage-sweep. The file is left as it is." if newer else hint,
+    )
 
 
 def format_state(state: State) -> str:

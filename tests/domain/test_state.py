@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,64 @@ def test_what_is_no_state_is_named_and_left(text: str) -> None:
     assert "left as it is" in caught.value.hint
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+GUIDE: dict[str, Any] = {
+    "config_id": "ALE-Pong-v5:objects_ppo", "entity": "myuser", "project": "ALE-Pong-v5",
+    "params": {"gae_lambda": [0.8, 0.99], "vf_coef": [0.1, 1.0]}, "metric_name": "train/roll/ep_rew/mean",
+    "total_budget": 500, "budget_used": 150,
+    "stages_completed": [
+        {"stage": 1, "sweep_id": "abc123xyz", "runs_completed": 150, "best_metric": 18.5,
+         "best_config": {"gae_lambda": 0.95, "vf_coef": 0.5}, "top_configs": ["..."]},
+    ],
+}  # fmt: skip
+"""The state file of the guide, whose keys keep their names and meaning."""
+
+
+def test_the_guides_own_file_is_read_and_keeps_all_that_it_says() -> None:
+    state = parse_state(json.dumps(GUIDE), "runs/multistage_sweep_ALE-Pong-v5_objects_ppo/state.json")
+    again = json.loads(format_state(state))
+    for key, value in GUIDE.items():
+        if key != "stages_completed":
+            assert again[key] == value
+    (stage,) = again["stages_completed"]
+    (given,) = GUIDE["stages_completed"]
+    assert {key: stage[key] for key in given if key != "top_configs"} == {
+        key: given[key] for key in given if key != "top_configs"
+    }
+    assert (state.name, state.status) == ("multistage_sweep_ALE-Pong-v5_objects_ppo", "stopped")
+    assert (state.best_metric, state.best_stage, state.schema_version) == (18.5, 1, 1)
+    assert [stage.runs for stage in state.plan] == [150, 250, 100]
+    assert parse_state(format_state(state), "elsewhere/state.json") == state
+
+
+def test_the_guides_finished_and_empty_sweeps_are_read_too() -> None:
+    done = [{**GUIDE["stages_completed"][0], "stage": number} for number in (1, 2, 3)]
+    state = parse_state(json.dumps(GUIDE | {"stages_completed": done}), "x/state.json")
+    assert (state.status, len(state.stages_completed)) == ("completed", 3)
+    begun = {key: value for key, value in GUIDE.items() if key != "budget_used"} | {"stages_completed": []}
+    state = parse_state(json.dumps(begun), "x/state.json")
+    assert (state.status, state.budget_used, state.best_metric) == ("stopped", 0, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"params": {"vf_coef": [1.0, 0.1]}}, {"params": {"vf_coef": [1.0]}}, {"params": 3}, {"total_budget": "many"},
+        {"stages_completed": [{"stage": 1}]}, {"stages_completed": [{**GUIDE["stages_completed"][0], "stage": 9}]},
+    ],
+)  # fmt: skip
+def test_a_damaged_file_of_the_guide_is_an_error_of_the_user(changes: dict[str, object]) -> None:
+    with pytest.raises(FolderError, match=r"x/state\.json"):
+        parse_state(json.dumps(GUIDE | changes), "x/state.json")
+
+
+def test_a_newer_releases_file_asks_for_that_release() -> None:
+    raw = json.loads(format_state(make_state(1))) | {"schema_version": 2}
+    with pytest.raises(FolderError, match="reads up to 1") as caught:
+        parse_state(json.dumps(raw), "state.json")
+    assert "update" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", ["1", None])
 def test_another_schema_is_not_guessed_at(version: object) -> None:
     raw = json.loads(format_state(make_state(1))) | {"schema_version": version}
     with pytest.raises(FolderError, match="schema version"):
