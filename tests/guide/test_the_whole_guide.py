@@ -39,7 +39,7 @@ def shorten(command: str) -> list[str]:
 
 
 def run(commands: CommandLine, command: str, **variables: str) -> str:
-    return commands.run(*shorten(command), code=0, timeout=800, **variables).stdout
+    return commands.run(*shorten(command), code=0, timeout=800, variables=variables).stdout
 
 
 def test_basic_use_is_interrupted_and_resumed_from_its_state_file(commands: CommandLine, workplace: Path) -> None:
