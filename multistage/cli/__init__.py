@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
 from multistage.cli.services import down, up
 from multistage.cli.settings import settings
@@ -18,7 +19,7 @@ app = App(
     version=version("multistage-sweep"),
 )
 app.default(sweep)
-for command in (plan, resume, status, report, best, settings, up, down):
+for command in (plan, resume, status, report, best, settings, doctor, up, down):
     app.command(command)
 
 

@@ -1,0 +1,39 @@
+"""The command that looks whether all is well."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+SIGNS = {"good": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]wrong[/]"}
+
+
+def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Look whether a sweep could run here: packages, settings, disk, W&B, Prefect, Modal; each with its remedy.
+
+    Starts nothing and shows no key. Ends with exit code 1 where a sweep would fail.
+
+    Args:
+        as_json: Print a JSON array instead.
+    """
+    import json
+
+    from multistage.orchestrator.doctor import examine
+    from multistage.settings import Settings
+
+    findings = examine(Path.cwd(), Settings())
+    if as_json:
+        found = list(findings)
+        print(json.dumps([finding.model_dump() for finding in found], indent=2))
+    else:
+        console = Console()
+        with console.status("Looking ..."):
+            found = list(findings)
+        table = Table("", "what", "found", "remedy")
+        for finding in found:
+            table.add_row(SIGNS[finding.verdict], finding.subject, escape(finding.what), escape(finding.remedy))
+        console.print(table)
+    return 1 if any(finding.verdict == "bad" for finding in found) else 0

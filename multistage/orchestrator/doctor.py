@@ -1,0 +1,212 @@
+"""Looks whether a sweep could run here tonight; starts nothing, changes nothing, shows no secret."""
+
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from multistage.domain.model import Model
+from multistage.domain.preferences import SETTINGS_FILE
+from multistage.errors import MissingExtraError, MultistageError
+from multistage.orchestrator.preferences import find_runs_dir, find_settings_file, read_settings_file, read_variables
+from multistage.services.embedded import build_wandb_service, find_wandb_server
+from multistage.services.local_service import LocalService, find_free_port, is_free
+from multistage.services.prefect import build_prefect_service, check_reachable, find_prefect_server
+from multistage.settings import Settings
+from multistage.training.catalogue import TRAINERS
+from multistage.wandb_client.login import find_credentials, open_account
+
+DISTRIBUTION = "multistage-sweep"
+Verdict = Literal["good", "note", "bad"]
+"""Fine; worth knowing, though no sweep fails by it; or what a sweep would fail by."""
+
+SCARCE, FULL = 2.0, 0.2
+"""GB of free disk below which it is worth knowing, and below which a sweep would fail."""
+ANSWER_TIMEOUT = 10.0
+"""Seconds that a server has to tell its version."""
+
+
+class Finding(Model):
+    """What one look found."""
+
+    subject: str
+    verdict: Verdict
+    what: str
+    remedy: str = ""
+
+
+def examine(directory: Path, settings: Settings) -> Iterator[Finding]:
+    """Look at everything that a sweep needs, one after the other.
+
+    Args:
+        directory: Where sweeps would be started.
+        settings: Where this installation keeps its things.
+    """
+    looks: dict[str, Callable[[], Iterator[tuple[Verdict, str, str]]]] = {
+        "packages": look_at_packages,
+        "trainers": look_at_trainers,
+        "settings": lambda: _look_at_settings(directory),
+        "disk": lambda: _look_at_disk(directory, settings),
+        "W&B": _look_at_account,
+        "embedded server": lambda: _look_at_embedded(settings),
+        "Prefect": lambda: _look_at_prefect(settings),
+        "Modal": _look_at_modal,
+    }
+    for subject, look in looks.items():
+        try:
+            for verdict, what, remedy in look():
+                yield Finding(subject=subject, verdict=verdict, what=what, remedy=remedy)
+        except MultistageError as error:
+            yield Finding(subject=subject, verdict="bad", what=error.message, remedy=error.hint)
+
+
+def look_at_packages(
+    find_version: Callable[[str], str] = version,
+) -> Iterator[tuple[Verdict, str, str]]:
+    """Compare the installed packages with what this release asks for; Prefect's server needs its cap on FastAPI.
+
+    Args:
+        find_version: Gives an installed package's version.
+    """
+    told = []
+    for text in requires(DISTRIBUTION) or ():
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        remedy = f"pip install '{needed.name}{needed.specifier}'"
+        try:
+            found = find_version(needed.name)
+        except PackageNotFoundError:
+            yield "bad", f"{needed.name} is not installed.", remedy
+            continue
+        if not needed.specifier.contains(found, prereleases=True):
+            yield "bad", f"{needed.name} {found} is installed, and {needed.specifier} is needed.", remedy
+        if needed.name in ("prefect", "fastapi", "wandb", "modal"):
+            told.append(f"{needed.name} {found}")
+    yield "good", f"{DISTRIBUTION} {version(DISTRIBUTION)}; {', '.join(told)}", ""
+
+
+def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
+    """Tell which bundled trainers can train, and the extras of those that cannot."""
+    for trainer in TRAINERS.values():
+        try:
+            trainer.check_extra()
+        except MissingExtraError as error:
+            yield "note", error.message, error.hint
+        else:
+            yield "good", trainer.config_id, ""
+
+
+def _look_at_settings(directory: Path) -> Iterator[tuple[Verdict, str, str]]:
+    read_variables()
+    path = find_settings_file(directory)
+    file = read_settings_file(path)
+    named = f", with {', '.join(file.configs)}" if file.configs else ""
+    yield "good", f"{path}{named}" if path else f"no {SETTINGS_FILE} here, so the defaults", ""
+
+
+def _look_at_disk(directory: Path, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+    places = {"services": settings.home.absolute(), "sweeps": (directory / find_runs_dir(directory)).absolute()}
+    for name, place in places.items():
+        there = next(folder for folder in (place, *place.parents) if folder.exists())
+        if not os.access(there, os.W_OK):
+            option = "MULTISTAGE_HOME" if name == "services" else "--runs-dir"
+            yield "bad", f"{there}, where the {name} lie, cannot be written.", f"Name another place: {option}."
+            continue
+        free = shutil.disk_usage(there).free / 1e9
+        verdict: Verdict = "bad" if free < FULL else "note" if free < SCARCE else "good"
+        yield verdict, f"{free:.1f} GB free for the {name} in {place}", "" if verdict == "good" else "Free some space."
+
+
+def _look_at_account() -> Iterator[tuple[Verdict, str, str]]:
+    found = find_credentials()
+    if found is None:
+        yield "note", "The wandb client is not logged in; the embedded server is used.", "`wandb login`, to use W&B."
+        return
+    try:
+        with urllib.request.urlopen(found[0], timeout=ANSWER_TIMEOUT):  # noqa: S310
+            pass
+    except urllib.error.HTTPError:
+        pass  # whatever it says, it is there
+    except (OSError, ValueError) as error:
+        hint = "Look at WANDB_BASE_URL, at the network, and at https://status.wandb.com."
+        yield "bad", f"{found[0]} does not answer: {getattr(error, 'reason', error)}.", hint
+        return
+    account = open_account("wandb")
+    engine = "takes configs of this search" if account.can_enqueue else "searches by its own engine"
+    yield "good", f"{account.base_url} as {account.entity}, since {found[2]}; it {engine}", ""
+
+
+def _look_at_embedded(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+    running = find_wandb_server(settings)
+    if running is not None:
+        yield "good", f"runs at {running.url}", ""
+    else:
+        yield _look_at_port(build_wandb_service(settings))
+
+
+def _look_at_port(service: LocalService) -> tuple[Verdict, str, str]:
+    """Tell whether a service that does not run could listen."""
+    try:
+        find_free_port()
+    except OSError as error:
+        return (
+            "bad",
+            f"Nothing can listen on 127.0.0.1: {error}.",
+            "Look at this machine's network.",
+        )
+    record = service.read_record()
+    if record is not None and not is_free(record.port):
+        return "note", f"Another program has its port {record.port}; it will take another.", ""
+    return "good", "does not run; a sweep starts it", ""
+
+
+def _look_at_prefect(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+    server = find_prefect_server(settings)
+    if server is None:
+        yield _look_at_port(build_prefect_service(settings))
+        return
+    check_reachable(server.api_url)
+    theirs, ours = _ask_version(server.api_url), version("prefect")
+    if theirs is not None and theirs.split(".")[:2] != ours.split(".")[:2]:
+        yield (
+            "note",
+            f"The server at {server.api_url} is {theirs}, and this client {ours}.",
+            "Update the older." if server.pid is None else "`multistage-sweep down`, then `up`.",
+        )
+        return
+    whose = "configured server" if server.pid is None else "runs"
+    yield "good", f"{whose} at {server.ui_url}" + (f", {theirs}" if theirs else ""), ""
+
+
+def _ask_version(api_url: str) -> str | None:
+    """Ask a server for its version; None where it does not tell, as Prefect Cloud."""
+    try:
+        with urllib.request.urlopen(f"{api_url}/admin/version", timeout=ANSWER_TIMEOUT) as response:  # noqa: S310
+            return str(json.load(response))
+    except (OSError, ValueError):
+        return None
+
+
+def _look_at_modal() -> Iterator[tuple[Verdict, str, str]]:
+    import modal
+    from modal.config import config
+
+    from multistage.launchers.modal import explain_refusal
+    from multistage.launchers.modal_app import SECRET, SECRET_KEY
+
+    if not (config.get("token_id") or config.get("oauth_refresh_token")):
+        yield "note", "There is no token; only --launcher modal needs one.", "`modal token new`"
+        return
+    try:
+        modal.Secret.from_name(SECRET, required_keys=[SECRET_KEY]).hydrate()
+    except (modal.exception.Error, OSError) as error:
+        raise explain_refusal(error) from error
+    yield "good", f"token and secret {SECRET!r}", ""

@@ -1,0 +1,78 @@
+"""The doctor finds what is wrong, says what to do, starts nothing and shows no secret."""
+
+import json
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+from multistage.cli import main
+from multistage.orchestrator.doctor import look_at_packages
+from multistage.services.local_service import find_free_port
+
+KEY = "local-0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in os.environ:
+        if name.startswith(("MULTISTAGE_", "WANDB_", "PREFECT_", "MODAL_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(workplace / "home"))
+    monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "services"))
+    return workplace
+
+
+def ask(capsys: pytest.CaptureFixture[str]) -> tuple[object, dict[str, dict[str, str]], str]:
+    """Exit code, findings by subject (the worst where there are several), and all that was printed."""
+    with pytest.raises(SystemExit) as ended:
+        main(("doctor", "--json"))
+    captured = capsys.readouterr()
+    order = ["good", "note", "bad"]
+    findings = sorted(json.loads(captured.out), key=lambda one: order.index(one["verdict"]))
+    return ended.value.code, {one["subject"]: one for one in findings}, captured.out + captured.err
+
+
+def test_a_user_with_nothing_configured_is_well(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    code, found, _ = ask(capsys)
+    assert code == 0
+    assert {subject for subject, one in found.items() if one["verdict"] == "bad"} == set()
+    assert (found["W&B"]["verdict"], found["W&B"]["remedy"]) == ("note", "`wandb login`, to use W&B.")
+    assert "starts it" in found["Prefect"]["what"]
+    assert not (place / "services").exists()
+
+
+def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = f"http://127.0.0.1:{find_free_port()}"
+    Path("multistage.toml").write_text("budgt = 3")
+    monkeypatch.setenv("WANDB_BASE_URL", dead)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("PREFECT_API_URL", f"{dead}/api")
+    code, found, printed = ask(capsys)
+    assert code == 1
+    for subject, what, remedy in (
+        ("settings", "unknown key 'budgt'", "budget"),
+        ("W&B", f"{dead} does not answer", "WANDB_BASE_URL"),
+        ("Prefect", "does not answer", "PREFECT_API_URL"),
+    ):
+        assert found[subject]["verdict"] == "bad"
+        assert what in found[subject]["what"]
+        assert remedy in found[subject]["remedy"]
+    assert KEY not in printed
+
+
+def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
+    def find(name: str) -> str:
+        if name == "plotly":
+            raise PackageNotFoundError(name)
+        return "0.151.0" if name == "fastapi" else version(name)
+
+    bad = {what: remedy for verdict, what, remedy in look_at_packages(find) if verdict == "bad"}
+    assert set(bad) == {
+        "fastapi 0.151.0 is installed, and <0.151,>=0.139 is needed.",
+        "plotly is not installed.",
+    }
+    assert bad["plotly is not installed."].startswith("pip install 'plotly")
