@@ -23,6 +23,7 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     watch_for_zombies(prefect_server.api_url)
     print(f"Prefect UI: {prefect_server.ui_url} {prefect_server.note}".rstrip())
     print(f"W&B pages: {wandb_server.url} {wandb_server.note}".rstrip())
+    print(f"To log a browser in, within the hour: {wandb_server.make_login_link()}")
     if worker:
         print(f"Prefect worker: pool {ensure_prefect_worker(settings, prefect_server.api_url).pool}")
     print("\nFor a wandb client:")

@@ -11,6 +11,7 @@ from multistage.errors import ServiceError
 from multistage.services.local_service import LocalService, answers
 from multistage.services.processes import CLOCK_TOLERANCE
 from multistage.settings import Settings
+from multistage.wandb_server.pages.login import make_login_link
 
 
 class WandbServer(Model):
@@ -29,6 +30,10 @@ class WandbServer(Model):
     pid: int
     started: bool
     note: str = ""
+
+    def make_login_link(self) -> str:
+        """A link that opens the pages to a browser, for an hour; the key is not in it."""
+        return make_login_link(self.url, self.key)
 
 
 def build_wandb_service(settings: Settings) -> LocalService:

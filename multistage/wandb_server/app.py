@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -23,7 +23,6 @@ from multistage.wandb_server import (
     file_stream,
     files,
     history,
-    pages,
     projects,
     runs,
     sweeps,
@@ -35,6 +34,7 @@ from multistage.wandb_server.executor import Executor
 from multistage.wandb_server.guard import Guard, refuse
 from multistage.wandb_server.lifecycle import Lifecycle, Timing
 from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.pages.routes import build_routes
 from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.searches import Searches
 from multistage.wandb_server.state import Request, Resolvers, State
@@ -132,9 +132,6 @@ def build_app(state: State) -> ASGIApp:
             raise RefusedError("No such file.", 404)
         return FileResponse(path, media_type="application/octet-stream", headers=DOWNLOAD)
 
-    async def answer_page(http: HttpRequest) -> Response:
-        return HTMLResponse(pages.render(state, http.path_params))
-
     async def discard_telemetry(http: HttpRequest) -> Response:
         # wandb-core sends figures about itself here, without the key, and prints an error where it is refused.
         await read_body(http, MAX_TELEMETRY)
@@ -161,10 +158,7 @@ def build_app(state: State) -> ASGIApp:
             Route("/files/{entity}/{project}/{run}/file_stream", answer_file_stream, methods=["POST"]),
             Route("/storage/runs/{run_id:int}/{name:path}", answer_storage, methods=["GET", "PUT"]),
             Route("/storage/blobs/{project_id:int}/{digest:path}", answer_blob, methods=["GET", "PUT"]),
-            Route("/", answer_page),
-            Route("/{entity}/{project}", answer_page),
-            Route("/{entity}/{project}/runs/{run}", answer_page),
-            Route("/{entity}/{project}/sweeps/{sweep}", answer_page),
+            *build_routes(state),
         ],
         exception_handlers={
             RefusedError: _answer_refusal,

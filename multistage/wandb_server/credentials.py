@@ -40,6 +40,11 @@ def check_basic(header: str | None, key: str) -> bool:
     return hmac.compare_digest(password, key.encode())
 
 
+def check_key(given: str, key: str) -> bool:
+    """Whether a text is the key."""
+    return hmac.compare_digest(given.encode(errors="replace"), key.encode())
+
+
 def sign(key: str, method: str, path: str) -> str:
     """The signature that lets a client without the key use one storage link with one method."""
     return hmac.new(key.encode(), f"{method} {path}".encode(), hashlib.sha256).hexdigest()[:40]

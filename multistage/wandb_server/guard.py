@@ -1,20 +1,27 @@
-"""The door: nothing passes without the key."""
+"""The door: nothing passes without the key, apart from looks at pages by a browser that logged in."""
+
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from multistage.wandb_server.credentials import check_basic, check_signature
+from multistage.wandb_server.pages import login
+from multistage.wandb_server.pages.door import answer_stranger
 
-OPEN_PATHS = ("/healthz", "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
+OPEN_PATHS = ("/healthz", login.LOGIN_PATH, "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
 """What answers without the key; nothing is read or stored there."""
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="multistage-sweep, user api, password the API key"'}
 
 
-def refuse(message: str, status: int) -> JSONResponse:
+MISSING_KEY = "The API key is missing or wrong (user `api`, password the key)."
+
+
+def refuse(message: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as GraphQL clients read it."""
-    return JSONResponse({"errors": [{"message": message}]}, status)
+    return JSONResponse({"errors": [{"message": message}]}, status, headers)
 
 
 class Guard:
@@ -32,16 +39,24 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         app = self.app
-        if scope["type"] == "http" and not self._may_pass(Request(scope)):
-            message = "The API key is missing or wrong (user `api`, password the key)."
-            app = JSONResponse({"errors": [{"message": message}]}, 401, CHALLENGE)
+        if scope["type"] == "http":
+            http = Request(scope)
+            if http.method not in ("GET", "HEAD") and login.is_foreign(http):
+                # A browser may hold the key (HTTP Basic): no other site's page may use it.
+                app = refuse("A page of another site may not write here.", 403)
+            elif not self._may_pass(http):
+                app = answer_stranger(http) or refuse(MISSING_KEY, 401, CHALLENGE)
         await app(scope, receive, send)
 
     def _may_pass(self, http: Request) -> bool:
         path = http.scope["path"]
-        if path in OPEN_PATHS or check_basic(http.headers.get("authorization"), self.key):
+        if (
+            path in OPEN_PATHS
+            or path.startswith(login.ASSETS_PATH)
+            or check_basic(http.headers.get("authorization"), self.key)
+        ):
             return True
         if path.startswith("/storage/"):
             signature = http.query_params.get("signature", "")
             return check_signature(self.key, http.method, path, signature)
-        return False
+        return login.may_look(http, self.key)

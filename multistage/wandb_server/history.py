@@ -7,7 +7,7 @@ from typing import Any
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.pagination import clamp_page
 from multistage.wandb_server.state import Request, Resolvers
-from multistage.wandb_server.store import Row, Store
+from multistage.wandb_server.store import Reader, Row
 
 DEFAULT_SAMPLES = 500
 MAX_SAMPLES = 100_000
@@ -24,7 +24,7 @@ class Stream(IntEnum):
     CONSOLE = 2
 
 
-def count_lines(store: Store, run_id: int, stream: Stream) -> int:
+def count_lines(store: Reader, run_id: int, stream: Stream) -> int:
     """How many lines a stream has, by its last one: a resumed run goes on from there."""
     last = store.value(
         "SELECT line FROM lines WHERE run_id = ? AND stream = ? ORDER BY line DESC LIMIT 1", (run_id, stream)
@@ -32,7 +32,7 @@ def count_lines(store: Store, run_id: int, stream: Stream) -> int:
     return 0 if last is None else last + 1
 
 
-def read_samples(store: Store, run_id: int, stream: Stream, samples: int | None) -> list[str]:
+def read_samples(store: Reader, run_id: int, stream: Stream, samples: int | None) -> list[str]:
     """Evenly spaced rows of a stream, the last one among them."""
     count: int = store.value("SELECT count(*) FROM lines WHERE run_id = ? AND stream = ?", (run_id, stream))
     wanted = _clamp_samples(samples)
@@ -142,12 +142,13 @@ def _page_console(
     request.spend(1 + len(rows) // 20)
     end = rows[-1]["line"] if rows else start - 1
     return {
-        "edges": [{"node": _parse_console(row["line"], row["content"])} for row in rows],
+        "edges": [{"node": parse_console(row["line"], row["content"])} for row in rows],
         "pageInfo": {"endCursor": str(end), "hasNextPage": end + 1 < count},
     }
 
 
-def _parse_console(number: int, content: str) -> dict[str, Any]:
+def parse_console(number: int, content: str) -> dict[str, Any]:
+    """A line of the console: when it was written, whether to stderr, and its text."""
     # "2026-01-01T00:00:00.000000 text", with "ERROR " before it for what came from stderr.
     level, text = ("error", content[6:]) if content.startswith("ERROR ") else ("info", content)
     time, separator, line = text.partition(" ")

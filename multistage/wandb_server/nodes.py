@@ -5,7 +5,7 @@ import binascii
 import json
 from typing import Any, Literal
 
-from multistage.wandb_server.store import Row, Store
+from multistage.wandb_server.store import Reader, Row, Store
 
 Kind = Literal[
     "Run",
@@ -96,7 +96,7 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def find_project(store: Store, entity: str | None, name: str | None) -> Row | None:
+def find_project(store: Reader, entity: str | None, name: str | None) -> Row | None:
     """A project by its names."""
     names = (entity or DEFAULT_ENTITY, name or DEFAULT_PROJECT)
     return store.one("SELECT * FROM projects WHERE entity = ? AND name = ?", names)
@@ -117,28 +117,28 @@ def ensure_project(store: Store, entity: str | None, name: str | None) -> Row:
     return project
 
 
-def get_project(store: Store, project_id: int) -> Row:
+def get_project(store: Reader, project_id: int) -> Row:
     """The project of a row that names it."""
     project = store.one("SELECT * FROM projects WHERE id = ?", (project_id,))
     assert project is not None  # noqa: S101 - a foreign key
     return project
 
 
-def find_sweep(store: Store, project: Row | None, name: str | None) -> Row | None:
+def find_sweep(store: Reader, project: Row | None, name: str | None) -> Row | None:
     """A sweep by its project and short name."""
     if project is None or name is None:
         return None
     return store.one("SELECT * FROM sweeps WHERE project_id = ? AND name = ?", (project["id"], name))
 
 
-def find_run(store: Store, project: Row | None, name: str | None) -> Row | None:
+def find_run(store: Reader, project: Row | None, name: str | None) -> Row | None:
     """A run by its project and short name."""
     if project is None or name is None:
         return None
     return store.one("SELECT * FROM runs WHERE project_id = ? AND name = ?", (project["id"], name))
 
 
-def get_run(store: Store, run_id: int) -> Row:
+def get_run(store: Reader, run_id: int) -> Row:
     """A run that is known to exist."""
     run = store.one("SELECT * FROM runs WHERE id = ?", (run_id,))
     assert run is not None  # noqa: S101 - asked only for what was just found

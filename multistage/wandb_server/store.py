@@ -23,7 +23,37 @@ SCHEMA_VERSION = 2
 ID_CHARACTERS = string.ascii_lowercase + string.digits
 
 
-class Store:
+class Reader:
+    """What can be asked of a database.
+
+    Args:
+        connection: To the database.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.connection.row_factory = sqlite3.Row
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self.connection.execute(sql, parameters)
+
+    def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
+        """The first row of a query, or None."""
+        row: Row | None = self.connection.execute(sql, parameters).fetchone()
+        return row
+
+    def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """Every row of a query."""
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def value(self, sql: str, parameters: Parameters = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.connection.execute(sql, parameters).fetchone()
+        return row[0] if row else None
+
+
+class Store(Reader):
     """The database of one data folder. One process, one thread, one connection.
 
     Write-ahead logging with ``synchronous=NORMAL``: what was committed survives a killed process and a full
@@ -39,8 +69,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self.connection.row_factory = sqlite3.Row
+            super().__init__(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = NORMAL")
             self.connection.execute("PRAGMA foreign_keys = ON")
@@ -69,6 +98,16 @@ class Store:
         if version < SCHEMA_VERSION:
             script = files(__package__).joinpath("tables.sql").read_text()
             self.connection.executescript(f"BEGIN;{script};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """The database as it is at this moment, for reading in another thread: nobody waits for it."""
+        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            connection.execute("BEGIN")
+            yield Reader(connection)
+        finally:
+            connection.close()
 
     def checkpoint(self) -> None:
         """Move the log's content into the database; blocks nobody, and belongs into another thread."""
@@ -106,24 +145,6 @@ class Store:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
-
-    def execute(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
-        """Run one statement."""
-        return self.connection.execute(sql, parameters)
-
-    def one(self, sql: str, parameters: Parameters = ()) -> Row | None:
-        """The first row of a query, or None."""
-        row: Row | None = self.connection.execute(sql, parameters).fetchone()
-        return row
-
-    def all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Every row of a query."""
-        return self.connection.execute(sql, parameters).fetchall()
-
-    def value(self, sql: str, parameters: Parameters = ()) -> Any:
-        """The first column of the first row, or None."""
-        row = self.connection.execute(sql, parameters).fetchone()
-        return row[0] if row else None
 
     def insert(self, table: str, **values: Any) -> int:
         """Insert a row; the names come from the code, never from a request. Returns its id."""

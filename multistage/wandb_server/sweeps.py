@@ -3,6 +3,7 @@
 import math
 from typing import Any, Literal, get_args
 
+from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.filters import Clause, translate_filters
 from multistage.wandb_server.lifecycle import LIVE
 from multistage.wandb_server.nodes import (
@@ -156,7 +157,11 @@ def count_runs(store: Store, sweep: Row) -> int:
 
 def expect_runs(sweep: Row) -> int | None:
     """How many runs a sweep will have; None where that is open."""
-    plan = parse_plan(sweep["config"])
+    return count_expected(parse_plan(sweep["config"]))
+
+
+def count_expected(plan: SearchPlan) -> int | None:
+    """How many runs a plan leads to; None where that is open."""
     size = math.prod(len(parameter.values) for parameter in plan.parameters) if plan.method == "grid" else None
     bounds = [bound for bound in (size, plan.run_cap) if bound is not None]
     return min(bounds, default=None)

@@ -4,9 +4,17 @@ import base64
 import http.client
 import json
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tests.server_process import ServerProcess
+
+
+class Answer(NamedTuple):
+    """An answer as it came; names of headers in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
 
 
 class Session:
@@ -30,16 +38,27 @@ class Session:
 
         A connection that the server closed for being idle is opened again, once.
         """
+        answer = self.exchange(method, path, body, self._headers if headers is None else headers)
+        return answer.status, answer.body
+
+    def exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        """One request with these headers alone."""
         reused = self._connection.sock is not None
         try:
-            self._connection.request(method, path, body, self._headers if headers is None else headers)
+            self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
-            return answer.status, answer.read()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read())
         except (OSError, http.client.HTTPException):
             self._connection.close()
             if not reused:
                 raise
-        return self.send(method, path, body, headers)
+        return self.exchange(method, path, body, headers)
+
+    @property
+    def key_header(self) -> dict[str, str]:
+        """What shows the key."""
+        return {"Authorization": self._headers["Authorization"]}
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """A GraphQL request that must be answered; returns the data."""
