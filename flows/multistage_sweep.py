@@ -1,7 +1,7 @@
 """The parent flow: three narrowing stages, then the result."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -30,6 +30,7 @@ def multistage_sweep(
     params: Annotated[
         str | None, Field(description="Swept hyperparameters: name, name:min-max, name:log:min-max, ...")
     ] = None,
+    sweep_file: Annotated[dict[str, Any] | None, Field(description="A W&B sweep's config, instead of params.")] = None,
     budget: Annotated[int | None, Field(ge=10, description="Training runs in all; 500 by default.")] = None,
     metric: Annotated[str | None, Field(description="Logged key to optimize; the trainer's own by default.")] = None,
     goal: Annotated[Literal["maximize", "minimize"] | None, Field(description="The trainer's own by default.")] = None,

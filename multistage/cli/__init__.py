@@ -19,6 +19,7 @@ app = App(
     version=version("multistage-sweep"),
 )
 app.default(sweep)
+app.command(sweep, name="run")
 for command in (plan, resume, status, report, best, settings, doctor, up, down):
     app.command(command)
 

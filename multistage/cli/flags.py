@@ -15,14 +15,49 @@ if TYPE_CHECKING:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class SweepFlags:
-    """The flags of a sweep. One that is not given leaves the default, or on a resume what the sweep began with."""
+class SearchFlags:
+    """What is searched, and how, in three stages."""
 
     params: str | None = None
     """Swept hyperparameters, such as policy_lr,clip_range:0.1-0.3: name, name:min-max, name:log:min-max,
     name:int:min-max, name:[a|b|c]."""
+    sweep_file: Path | None = None
+    """A W&B sweep file: its parameters, metric, goal, program, command and early_terminate, instead of --params."""
     budget: int | None = None
     """Training runs in all. [default: 500]"""
+    search: Literal["auto", "gp", "wandb"] | None = None
+    """Who proposes: this project's Gaussian process or W&B's own engine; auto takes the first where it can be.
+    [default: auto]"""
+    early_stop: Literal["auto", "hyperband", "none"] | None = None
+    """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb. [default: auto]"""
+    program: str | None = None
+    """Your own training script, run as W&B's agent would; the config id is then a label."""
+    command: str | None = None
+    """Another command than W&B's '${env} ${interpreter} ${program} ${args}'; ${config_id} is replaced too."""
+    split: str | None = None
+    """Percent of the budget a stage. [default: 30/50/20]"""
+    stage1: Literal["auto", "grid", "sobol"] | None = None
+    """How stage 1 explores; auto takes the grid where it fits, filled up with Sobol points. [default: auto]"""
+    grid_resolution: int | None = None
+    """Values a parameter on the grid. [default: 5]"""
+    finalists: str | None = None
+    """Runs that train contenders again on fresh seeds: auto, a number or a percentage. [default: auto]"""
+    seed: int | None = None
+    """Makes the search and the trainings reproducible. [default: 0]"""
+    seed_parameter: str | None = None
+    """Hyperparameter of your own program that takes each run's seed."""
+    baseline: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
+    """Your own program's usual key=value of a swept hyperparameter, which races the contenders; may be given several
+    times."""
+    train_arg: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
+    """A fixed key=value of every run; may be given several times."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """What is optimized, where the runs are kept and how they are trained."""
+
     metric: str | None = None
     """Logged key to optimize. [default: the trainer's own, else train/roll/ep_rew/mean]"""
     goal: Literal["maximize", "minimize"] | None = None
@@ -61,32 +96,6 @@ class SweepFlags:
     """On Modal, the containers' Python, such as 3.12. [default: this one]"""
     tracker: Literal["auto", "embedded", "wandb"] | None = None
     """The W&B server; auto takes W&B where the client is logged in, else the embedded one. [default: auto]"""
-    search: Literal["auto", "gp", "wandb"] | None = None
-    """Who proposes: this project's Gaussian process or W&B's own engine; auto takes the first where it can be.
-    [default: auto]"""
-    early_stop: Literal["auto", "hyperband", "none"] | None = None
-    """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb. [default: auto]"""
-    program: str | None = None
-    """Your own training script, run as W&B's agent would; the config id is then a label."""
-    command: str | None = None
-    """Another command than W&B's '${env} ${interpreter} ${program} ${args}'; ${config_id} is replaced too."""
-    split: str | None = None
-    """Percent of the budget a stage. [default: 30/50/20]"""
-    stage1: Literal["auto", "grid", "sobol"] | None = None
-    """How stage 1 explores; auto takes the grid where it fits, filled up with Sobol points. [default: auto]"""
-    grid_resolution: int | None = None
-    """Values a parameter on the grid. [default: 5]"""
-    finalists: str | None = None
-    """Runs that train contenders again on fresh seeds: auto, a number or a percentage. [default: auto]"""
-    seed: int | None = None
-    """Makes the search and the trainings reproducible. [default: 0]"""
-    seed_parameter: str | None = None
-    """Hyperparameter of your own program that takes each run's seed."""
-    baseline: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
-    """Your own program's usual key=value of a swept hyperparameter, which races the contenders; may be given several
-    times."""
-    train_arg: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
-    """A fixed key=value of every run; may be given several times."""
     worker_idle: float | None = None
     """Seconds without work after which a worker leaves. [default: 60]"""
     stall_after: float | None = None
@@ -110,6 +119,12 @@ class SweepFlags:
         return {**given, "modal": modal} if modal else given
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SweepFlags(RunFlags, SearchFlags):
+    """The flags of a sweep. One that is not given leaves the default, or on a resume what the sweep began with."""
+
+
 NO_FLAGS = SweepFlags()
 
 
@@ -118,10 +133,19 @@ def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | N
     from multistage.orchestrator.preferences import GatheredParameters, find_runs_dir, gather_parameters
 
     given = flags.list_given()
+    if flags.sweep_file is not None:
+        from multistage.cli.sweep_files import read_content, read_run_cap
+        from multistage.domain.sweep_file import name_config_id
+
+        content = read_content(flags.sweep_file)
+        given["sweep_file"] = content
+        if resume is None:
+            config_id = config_id or name_config_id(content) or flags.sweep_file.stem
+            given.setdefault("budget", read_run_cap(content))
     if resume is None:
         gathered = gather_parameters({"config_id": config_id, **given}, Path.cwd(), flags.settings)
         parameters = gathered.parameters
-        _refuse_modal_flags(given, parameters.get("launcher", "local"))
+        refuse_modal_flags(given, parameters.get("launcher", "local"))
         runs_dir = Path(parameters.get("runs_dir", "runs")).absolute()
         return gathered.model_copy(update={"parameters": {**parameters, "runs_dir": runs_dir}})
     from multistage.orchestrator.preparation import take_up
@@ -134,12 +158,17 @@ def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | N
             f"{folder.path} holds a sweep of {state.config_id}, not of {config_id}.", "Leave CONFIG_ID out."
         )
     parameters = take_up(state, given)
-    _refuse_modal_flags(given, parameters["launcher"])
+    refuse_modal_flags(given, parameters["launcher"])
     place: dict[str, Any] = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
     return GatheredParameters(parameters={**parameters, **place}, sources=dict.fromkeys(given, "command line"))
 
 
-def _refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:
+def refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:
+    """Refuse flags that only Modal takes.
+
+    Raises:
+        UsageError: If one was given for trainings on this machine.
+    """
     lost = sorted(set(given) & {"runs_per_worker", "max_cost", "modal", "project_dir", "image_python"})
     if launcher == "local" and lost:
         flag = f"modal-{next(iter(given['modal']))}" if lost[0] == "modal" else lost[0]

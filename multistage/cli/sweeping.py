@@ -33,26 +33,33 @@ def sweep(
     """Run a sweep: three stages of training runs, then the best config.
 
     Args:
-        config_id: What to train, such as CartPole-v1:ppo.
+        config_id: What to train, such as CartPole-v1:ppo; a sweep file may say it instead.
         flags: The sweep.
         resume: Go on with a sweep: its state.json, its folder or its name.
         as_json: End the output with the result as one JSON object; everything else goes to the standard error.
     """
-    if config_id is None and resume is None:
-        raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo, or --resume a sweep.")
+    if config_id is None and resume is None and flags.sweep_file is None:
+        raise UsageError(
+            "No CONFIG_ID was given.",
+            "Name what to train, such as CartPole-v1:ppo, give a --sweep-file, or --resume a sweep.",
+        )
     parameters = collect_parameters(config_id, flags, resume).parameters
     console = Console(stderr=as_json)
     return _run_sweep(parameters, console, as_json)
 
 
-def plan(config_id: str, /, *, flags: SweepFlags = NO_FLAGS, run_seconds: float | None = None) -> int:
+def plan(
+    config_id: str | None = None, /, *, flags: SweepFlags = NO_FLAGS, run_seconds: float | None = None
+) -> int:
     """Show what a sweep would run, how long that takes, and what to look at twice; start nothing.
 
     Args:
-        config_id: What to train.
+        config_id: What to train; a sweep file may say it instead.
         flags: The sweep.
         run_seconds: Length of one run. [default: as in an earlier sweep, else by the trainer's own pace]
     """
+    if config_id is None and flags.sweep_file is None:
+        raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
     from multistage.orchestrator.forecast import Pace, find_pace, warn_of
     from multistage.orchestrator.launching import check_launching

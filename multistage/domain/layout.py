@@ -57,6 +57,18 @@ def decode_value(name: str, value: Value, layout: Layout) -> Any:
     return json.loads(str(value)) if name in layout and layout[name].is_json else value
 
 
+def nest_specs(specs: Mapping[str, Mapping[str, Any]], layout: Layout) -> dict[str, Any]:
+    """Put the specifications of parameters, as a W&B sweep's config has them, under their paths."""
+    nested: dict[str, Any] = {}
+    for name, spec in specs.items():
+        *sections, key = layout[name].path if name in layout else (name,)
+        inner = nested
+        for section in sections:
+            inner = inner.setdefault(section, {"parameters": {}})["parameters"]
+        inner[key] = dict(spec)
+    return nested
+
+
 def flatten_config(nested: Mapping[str, Any], names: Iterable[str], layout: Layout) -> Config:
     """Read hyperparameters out of a run's config; those that are not there are left out."""
     config: Config = {}

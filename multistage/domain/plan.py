@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from multistage.domain.account import TrackerKind
 from multistage.domain.budget import Split, split_budget
+from multistage.domain.layout import Place
 from multistage.domain.model import Model
 from multistage.domain.resources import Resources
 from multistage.domain.results import Config, Goal
@@ -18,8 +20,8 @@ from multistage.errors import BudgetError
 
 StageNumber = Literal[1, 2, 3]
 STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
-HYPERBAND_MIN_ITER = 100
-"""Rows of the metric before W&B's hyperband may stop a run, as in the guide."""
+HYPERBAND: Mapping[str, Any] = MappingProxyType({"type": "hyperband", "min_iter": 100})
+"""Early termination unless a sweep file has its own: 100 rows of the metric before a run may be stopped."""
 
 LauncherKind = Literal["local", "modal"]
 SearchEngine = Literal["gp", "wandb"]
@@ -31,6 +33,7 @@ Stage1Method = Literal["auto", "grid", "sobol"]
 _IDENTITY = (
     "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
     "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
+    "layout", "early_terminate",
 )  # fmt: skip
 
 
@@ -54,6 +57,8 @@ class SweepSettings(Model):
     """Who proposes: this project's own search, or W&B's engine on the server."""
     early_stop: EarlyStop = "none"
     """Whether the server stops poor runs of stages 2 and 3."""
+    early_terminate: dict[str, Any] | None = None
+    """How it does, in W&B's words; None where it does not."""
     finalists: Annotated[int, Field(ge=0)] = 0
     """Runs of stage 3 that train contenders again on fresh seeds."""
     seed: int = 0
@@ -65,6 +70,8 @@ class SweepSettings(Model):
     """W&B's command with its macros; empty for W&B's default."""
     fixed: Config = Field(default_factory=dict)
     """Settings that every run is trained with."""
+    layout: dict[str, Place] = Field(default_factory=dict)
+    """Places of hyperparameters, swept or fixed, that are nested or no plain values."""
     baseline: Config = Field(default_factory=dict)
     """The trainer's own defaults of the swept hyperparameters; empty where they are not known."""
     entity: str

@@ -78,4 +78,5 @@ class SweepRequest(SweepWishes):
     """The part of a request that `multistage.orchestrator.request.resolve_request` turns into a sweep's settings."""
 
     config_id: str
-    params: str
+    sweep_file: dict[str, Any] | None = None
+    """Content of a W&B sweep file, which says what ``params`` would; one of the two is needed."""

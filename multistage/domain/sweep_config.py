@@ -1,8 +1,11 @@
 """What a W&B sweep config asks of whoever searches it: a method, a metric, bounds on runs, early termination."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import yaml
 
 from multistage.domain.distributions import SweepParameter, parse_parameters
 from multistage.domain.results import Goal
@@ -11,6 +14,10 @@ from multistage.errors import SpaceError
 Method = Literal["grid", "random", "bayes"]
 METHODS = ("grid", "random", "bayes", "custom")
 MAX_BANDS = 100
+MAX_LETTERS = 1_000_000
+"""Of a sweep's config."""
+MAX_VALUES = 1_000_000
+"""Of a sweep's config, with every alias written out."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,44 @@ class SearchPlan:
     goal: Goal
     run_cap: int | None
     hyperband: Hyperband | None
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """Read a sweep's config from YAML, as plain JSON data: keys are texts, and dates too.
+
+    Raises:
+        SpaceError: It is no YAML mapping, or too large.
+    """
+    if len(text) > MAX_LETTERS:
+        raise SpaceError(f"The sweep's config has {len(text)} characters; the limit is {MAX_LETTERS}.")
+    try:
+        config, _ = _make_plain(yaml.safe_load(text), MAX_VALUES)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SpaceError(f"The sweep's config is no YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(config, dict):
+        raise SpaceError("The sweep's config must be a mapping.", "Its keys are method, metric, parameters and so on.")
+    return config
+
+
+def _make_plain(value: Any, left: int) -> tuple[Any, int]:
+    """Give a YAML value as JSON has it, and how many more values there may be."""
+    if left <= 0:
+        raise SpaceError(f"The sweep's config has more than {MAX_VALUES} values.")
+    left -= 1
+    if isinstance(value, Mapping):
+        section = {}
+        for key, inner in value.items():
+            section[str(key)], left = _make_plain(inner, left)
+        return section, left
+    if isinstance(value, list | tuple):
+        items = []
+        for inner in value:
+            item, left = _make_plain(inner, left)
+            items.append(item)
+        return items, left
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value, left
+    return str(value), left
 
 
 def read_plan(config: Mapping[str, Any]) -> SearchPlan:

@@ -17,7 +17,7 @@ from multistage.errors import SpaceError
 TAILS = 0.025
 """Share of an unbounded distribution that is cut off at each end: the range is its central 95%."""
 CONFIG_ID_FLAG = "--config_id"
-"""In a bundled trainer's command, what comes before its config id."""
+"""In a trainer's command, what comes before its config id."""
 
 
 class SweepFile(Model):
@@ -39,6 +39,9 @@ class SweepFile(Model):
     command: tuple[str, ...]
     size: int | None
     """Runs of the file's grid, where its method is one."""
+    run_cap: int | None
+    entity: str | None
+    project: str | None
 
 
 def read_sweep_file(content: Mapping[str, Any]) -> SweepFile:
@@ -82,16 +85,23 @@ def read_sweep_file(content: Mapping[str, Any]) -> SweepFile:
         program=_read_text(content, "program"),
         command=_read_command(content),
         size=size if plan.method == "grid" else None,
+        run_cap=plan.run_cap,
+        entity=_read_text(content, "entity"),
+        project=_read_text(content, "project"),
     )
 
 
-def name_config_id(content: Mapping[str, Any]) -> str | None:
-    """Give the config id that a sweep file trains: its bundled trainer's, else the file's own name for itself."""
-    command = content.get("command")
-    if isinstance(command, Sequence) and CONFIG_ID_FLAG in command[:-1]:
+def find_config_id(command: Any) -> str | None:
+    """Find the config id in a command that hands one on; None where it does not."""
+    if isinstance(command, Sequence) and not isinstance(command, str) and CONFIG_ID_FLAG in command[:-1]:
         return str(command[command.index(CONFIG_ID_FLAG) + 1])
+    return None
+
+
+def name_config_id(content: Mapping[str, Any]) -> str | None:
+    """Give the config id that a sweep file trains: its command's, else the file's own name for itself."""
     name = content.get("name") or content.get("project")
-    return str(name) if name else None
+    return find_config_id(content.get("command")) or (str(name) if name else None)
 
 
 def _map_parameter(one: SweepParameter, is_json: bool) -> tuple[Parameter, str]:

@@ -30,6 +30,15 @@ TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
 
 CONTAINERS_ONLY = ("runs_per_worker", "max_cost", "modal", "image_python", "project_dir")
 """What means nothing on this machine."""
+FILE_SAYS: Mapping[str, tuple[str, ...]] = {
+    "params": ("parameters",),
+    "metric": ("metric",),
+    "goal": ("metric",),
+    "program": ("program", "command"),
+    "command": ("program", "command"),
+    "early_stop": ("early_terminate",),
+}
+"""What a sweep file says of a sweep, and under which of its keys."""
 
 
 class Variables(Preferences, BaseSettings):
@@ -85,6 +94,12 @@ def gather_parameters(
     if parameters.get("launcher", "local") == "local":
         # A file may keep what containers take beside sweeps that need none.
         for key in (key for key in CONTAINERS_ONLY if given.get(key) is None):
+            parameters.pop(key, None)
+            sources.pop(key, None)
+    for key in FILE_SAYS if parameters.get("sweep_file") else ():
+        # A sweep file is nearer than the settings; what it leaves open is theirs.
+        told = any(parameters["sweep_file"].get(part) for part in FILE_SAYS[key])
+        if told and given.get(key) is None:
             parameters.pop(key, None)
             sources.pop(key, None)
     trainer = find_trainer(str(config_id))

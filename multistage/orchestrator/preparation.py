@@ -115,8 +115,6 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
 
 def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
-    if not given.get("params"):
-        raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
     return AskedSweep(
         request=SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given}),
         options=RunOptions(

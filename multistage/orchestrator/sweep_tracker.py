@@ -69,7 +69,8 @@ class SweepTracker:
         seeded: dict[str, Value] = {}
         if self._settings.seed_parameter is not None and seed is not None:
             seeded[self._settings.seed_parameter] = seed
-        enqueue_run(self._connection, self._sweep, str(name), config | seeded, self._settings.fixed)
+        settings = self._settings
+        enqueue_run(self._connection, self._sweep, str(name), config | seeded, settings.fixed, settings.layout)
 
     def stop(self, run: RunRecord) -> None:
         """Ask a run to stop, as the button on its page does."""

@@ -20,7 +20,7 @@ DEFAULTED = (
     "workers", "launcher", "worker_idle",
 )  # fmt: skip
 """What is told even where nobody asked for it."""
-UNTOLD = ("config_id", "params", "runs_dir", "settings", "name")
+UNTOLD = ("config_id", "params", "sweep_file", "runs_dir", "settings", "name")
 """What the rest of a plan shows."""
 
 

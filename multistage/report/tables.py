@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from rich.console import Group
@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from multistage.domain.layout import nest_config
 from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
@@ -105,11 +106,15 @@ def format_best(state: State, how: Literal["json", "yaml", "args"]) -> str:
     Raises:
         FolderError: As `select_best`.
     """
-    config = state.settings.fixed | select_best(state)
+    config = nest_config(state.settings.fixed | select_best(state), state.settings.layout)
     match how:
         case "json":
             return json.dumps(config, indent=2)
         case "yaml":
             return yaml.safe_dump(config, sort_keys=False).rstrip()
         case "args":
-            return shlex.join(f"--{name}={value}" for name, value in config.items())
+            return shlex.join(f"--{name}={_write_argument(value)}" for name, value in config.items())
+
+
+def _write_argument(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, list | dict) else str(value)

@@ -7,9 +7,9 @@ from typing import Any
 
 from wandb.apis.public.runs import Run
 
+from multistage.domain.layout import flatten_config
 from multistage.domain.metric import extract_value, parse_metric_value
 from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.results import Config
 from multistage.domain.slots import RunRecord, SlotName, classify_run, parse_slot_name
 from multistage.domain.workers import WORKER_TAG
 from multistage.errors import TrackerError
@@ -125,7 +125,7 @@ class RunReader:
             run_id=run.id,
             name=name,
             phase=phase,
-            config=self._select_swept(config),
+            config=flatten_config(config, self._settings.space.names, self._settings.layout),
             seed=seed if isinstance(seed, int) else None,
             value=self._read_value(run, summary)
             if phase in ("finished", "stopped")
@@ -155,9 +155,6 @@ class RunReader:
         if self._settings.early_stop == "none" or self._stage.stage == 1:
             return False
         return state == "killed" or (state == "crashed" and value is not None and self._settings.search == "wandb")
-
-    def _select_swept(self, config: Mapping[str, Any]) -> Config:
-        return {name: config[name] for name in self._settings.space.names if name in config}
 
     def _read_value(self, run: Run, summary: Mapping[str, Any]) -> float | None:
         metric, goal = self._settings.metric, self._settings.goal

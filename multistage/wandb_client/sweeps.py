@@ -1,13 +1,15 @@
 """Sweeps: find, create, fill and end them."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from wandb.apis.public.sweeps import Sweep, SweepState, _get_sweep_state, _set_sweep_state, _upsert_sweep
 
+from multistage.domain.layout import Layout, decode_value, nest_config, nest_specs
 from multistage.domain.parameters import Parameter
-from multistage.domain.plan import HYPERBAND_MIN_ITER, StagePlan, SweepSettings
-from multistage.domain.results import Config, Value
+from multistage.domain.plan import StagePlan, SweepSettings
+from multistage.domain.results import Config
 from multistage.domain.space import SearchSpace
 from multistage.wandb_client.connection import Connection
 
@@ -15,6 +17,7 @@ SCHEDULER_NAME = "multistage-sweep"
 ENDED = ("FINISHED", "CANCELED")
 """States in which a sweep takes no runs."""
 BUNDLED_PROGRAM = "multistage.training"
+NOTHING_NESTED: Layout = MappingProxyType({})
 
 
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
@@ -25,8 +28,10 @@ def describe_parameter(parameter: Parameter) -> dict[str, Any]:
         case "power_of_two":
             return {"values": parameter.grid(parameter.high.bit_length())}
         case "int":
-            scale = "q_log_uniform_values" if parameter.scale == "log" else "int_uniform"
-            return {"distribution": scale, "min": parameter.low, "max": parameter.high}
+            bounds = {"min": parameter.low, "max": parameter.high}
+            if parameter.scale == "log":  # a step that is written out as a whole number keeps the values whole
+                return {"distribution": "q_log_uniform_values", **bounds, "q": 1}
+            return {"distribution": "int_uniform", **bounds}
         case "float":
             scale = "log_uniform_values" if parameter.scale == "log" else "uniform"
             if parameter.step is not None:
@@ -53,12 +58,12 @@ def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpa
     }
     if settings.command:
         config["command"] = list(settings.command)
-    if settings.early_stop == "hyperband" and stage.stage > 1:
-        config["early_terminate"] = {"type": "hyperband", "min_iter": HYPERBAND_MIN_ITER}
+    if settings.early_terminate is not None and stage.stage > 1:
+        config["early_terminate"] = settings.early_terminate
     resolution = settings.grid_resolution
     match stage.method:
         case "grid" if settings.search == "wandb":
-            swept = {one.name: {"values": one.grid(resolution)} for one in box.parameters}
+            swept: dict[str, dict[str, Any]] = {one.name: {"values": one.grid(resolution)} for one in box.parameters}
             config |= {"method": "grid", "run_cap": stage.runs}
         case "random" | "bayes":
             swept = {one.name: describe_parameter(one) for one in box.parameters}
@@ -67,7 +72,12 @@ def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpa
             swept = {one.name: describe_parameter(one) for one in box.parameters}
             scheduler = {"name": SCHEDULER_NAME, "engine": "custom", "runs": stage.runs}
             config |= {"method": "custom", "scheduler": scheduler}
-    config["parameters"] = {key: {"value": value} for key, value in settings.fixed.items()} | swept
+    specs = {key: {"value": decode_value(key, value, settings.layout)} for key, value in settings.fixed.items()}
+    for key, spec in swept.items():
+        if "values" in spec:
+            spec = {"values": [decode_value(key, value, settings.layout) for value in spec["values"]]}
+        specs[key] = spec
+    config["parameters"] = nest_specs(specs, settings.layout)
     return config
 
 
@@ -109,7 +119,9 @@ def open_sweep(connection: Connection, sweep_id: str) -> Sweep:
     return sweep
 
 
-def enqueue_run(connection: Connection, sweep: Sweep, name: str, config: Config, fixed: Config) -> None:
+def enqueue_run(
+    connection: Connection, sweep: Sweep, name: str, config: Config, fixed: Config, layout: Layout = NOTHING_NESTED
+) -> None:
     """Queue a run in a sweep: the next free agent takes it.
 
     Args:
@@ -118,8 +130,9 @@ def enqueue_run(connection: Connection, sweep: Sweep, name: str, config: Config,
         name: The run's display name.
         config: Its swept hyperparameters, and its seed where the training takes one.
         fixed: Settings that every run is trained with.
+        layout: Where they stand in the run's config.
     """
-    values: dict[str, dict[str, Value]] = {key: {"value": value} for key, value in (fixed | config).items()}
+    values = {key: {"value": value} for key, value in nest_config(fixed | config, layout).items()}
     connection.call(sweep.enqueue_run, values, display_name=name)
 
 

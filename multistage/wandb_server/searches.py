@@ -5,38 +5,28 @@ from functools import lru_cache
 from typing import Any
 
 import anyio.to_thread
-import yaml
 
+from multistage.domain import sweep_config
 from multistage.domain.sweep_config import SearchPlan, read_plan
 from multistage.errors import SpaceError
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.proposals import Proposal, SweepSearch
 from multistage.wandb_server.store import Row, Store
 
-MAX_CONFIG = 1_000_000
 MAX_SEARCHES = 32
 
 
+@lru_cache(maxsize=64)
 def parse_config(text: str) -> dict[str, Any]:
     """A sweep's config from the YAML that the client sent.
 
     Raises:
-        RefusedError: It is no YAML mapping.
+        RefusedError: It is no YAML mapping, or too large.
     """
-    if len(text) > MAX_CONFIG:
-        raise RefusedError(f"The sweep's config has {len(text)} characters; the limit is {MAX_CONFIG}.", 400)
-    return _parse_yaml(text)
-
-
-@lru_cache(maxsize=64)
-def _parse_yaml(text: str) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RefusedError(f"The sweep's config is no YAML: {error}.", 400) from error
-    if not isinstance(config, dict):
-        raise RefusedError("The sweep's config must be a mapping.", 400)
-    return config
+        return sweep_config.parse_config(text)
+    except SpaceError as error:
+        raise RefusedError(str(error), 400) from error
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,241 @@
+"""What a sweep trains and what of it is searched: told by flags, or by a W&B sweep file."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from multistage.domain.defaults import GUIDE_METRIC, GUIDE_PARAMETERS
+from multistage.domain.grammar import parse_params
+from multistage.domain.layout import Layout, Place, decode_value, encode_value
+from multistage.domain.model import Model
+from multistage.domain.request import SweepRequest
+from multistage.domain.results import Config, Goal, Value
+from multistage.domain.space import SearchSpace
+from multistage.domain.sweep_file import SweepFile, find_config_id, read_sweep_file
+from multistage.errors import SpaceError, UsageError
+from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
+
+PROGRAM_MACRO = "${program}"
+
+
+class Subject(Model):
+    """What is trained, and what of it is searched."""
+
+    trainer: Trainer | None
+    """The bundled trainer; None for a program of the user's own."""
+    space: SearchSpace
+    fixed: Config
+    layout: dict[str, Place] = Field(default_factory=dict)
+    metric: str
+    goal: Goal
+    program: Path | None
+    command: tuple[str, ...]
+    early_terminate: dict[str, Any] | None = None
+    """What a sweep file says of it."""
+    entity: str | None = None
+    project: str | None = None
+    notes: tuple[str, ...] = ()
+    """What is searched otherwise than a sweep file's words say, a sentence each."""
+
+
+def read_subject(request: SweepRequest, directory: Path) -> Subject:
+    """Find out what a request is about.
+
+    Args:
+        request: What was asked for.
+        directory: Where a relative program is looked for.
+
+    Raises:
+        UsageError: If there is nothing to train or to search, or the flags contradict the sweep file.
+    """
+    if request.sweep_file is None:
+        subject = _read_flags(request, directory)
+    elif not request.params:
+        subject = _read_file(request, read_sweep_file(request.sweep_file), directory)
+    else:
+        raise UsageError(
+            "--params and the sweep file both name the swept hyperparameters.", "Leave --params out, or the file."
+        )
+    both = sorted(set(subject.fixed) & set(subject.space.names))
+    if both:
+        raise UsageError(
+            f"{both[0]} is swept and fixed at once.", "Take it out of the swept ones, or out of --train-arg."
+        )
+    if subject.trainer is not None:
+        _check_hyperparameters(subject.trainer, subject.space, subject.fixed, subject.layout)
+    return subject
+
+
+def _read_flags(request: SweepRequest, directory: Path) -> Subject:
+    if not request.params:
+        raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
+    program = find_program(request.program, directory) if request.program else None
+    own = program is not None or request.command is not None
+    trainer = None if own else find_trainer(request.config_id)
+    if trainer is None and not own:
+        raise UsageError(
+            f"No bundled trainer serves the config id {request.config_id!r}.",
+            f"There are {', '.join(TRAINERS)}; train your own script with --program train.py.",
+        )
+    if trainer is not None:
+        trainer.check_extra()
+    return Subject(
+        trainer=trainer,
+        space=parse_params(request.params, trainer.parameters if trainer else GUIDE_PARAMETERS),
+        fixed=_parse_assignments("train-arg", request.train_arg),
+        metric=request.metric or (trainer.metric if trainer else GUIDE_METRIC),
+        goal=request.goal or (trainer.goal if trainer else "maximize"),
+        program=program,
+        command=tuple(trainer.command) if trainer else _build_command(request),
+    )
+
+
+def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subject:
+    if file.run_cap is not None and file.run_cap < request.budget:
+        raise UsageError(
+            f"A budget of {request.budget} runs is above the sweep file's run_cap of {file.run_cap}.",
+            "Lower --budget, or raise the file's run_cap.",
+        )
+    named = find_config_id(file.command)
+    if named not in (None, request.config_id) and request.command is None:
+        raise UsageError(
+            f"The sweep file trains {named}, and {request.config_id} was asked for.",
+            "Leave CONFIG_ID out, or change the file's command.",
+        )
+    command = file.command if request.command is None else _build_command(request)
+    program = request.program or file.program
+    trainer = None if request.program else find_trainer(request.config_id)
+    if trainer is not None:
+        trainer = trainer if command == tuple(trainer.command) or not (command or program) else None
+    if trainer is not None:
+        trainer.check_extra()
+    fixed = file.fixed | {
+        name: encode_value(value) if name in file.layout and file.layout[name].is_json else value
+        for name, value in _parse_assignments("train-arg", request.train_arg).items()
+    }
+    goal = file.goal if file.metric else trainer.goal if trainer else "maximize"
+    return Subject(
+        trainer=trainer,
+        space=file.space,
+        fixed=fixed,
+        layout=file.layout,
+        metric=request.metric or file.metric or (trainer.metric if trainer else GUIDE_METRIC),
+        goal=request.goal or goal,
+        program=None if trainer else find_program_of(program, command, directory),
+        command=tuple(trainer.command) if trainer else command,
+        early_terminate=file.early_terminate,
+        entity=file.entity,
+        project=file.project,
+        notes=file.notes,
+    )
+
+
+def find_program_of(program: str | None, command: Sequence[str], directory: Path) -> Path | None:
+    """Find the script that a sweep's command runs; None where the command runs none.
+
+    Raises:
+        UsageError: If it needs one and there is none.
+    """
+    if command and not any(PROGRAM_MACRO in word for word in command):
+        return None
+    if not program:
+        raise UsageError("The sweep file names no program.", "Add `program: train.py` to it, or give --program.")
+    return find_program(program, directory)
+
+
+def find_program(program: str, directory: Path) -> Path:
+    """Find a training script.
+
+    Raises:
+        UsageError: If it is not there.
+    """
+    path = (directory / program).absolute()
+    if not path.is_file():
+        raise UsageError(f"The program {program!r} does not exist in {directory}.", "Give --program a file.")
+    return path
+
+
+def _build_command(request: SweepRequest) -> tuple[str, ...]:
+    if request.command is None:
+        return ()
+    try:
+        parts = shlex.split(request.command)
+    except ValueError as error:
+        raise UsageError(f"--command {request.command!r} cannot be split: {error}.", "Check its quotes.") from error
+    if not parts:
+        raise UsageError("--command is empty.", "W&B's default is '${env} ${interpreter} ${program} ${args}'.")
+    return tuple(part.replace("${config_id}", request.config_id) for part in parts)
+
+
+def _parse_assignments(option: str, texts: Sequence[str]) -> Config:
+    values: Config = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"--{option} {text!r} is no key=value.", f"Write it as --{option} total_timesteps=2000.")
+        values[name] = _parse_value(value)
+    return values
+
+
+def _parse_value(text: str) -> Value:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _check_hyperparameters(trainer: Trainer, space: SearchSpace, fixed: Config, layout: Layout) -> None:
+    """Refuse what a bundled trainer would refuse, before anything is started."""
+    unknown = [name for name in (*space.names, *fixed) if name not in trainer.defaults]
+    if unknown:
+        raise SpaceError(
+            f"The trainer {trainer.config_id} has no hyperparameter {unknown[0]!r}.",
+            f"It has {', '.join(sorted(trainer.defaults))}.",
+        )
+    given = {name: decode_value(name, value, layout) for name, value in fixed.items()}
+    try:
+        trainer.settings.model_validate(dict(trainer.defaults) | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"The trainer {trainer.config_id} refuses {place or 'these settings'}: {first['msg']}.", "Mend --train-arg."
+        ) from error
+    for parameter in space.parameters:
+        for value in parameter.bounds:
+            _check_value(trainer, parameter.name, decode_value(parameter.name, value, layout))
+
+
+def _check_value(trainer: Trainer, name: str, value: Any) -> None:
+    """Refuse a bound, or a choice, that the trainer refuses by itself; how values go together is each run's affair."""
+    try:
+        trainer.settings.model_validate(dict(trainer.defaults) | {name: value})
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["loc"] == (name,):
+                raise SpaceError(
+                    f"The trainer {trainer.config_id} refuses {name} = {value!r}: {problem['msg'].lower()}.",
+                    "Give --params a range that it takes.",
+                ) from error
+
+
+def find_baseline(subject: Subject, given: Sequence[str]) -> Mapping[str, Value]:
+    """Find the usual values of what is searched; empty where some are unknown, or no choice at all.
+
+    Args:
+        subject: Whose bundled trainer has values of its own.
+        given: ``key=value`` texts, which win.
+    """
+    known = dict(subject.trainer.defaults if subject.trainer else {}) | _parse_assignments("baseline", given)
+    if not set(subject.space.names) <= set(known):
+        return {}
+    found = {name: known[name] for name in subject.space.names}
+    choices = [one for one in subject.space.parameters if one.kind == "categorical"]
+    return found if all(one.contains(found[one.name]) for one in choices) else {}
