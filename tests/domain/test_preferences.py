@@ -59,7 +59,11 @@ def test_an_empty_file_asks_for_nothing() -> None:
 
 def test_it_takes_all_that_a_sweep_takes() -> None:
     taken = set(Preferences.model_fields)
-    assert set(SweepRequest.model_fields) | set(RunOptions.model_fields) <= taken | {"config_id", "sweep_file", "directory"}
+    assert set(SweepRequest.model_fields) | set(RunOptions.model_fields) <= taken | {
+        "config_id",
+        "sweep_file",
+        "directory",
+    }
 
 
 @pytest.mark.parametrize(

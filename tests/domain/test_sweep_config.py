@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multistage.domain import sweep_config
 from multistage.domain.distributions import DISTRIBUTIONS, SweepParameter, parse_parameters
 from multistage.domain.sweep_config import read_plan
 from multistage.errors import SpaceError
@@ -164,3 +165,29 @@ def test_hyperbands_are_at_the_documented_places() -> None:
 def test_a_sweep_whose_client_proposes_is_searched_by_nobody_else(extra: dict[str, Any]) -> None:
     plan = read_plan({"method": "random", "metric": METRIC, "run_cap": 5, **extra})
     assert (plan.method, plan.parameters, plan.metric, plan.goal, plan.run_cap) == (None, (), "loss", "minimize", 5)
+
+
+def test_a_config_is_read_as_plain_data() -> None:
+    text = "a: [1, 2.5, yes, null, 2026-01-02]\n3: .inf\nb: &b {c: d}\ne: *b"
+    assert sweep_config.parse_config(text) == {
+        "a": [1, 2.5, True, None, "2026-01-02"], "3": "inf", "b": {"c": "d"}, "e": {"c": "d"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a", "must be a mapping"),
+        ("a: [", "is no YAML: while parsing"),
+        ("a: &a [*a]", "is no YAML: maximum recursion"),
+        ("a: 2026-99-99", "is no YAML"),
+        ("a: " + "x" * sweep_config.MAX_LETTERS, "the limit is"),
+        ("\n".join(["a0: &a0 [1, 1, 1, 1]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]),
+         "more than 1000000 values"),
+    ],
+)  # fmt: skip
+def test_what_is_no_config_is_refused_in_one_line(text: str, said: str) -> None:
+    with pytest.raises(SpaceError) as refused:
+        sweep_config.parse_config(text)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

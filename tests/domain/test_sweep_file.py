@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multistage.domain.layout import flatten_config, nest_config
+from multistage.domain.layout import Place, flatten_config, nest_config, nest_specs
 from multistage.domain.narrowing import narrow
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Evaluation
@@ -112,6 +112,15 @@ def test_a_file_without_a_search_is_refused(content: dict[str, Any], said: str) 
     with pytest.raises(SpaceError) as refused:
         read_sweep_file({"method": "random", **content})
     assert said in refused.value.message
+
+
+def test_specifications_are_nested_as_wandb_has_them() -> None:
+    layout = {"a.b.c": Place(path=("a", "b", "c")), "a.d": Place(path=("a", "d"))}
+    specs = {"a.b.c": {"value": 1}, "a.d": {"min": 1, "max": 2}, "x.y": {"values": [1]}}
+    assert nest_specs(specs, layout) == {
+        "a": {"parameters": {"b": {"parameters": {"c": {"value": 1}}}, "d": {"min": 1, "max": 2}}},
+        "x.y": {"values": [1]},
+    }
 
 
 def test_a_file_names_what_it_trains() -> None:
