@@ -48,9 +48,7 @@ def sweep(
     return _run_sweep(parameters, console, as_json)
 
 
-def plan(
-    config_id: str | None = None, /, *, flags: SweepFlags = NO_FLAGS, run_seconds: float | None = None
-) -> int:
+def plan(config_id: str | None = None, /, *, flags: SweepFlags = NO_FLAGS, run_seconds: float | None = None) -> int:
     """Show what a sweep would run, how long that takes, and what to look at twice; start nothing.
 
     Args:

@@ -16,7 +16,7 @@ METHODS = ("grid", "random", "bayes", "custom")
 MAX_BANDS = 100
 MAX_LETTERS = 1_000_000
 """Of a sweep's config."""
-MAX_VALUES = 1_000_000
+MAX_VALUES = 200_000
 """Of a sweep's config, with every alias written out."""
 
 

@@ -14,7 +14,7 @@ from multistage.domain.plan import RunOptions, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import State
 from multistage.errors import FolderError, UsageError
-from multistage.orchestrator.preferences import find_runs_dir, gather_parameters
+from multistage.orchestrator.preferences import FILE_SAYS, find_runs_dir, gather_parameters
 from multistage.orchestrator.request import ResolvedRequest, count_cores
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
 
@@ -70,6 +70,8 @@ def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the parameters that a sweep began with, and what a resume changes of them."""
     began = {**state.request.model_dump(), **state.options.model_dump(exclude={"directory"})}
     changed = {key: value for key, value in given.items() if value is not None}
+    if "sweep_file" in changed:  # what the first file said is not said again by the request
+        began |= dict.fromkeys(FILE_SAYS)
     if isinstance(changed.get("modal"), Mapping):
         changed["modal"] = {**began["modal"], **changed["modal"]}
     return {**began, **changed}
