@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from multistage.domain.budget import check_budget
 from multistage.domain.grammar import format_range
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, Parameter
-from multistage.domain.plan import HYPERBAND_MIN_ITER, SweepPlan
+from multistage.domain.plan import SweepPlan
+from multistage.domain.sweep_config import read_hyperband
 
 RUNS_A_PARAMETER = 10
 """Runs of stage 1 for each parameter that a first look needs (Loeppky, Sacks and Welch, 2009, for such models)."""
@@ -126,8 +127,9 @@ def _look_at_budget(plan: SweepPlan, workers: int) -> Iterator[str]:
 
 
 def _look_at_hyperband(plan: SweepPlan, rows: int | None) -> Iterator[str]:
-    if plan.settings.early_stop == "hyperband" and rows is not None and rows <= HYPERBAND_MIN_ITER:
+    hyperband = read_hyperband(plan.settings.early_terminate, plan.settings.metric)
+    if hyperband is not None and hyperband.bands and rows is not None and rows <= hyperband.bands[0]:
         yield (
-            f"Hyperband looks at a run after {HYPERBAND_MIN_ITER} rows, and a run logs {rows}: it will stop none. Let "
+            f"Hyperband looks at a run after {hyperband.bands[0]} rows, and a run logs {rows}: it will stop none. Let "
             "runs log more often, or use --early-stop none."
         )

@@ -99,7 +99,7 @@ def read_plan(config: Mapping[str, Any]) -> SearchPlan:
     controller = config.get("controller")
     local = isinstance(controller, Mapping) and controller.get("type") == "local"
     metric, goal = _read_metric(config)
-    hyperband = _read_hyperband(config.get("early_terminate"), metric)
+    hyperband = read_hyperband(config.get("early_terminate"), metric)
     run_cap = config.get("run_cap")
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
         raise SpaceError(f"The sweep has the run_cap {run_cap!r}.", "It must be a whole number above 0.")
@@ -130,7 +130,12 @@ def _read_metric(config: Mapping[str, Any]) -> tuple[str | None, Goal]:
     return metric["name"], goal
 
 
-def _read_hyperband(spec: Any, metric: str | None) -> Hyperband | None:
+def read_hyperband(spec: Any, metric: str | None) -> Hyperband | None:
+    """Read a sweep's ``early_terminate``; None where it has none.
+
+    Raises:
+        SpaceError: If it makes no sense, or there is no metric to compare runs by.
+    """
     if spec is None:
         return None
     if not isinstance(spec, Mapping) or spec.get("type") != "hyperband":

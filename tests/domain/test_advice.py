@@ -6,7 +6,7 @@ import pytest
 
 from multistage.domain.advice import advise, estimate_seconds
 from multistage.domain.grammar import parse_params
-from multistage.domain.plan import SweepPlan, plan_sweep
+from multistage.domain.plan import HYPERBAND, SweepPlan, plan_sweep
 from tests.states import make_settings
 
 
@@ -17,7 +17,7 @@ def plan(params: str = "lr:log:1e-5-1e-2,momentum:0.1-0.9", **changes: Any) -> S
 
 def test_a_sound_plan_is_left_alone() -> None:
     assert advise(plan(), workers=8, rows=200) == ()
-    assert advise(plan(early_stop="hyperband"), workers=8, rows=101) == ()
+    assert advise(plan(early_terminate=dict(HYPERBAND)), workers=8, rows=101) == ()
     (grid,) = advise(plan("gae_lambda,vf_coef,ent_coef,policy_lr"), workers=8)
     assert grid.startswith("The grid of 625 points does not fit the 150 runs of stage 1, which takes Sobol points")
 
@@ -84,7 +84,7 @@ def test_usual_values_outside_the_ranges_are_named() -> None:
         ({}, 251, "more than the 250 runs"),
         ({}, 84, "83 or fewer"),
         ({"search": "wandb", "params": "a:0-1,b:0-1,c:0-1,d:0-1"}, 84, "takes random configs instead"),
-        ({"early_stop": "hyperband"}, 2, "a run logs 40: it will stop none"),
+        ({"early_terminate": dict(HYPERBAND)}, 2, "a run logs 40: it will stop none"),
     ],
 )
 def test_a_budget_that_does_not_suit_is_named(changes: dict[str, Any], workers: int, words: str) -> None:

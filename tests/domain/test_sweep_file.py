@@ -116,7 +116,7 @@ def test_a_file_without_a_search_is_refused(content: dict[str, Any], said: str) 
 
 def test_specifications_are_nested_as_wandb_has_them() -> None:
     layout = {"a.b.c": Place(path=("a", "b", "c")), "a.d": Place(path=("a", "d"))}
-    specs = {"a.b.c": {"value": 1}, "a.d": {"min": 1, "max": 2}, "x.y": {"values": [1]}}
+    specs: dict[str, dict[str, Any]] = {"a.b.c": {"value": 1}, "a.d": {"min": 1, "max": 2}, "x.y": {"values": [1]}}
     assert nest_specs(specs, layout) == {
         "a": {"parameters": {"b": {"parameters": {"c": {"value": 1}}}, "d": {"min": 1, "max": 2}}},
         "x.y": {"values": [1]},

@@ -56,7 +56,7 @@ def test_a_sweep_file_is_swept_by_the_gaussian_process(
     file = workplace / "digits.yaml"
     file.write_text(yaml.safe_dump(FILE))
     asked = ("run", "--sweep-file", "digits.yaml", "--budget", str(BUDGET), "--name", "filed", "--project", "filed")
-    done = commands.run(*asked, "--tracker", "wandb", "--search", "gp", **account)
+    done = commands.run(*asked, "--tracker", "wandb", "--search", "gp", variables=account)
     first = done.stdout.splitlines()[0]
     assert first == f"Tracker: W&B at {account['WANDB_BASE_URL']} as local, since WANDB_API_KEY is set."
     assert "MULTI-STAGE SWEEP COMPLETE!" in done.stdout
@@ -71,10 +71,10 @@ def test_a_sweep_file_is_swept_by_the_gaussian_process(
         }
 
     file.unlink()
-    again = commands.run("resume", "filed", **account)
+    again = commands.run("resume", "filed", variables=account)
     assert "MULTI-STAGE SWEEP COMPLETE!" in again.stdout
     file.write_text(yaml.safe_dump(FILE | {"metric": {"name": "train/loss"}}))
-    changed = commands.run("run", "--sweep-file", "digits.yaml", "--resume", "filed", code=2, **account)
+    changed = commands.run("run", "--sweep-file", "digits.yaml", "--resume", "filed", code=2, variables=account)
     assert "metric was 'val/accuracy' and would be 'train/loss'" in changed.stderr
 
 
@@ -84,7 +84,7 @@ def test_wandbs_own_engine_narrows_in_wandbs_own_words(
     done = commands.run(
         "digits:mlp", "--params", "learning_rate,hidden_size:int:8-40", "--budget", str(BUDGET), "--project", "engine",
         "--tracker", "wandb", "--search", "wandb", "--grid-resolution", "2", "--train-arg", "epochs=3", "--json",
-        **account,
+        variables=account,
     )  # fmt: skip
     result = json.loads(done.stdout)
     assert (result["status"], result["budget_used"]) == ("completed", BUDGET)
