@@ -38,7 +38,7 @@ def mirror_state(
         runs_failed=count.failed,
         attempts_lost=count.attempts_lost,
         started_at=started,
-        ended_at=datetime.now(UTC),
+        ended_at=max(started, datetime.now(UTC)),
     )
     session.complete_stage(record)
     create_table_artifact(

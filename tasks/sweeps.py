@@ -41,6 +41,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         register_sweep(Settings(), asked.folder)
         session = open_session(asked.folder.path)
         session.update_state(flow_run_id=str(flow_run.id), prefect_url=flow_run.ui_url)
+        session.prepare_workers()
         try:
             yield session
         finally:

@@ -19,6 +19,10 @@ class Launcher(Protocol):
             launcher.stop(adopted)
     """
 
+    def prepare(self) -> None:
+        """Begin to make ready what workers need, in the background; `launch` does it where this was not called."""
+        ...
+
     def launch(self, sweep: str, count: int) -> Iterable[WorkerRecord]:
         """Start workers for a sweep (``entity/project/id``); they leave by themselves when it has no more runs.
 

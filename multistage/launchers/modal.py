@@ -83,6 +83,9 @@ class ModalLauncher:
     ) -> None:
         self.close()
 
+    def prepare(self) -> None:
+        """Nothing to do: an app is deployed for the first container, and not before it is known that one is needed."""
+
     def launch(self, sweep: str, count: int) -> Iterator[WorkerRecord]:
         """Start workers for a sweep.
 

@@ -22,11 +22,12 @@ class Journal:
         self.state = folder.load_state()
 
     def update(self, **changes: Any) -> State:
-        """Change some of the state's fields, in the file too.
+        """Change some of the state's fields, in the file too; its time never runs backwards, whatever the clock does.
 
         Raises:
             FolderError: If the file cannot be written; the old one stays.
         """
-        self.state = self.state.model_copy(update={**changes, "updated_at": datetime.now(UTC)})
+        now = max(datetime.now(UTC), self.state.updated_at)
+        self.state = self.state.model_copy(update={**changes, "updated_at": now})
         self.folder.write_state(self.state)
         return self.state

@@ -119,7 +119,7 @@ class Roster:
             if one.launcher == "modal" and one.paid is None:
                 end = self.launcher.inspect(one)
                 if end is None:
-                    running += one.rate * min(one.seconds, (now - one.launched_at).total_seconds())
+                    running += one.rate * min(one.seconds, max(0.0, (now - one.launched_at).total_seconds()))
                 else:
                     seconds = min(one.seconds, end.seconds)
                     cost = cost.add(one.sweep, seconds, seconds * one.rate)

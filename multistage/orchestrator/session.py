@@ -4,7 +4,8 @@ Tasks open the session by the sweep's folder, so that a task may start in whatev
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -159,6 +160,11 @@ class Session:
         """Change ``state.json`` and what this session knows of it."""
         return self._journal.update(**changes)
 
+    def prepare_workers(self) -> None:
+        """Begin to make workers ready while the first steps go on, where any will be needed."""
+        if self.state.budget_used < self.state.total_budget:
+            self.roster.launcher.prepare()
+
     def name_sweep(self, stage: StageNumber) -> str:
         """Give the stage's sweep a name that no other sweep in the tracker has."""
         return f"{self.folder.name} stage {stage} ({self.state.uid})"
@@ -211,7 +217,7 @@ class Session:
 
     def drive_stage(self, stage: StagePlan, box: SearchSpace, sweep_id: str) -> StageCount:
         """Work until every slot of a stage is used; see `StageDriver.drive`."""
-        began = self.begin_stage(stage, sweep_id).started_at
+        overdue = self._watch_deadline(self.begin_stage(stage, sweep_id).started_at)
         earlier = self.read_earlier(stage.stage)
         fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
         driver = StageDriver(
@@ -234,14 +240,10 @@ class Session:
             report=self._report_progress,
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
-            is_overdue=lambda: self._is_overdue(began),
+            is_overdue=overdue,
         )
         slots = driver.drive()
-        if (
-            len(slots)
-            and sum(slot.status == "used" for slot in slots.values()) < stage.runs
-            and self._is_overdue(began)
-        ):
+        if len(slots) and sum(slot.status == "used" for slot in slots.values()) < stage.runs and overdue():
             self.roster.launcher.stop(self.roster.list_alive(f"{self.connection.path}/{sweep_id}"))
             self.update_state(ended_because=f"stage {stage.stage}'s deadline")
         if fleet.exhausted:
@@ -254,9 +256,14 @@ class Session:
             attempts_lost=sum(slot.lost for slot in slots.values()),
         )
 
-    def _is_overdue(self, began: datetime) -> bool:
+    def _watch_deadline(self, began: datetime) -> Callable[[], bool]:
+        """Give the question whether a stage's deadline has passed; a clock that jumps meanwhile is not believed."""
         deadline = self.state.options.stage_deadline
-        return deadline is not None and (datetime.now(UTC) - began).total_seconds() > deadline
+        if deadline is None:
+            return lambda: False
+        spent = max(0.0, (datetime.now(UTC) - began).total_seconds())
+        ends_at = time.monotonic() + deadline - spent
+        return lambda: time.monotonic() > ends_at
 
     def _report_progress(self, slots: Mapping[int, Slot]) -> None:
         self.roster.proven = self.roster.proven or any(slot.last.logged for slot in slots.values())

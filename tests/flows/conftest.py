@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from multistage.orchestrator.sweep_folder import SweepFolder
-from tests.flows.command_line import SWEEP, CommandLine, FinishedSweep
+from tests.flows.command_line import PLANTED, SWEEP, CommandLine, FinishedSweep
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 @pytest.fixture(scope="session")
 def finished(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
-    """A whole sweep that nothing disturbed."""
+    """A whole sweep that nothing disturbed, of a user whose environment holds secrets."""
     place = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        done = commands.run(*SWEEP, "--json", timeout=280)
+        done = commands.run(*SWEEP, "--tracker", "embedded", "--json", timeout=280, variables=PLANTED)
     return FinishedSweep(place, SweepFolder(place / "runs" / "multistage_sweep_digits_mlp"), done.stdout, done.stderr)
