@@ -14,13 +14,13 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
         worker: Start a Prefect worker too, which runs the deployments of prefect.yaml.
     """
     from multistage.services import ensure_prefect_server, ensure_prefect_worker, ensure_wandb_server
-    from multistage.services.zombies import watch_for_zombies
+    from multistage.services.registration import register_with_prefect
     from multistage.settings import Settings
 
     settings = Settings()
     wandb_server = ensure_wandb_server(settings)
     prefect_server = ensure_prefect_server(settings)
-    watch_for_zombies(prefect_server.api_url)
+    register_with_prefect(prefect_server.api_url)
     print(f"Prefect UI: {prefect_server.ui_url} {prefect_server.note}".rstrip())
     print(f"W&B pages: {wandb_server.url} {wandb_server.note}".rstrip())
     print(f"To log a browser in, within the hour: {wandb_server.make_login_link()}")

@@ -172,7 +172,7 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
             "Run this from a checkout that was installed with pip install -e .",
         ) from error
     if server.started:
-        from multistage.services.zombies import watch_for_zombies
+        from multistage.services.registration import register_with_prefect
 
-        watch_for_zombies(server.api_url)
+        register_with_prefect(server.api_url)
     return multistage_sweep(**parameters)

@@ -5,7 +5,7 @@ They are started detached, so that they outlive whoever started them, and are re
     server = ensure_wandb_server(settings)
     server.url, server.key
 
-Each has a folder with its database, its log and a record of its process. Only `zombies` imports Prefect, when called.
+Each has a folder with its database, its log and a record of its process. `registration` alone imports Prefect.
 """
 
 from multistage.domain.model import Model

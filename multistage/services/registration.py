@@ -1,10 +1,17 @@
-"""An automation of the Prefect server that marks a flow run as crashed when its process has died without a word.
+"""What a Prefect server must know of this project: the work pool of `prefect.yaml`, and a watch over killed flow runs.
 
-A killed process tells nobody, and open-source Prefect would show its flow run as running for ever. The automation
-waits for the heartbeats that every flow run emits, as https://docs.prefect.io/v3/advanced/detect-zombie-flows has it.
+A killed process tells nobody, and open-source Prefect would show its flow run as running for ever. An automation waits
+for the heartbeats that every flow run emits, as https://docs.prefect.io/v3/advanced/detect-zombie-flows has it.
 """
 
+import contextlib
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from multistage.services.prefect_worker import WORK_POOL
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 AUTOMATION = "multistage-sweep: mark silently killed flow runs as crashed"
 FLOWS = ("multistage-sweep", "sweep-stage")
@@ -15,21 +22,37 @@ DEFAULT_INTERVAL = 180
 """Seconds between two heartbeats where nothing is configured, as in Prefect."""
 
 
-def watch_for_zombies(api_url: str) -> bool:
-    """Register the automation, or bring it up to date.
+def register_with_prefect(api_url: str) -> None:
+    """Make the work pool where it is missing, and the automation where it is missing or another than it should be.
 
     Args:
         api_url: The Prefect server.
-
-    Returns:
-        Whether anything was changed.
     """
     # Prefect takes seconds to import, and its services are started without it.
     from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
+        _ensure_pool(client)
+        _watch_for_killed_runs(client)
+
+
+def _ensure_pool(client: "SyncPrefectClient") -> None:
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+    try:
+        client.read_work_pool(WORK_POOL)
+    except ObjectNotFound:
+        with contextlib.suppress(ObjectAlreadyExists):  # the worker makes it too
+            client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+
+
+def _watch_for_killed_runs(client: "SyncPrefectClient") -> None:
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-    from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+    from prefect.settings import get_current_settings
 
     interval = get_current_settings().flows.heartbeat_frequency or DEFAULT_INTERVAL
     silence = MISSED_HEARTBEATS * interval
@@ -56,12 +79,9 @@ def watch_for_zombies(api_url: str) -> bool:
             )
         ],
     )
-    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
-        found = client.read_automations_by_name(AUTOMATION)
-        if not found:
-            client.create_automation(wanted)
-        elif found[0].trigger != wanted.trigger or found[0].actions != wanted.actions or not found[0].enabled:
-            client.update_automation(found[0].id, wanted)
-        else:
-            return False
-    return True
+    found = client.read_automations_by_name(AUTOMATION)
+    own = {"trigger": {"id"}}
+    if not found:
+        client.create_automation(wanted)
+    elif AutomationCore.model_validate(found[0].model_dump()).model_dump(exclude=own) != wanted.model_dump(exclude=own):
+        client.update_automation(found[0].id, wanted)
