@@ -14,6 +14,7 @@ The tree, and the exit code that the command line ends with::
     ├── TrackerError             the W&B server said no, or cannot be reached
     ├── TrainingError            a bundled training cannot go on: its config made it diverge
     ├── LaunchError              workers cannot be started or keep dying
+    │   └── CloudAwayError       Modal does not answer; it may later
     └── ServiceError             a local service does not start, or does not stop
 """
 
@@ -83,6 +84,10 @@ class TrainingError(MultistageError):
 
 class LaunchError(MultistageError):
     """Workers cannot be started, or keep dying."""
+
+
+class CloudAwayError(LaunchError):
+    """Modal does not answer; asking again later may do."""
 
 
 class ServiceError(MultistageError):

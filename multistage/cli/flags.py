@@ -76,6 +76,8 @@ class RunFlags:
     """Where trainings run. [default: local]"""
     runs_per_worker: int | None = None
     """On Modal, runs that one container trains. [default: as many as there are]"""
+    keep_workers: Annotated[bool | None, Parameter(negative=())] = None
+    """On Modal, containers go on when the sweep is interrupted or cancelled; a resume takes them up."""
     max_cost: float | None = None
     """On Modal, dollars that are never passed; the sweep ends early instead."""
     modal_cpu: float | None = None
@@ -169,7 +171,7 @@ def refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:
     Raises:
         UsageError: If one was given for trainings on this machine.
     """
-    lost = sorted(set(given) & {"runs_per_worker", "max_cost", "modal", "project_dir", "image_python"})
+    lost = sorted(set(given) & {"runs_per_worker", "keep_workers", "max_cost", "modal", "project_dir", "image_python"})
     if launcher == "local" and lost:
         flag = f"modal-{next(iter(given['modal']))}" if lost[0] == "modal" else lost[0]
         raise UsageError(f"--{flag.replace('_', '-')} has no meaning on this machine.", "Add --launcher modal.")

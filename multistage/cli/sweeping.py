@@ -143,8 +143,10 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
             state = _run_flow({**parameters, "tracker": account.kind}, server)
     except KeyboardInterrupt:
         command = f"multistage-sweep --resume {asked.folder.state_file}"
+        kept = asked.options.keep_workers and asked.options.launcher == "modal"
+        left = "containers go on with what is queued" if kept else "workers and trainings were ended"
         console.print(
-            f"\nInterrupted; workers and trainings were ended. Go on with: {command}",
+            f"\nInterrupted; {left}. Go on with: {command}",
             soft_wrap=True,
             markup=False,
         )

@@ -111,6 +111,8 @@ class RunWishes(Model):
     """Where trainings run."""
     runs_per_worker: Annotated[int, Field(ge=1)] | None = None
     """Runs that one container trains; None: as many as there are."""
+    keep_workers: bool = False
+    """Whether containers go on when the sweep is interrupted or cancelled, for a resume to take up."""
     max_cost: Annotated[float, Field(gt=0)] | None = None
     """Dollars that containers may cost; None: no cap."""
     project_dir: Path | None = None

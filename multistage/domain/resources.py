@@ -23,6 +23,10 @@ GPU_PRICES: Mapping[str, float] = {
 }
 """Dollars a second, by Modal's price list of 2026-07-01."""
 
+BROAD_REGION, NARROW_REGION = 1.5, 1.75
+"""By so many times a container costs more where its region is chosen, such as ``us`` or ``us-east``; by Modal's
+guide on regions, of the same date."""
+
 _SAME = {"A10G": "A10", "A100": "A100-40GB", "H100!": "H100"}
 """Other names that Modal takes."""
 
@@ -79,17 +83,23 @@ class Rates(Model):
         if resources.gpu is not None:
             name, count = name_gpu(resources.gpu)
             total += count * self.gpus[name]
+        if resources.region is not None:
+            total *= NARROW_REGION if "-" in resources.region else BROAD_REGION
         return total
 
 
 class StageCost(Model):
-    """What the ended workers of one sweep have cost."""
+    """What the ended workers of one stage's sweep have cost."""
 
     sweep: str
     """``entity/project/id``."""
+    stage: int | None = None
+    """None until the stage is known in the state."""
     seconds: float
     """Containers' time."""
     dollars: float
+    dollars_a_run: float | None = None
+    """None until a run has used its slot."""
 
 
 class Cost(Model):
@@ -99,20 +109,40 @@ class Cost(Model):
     stages: tuple[StageCost, ...] = ()
     running: float = 0.0
     """Dollars of the workers that still work, up to the last look."""
+    dollars: float = 0.0
+    """Dollars in all."""
+    dollars_a_run: float | None = None
+    """None until a run has used its slot."""
 
     @property
     def ended(self) -> float:
         """Dollars of all workers that have ended."""
         return sum(stage.dollars for stage in self.stages)
 
-    @property
-    def dollars(self) -> float:
-        """Dollars in all."""
-        return self.ended + self.running
-
     def add(self, sweep: str, seconds: float, dollars: float) -> "Cost":
         """Add a worker that has ended."""
         before = {stage.sweep: stage for stage in self.stages}
         old = before.get(sweep, StageCost(sweep=sweep, seconds=0.0, dollars=0.0))
-        before[sweep] = StageCost(sweep=sweep, seconds=old.seconds + seconds, dollars=old.dollars + dollars)
+        before[sweep] = old.model_copy(update={"seconds": old.seconds + seconds, "dollars": old.dollars + dollars})
         return self.model_copy(update={"stages": tuple(before.values())})
+
+    def total(self, running: float, used: Mapping[str, tuple[int, int]]) -> "Cost":
+        """Add everything up.
+
+        Args:
+            running: Dollars of the workers that still work.
+            used: By the bare id of a stage's sweep: the stage, and its used slots.
+        """
+        stages = []
+        for one in self.stages:
+            number, runs = used.get(one.sweep.rpartition("/")[2], (None, 0))
+            stages.append(one.model_copy(update={"stage": number, "dollars_a_run": _share(one.dollars, runs)}))
+        dollars = self.ended + running
+        a_run = _share(dollars, sum(runs for _, runs in used.values()))
+        return self.model_copy(
+            update={"stages": tuple(stages), "running": running, "dollars": dollars, "dollars_a_run": a_run}
+        )
+
+
+def _share(dollars: float, runs: int) -> float | None:
+    return dollars / runs if runs else None

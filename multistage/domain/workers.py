@@ -1,5 +1,6 @@
 """What identifies a worker to any process, so that it can be watched, adopted and ended."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
@@ -8,6 +9,19 @@ from multistage.domain.model import Model
 
 WORKER_TAG = "worker:"
 """Start of the tag by which a run names its worker."""
+
+Fault = Literal["none", "config", "machine", "setup"]
+"""Nobody's; the training's or its config's; the machine's, so that another worker may do better; or of what all workers
+share (a secret, the image, the code), so that no other would do better."""
+
+
+class WorkerEnd(Model):
+    """How a worker ended."""
+
+    fault: Fault
+    reason: str = ""
+    seconds: float = 0.0
+    """Time that is paid for."""
 
 
 class LocalWorker(Model):
@@ -42,8 +56,13 @@ class ModalWorker(Model):
     rate: float
     """Dollars a second."""
     launched_at: AwareDatetime
-    paid: float | None = None
-    """Dollars that it has cost; None until it has ended."""
+    end: WorkerEnd | None = None
+    """How it ended; None while it lives, as far as is known."""
+
+    def price(self, now: datetime) -> float:
+        """Price it up to now, or up to its end; dollars, and never more than was set aside for it."""
+        elapsed = self.end.seconds if self.end else (now - self.launched_at).total_seconds()
+        return self.rate * min(self.seconds, max(0.0, elapsed))
 
     @property
     def log(self) -> str:
@@ -53,16 +72,3 @@ class ModalWorker(Model):
 
 WorkerRecord = Annotated[LocalWorker | ModalWorker, Field(discriminator="launcher")]
 """A worker that was launched."""
-
-Fault = Literal["none", "config", "machine", "setup"]
-"""Nobody's; the training's or its config's; the machine's, so that another worker may do better; or of what all workers
-share (a secret, the image, the code), so that no other would do better."""
-
-
-class WorkerEnd(Model):
-    """How a worker ended."""
-
-    fault: Fault
-    reason: str = ""
-    seconds: float = 0.0
-    """Time that is paid for."""

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 import modal
 
@@ -22,6 +22,8 @@ MOST_HELD = 50
 FIRST_ANSWER = 10.0
 """Seconds to wait for what Modal says first; a call counts as alive meanwhile."""
 
+T = TypeVar("T")
+
 
 class CallWatch:
     """Follows any number of calls in one thread."""
@@ -35,6 +37,8 @@ class CallWatch:
         self._thread: threading.Thread | None = None
         self._followers: list[Future[None]] = []
         self._held = 0
+        self._silent = False
+        """Whether Modal was waited for in vain, so that nobody waits again before it has answered."""
 
     def find_end(self, call_id: str, launched_at: float) -> WorkerEnd | None:
         """Say how a call ended; None while it lives, as far as is known.
@@ -48,7 +52,7 @@ class CallWatch:
             first = self._asked[call_id] = threading.Event()
             self._followers.append(self._submit(self._follow(call_id, launched_at)))
         if call_id not in self.ends:
-            first.wait(FIRST_ANSWER)
+            self._silent = not first.wait(0.0 if self._silent else FIRST_ANSWER)
         return self.ends.get(call_id)
 
     def follow(self, calls: Sequence[tuple[str, float]]) -> None:
@@ -71,7 +75,11 @@ class CallWatch:
         self._loop.close()
         self._loop = self._thread = None
 
-    def _submit(self, coroutine: Coroutine[Any, Any, None]) -> "Future[None]":
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something beside the calls, and wait for it."""
+        return self._submit(coroutine).result()
+
+    def _submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="modal calls", daemon=True)

@@ -6,10 +6,21 @@ from typing import Any
 
 import modal.exception as refusals
 
-from multistage.domain.workers import WorkerEnd
+from multistage.domain.workers import Fault, WorkerEnd
+from multistage.errors import CloudAwayError, LaunchError
+from multistage.launchers.modal_app import SECRET, SECRET_KEY
 
 _IMPORT_FAILED = re.compile(r"\b(ModuleNotFoundError|ImportError)\b")
 _KEY_REFUSED = re.compile(r"\b(401|403)\b|[Uu]nauthorized|[Ii]nvalid.*API key|permission denied", re.DOTALL)
+
+
+def judge_run(error: str) -> Fault:
+    """Judge a run that failed by itself.
+
+    Args:
+        error: Why, as the run or its training's last line says it: an exit code, NaN, no memory left for this config.
+    """
+    return "setup" if _IMPORT_FAILED.search(error) else "config"
 
 
 def judge_result(result: Mapping[str, Any]) -> WorkerEnd:
@@ -57,3 +68,29 @@ def judge_error(error: Exception, seconds: float) -> WorkerEnd | None:
             return None
         case _:  # raised in the container, outside the worker: all others would fare the same
             return WorkerEnd(fault="setup", reason=f"{type(error).__name__}: {reason}", seconds=seconds)
+
+
+def explain_refusal(error: Exception) -> LaunchError:
+    """Turn what Modal refused into a sentence and its remedy."""
+    reason = " ".join(str(error).split())[:500].rstrip(".") or type(error).__name__
+    match error:
+        case refusals.AuthError() | refusals.PermissionDeniedError():
+            return LaunchError(f"Modal refuses the token: {reason}.", "Make one with `modal token new`.")
+        case _ if SECRET in reason:
+            return LaunchError(
+                f"Modal has no secret {SECRET!r} with {SECRET_KEY}: {reason}.",
+                f"Make it with `modal secret create {SECRET} {SECRET_KEY}=...`; the key is at wandb.ai/authorize.",
+            )
+        case refusals.ImageBuildError():
+            return LaunchError(f"Modal cannot build the image: {reason}.", "Mend the requirements that it names.")
+        case (
+            refusals.ServiceError()
+            | refusals.ConnectionError()
+            | refusals.InternalError()
+            | refusals.ResourceExhaustedError()
+            | refusals.TimeoutError()
+            | OSError()
+        ):
+            return CloudAwayError(f"Modal does not answer: {reason}.", "Look at https://status.modal.com.")
+        case _:
+            return LaunchError(f"Modal does not start workers: {reason}.", "Mend what it names.")

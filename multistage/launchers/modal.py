@@ -1,5 +1,6 @@
 """Workers in containers on Modal."""
 
+import asyncio
 import secrets
 import threading
 import time
@@ -17,12 +18,14 @@ from multistage.domain.resources import GRACE, Rates, Resources
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.call_watch import CallWatch
+from multistage.launchers.faults import explain_refusal
 from multistage.launchers.modal_app import (
     FUNCTION,
     SECRET,
     SECRET_KEY,
     AppContent,
     build_app,
+    cancel_worker,
     open_notes,
 )
 
@@ -42,7 +45,8 @@ class ModalLauncher:
 
     Args:
         options: What each container has.
-        content: What the image holds; None for a launcher that only watches and stops.
+        contents: What the image may hold. The first that is deployed already is taken, else the first is deployed; none
+            for a launcher that only watches and stops.
         base_url: The W&B server, as containers reach it.
         idle: Seconds without a run after which a worker leaves; at most 45.
         max_runs: Runs that one container trains; None for as many as there are.
@@ -53,7 +57,7 @@ class ModalLauncher:
     def __init__(
         self,
         options: Resources,
-        content: AppContent | None = None,
+        contents: Sequence[AppContent] = (),
         *,
         base_url: str = "",
         idle: float = LONGEST_IDLE,
@@ -62,7 +66,7 @@ class ModalLauncher:
         rates: Rates | None = None,
     ) -> None:
         self._options = options
-        self._content = content
+        self._contents = contents
         self._base_url = base_url
         self._idle = min(idle, LONGEST_IDLE)
         self._max_runs = max_runs
@@ -110,10 +114,15 @@ class ModalLauncher:
             for _ in range(count)
         ]
         yield from intents
+        refusal: LaunchError | None = None
         with ThreadPoolExecutor(min(AT_ONCE, max(1, count))) as pool:
-            spawning = {pool.submit(self._spawn, function, intent): intent for intent in intents}
-            for spawned in as_completed(spawning):
-                yield spawned.result()
+            for spawning in as_completed(pool.submit(self._spawn, function, intent) for intent in intents):
+                try:
+                    yield spawning.result()
+                except LaunchError as error:  # the others may have been spawned, and must be noted
+                    refusal = error
+        if refusal is not None:
+            raise refusal
 
     def is_alive(self, record: WorkerRecord) -> bool:
         """Whether the worker waits or works; also of another process's worker."""
@@ -123,11 +132,14 @@ class ModalLauncher:
         """Say how a worker ended; None while it lives, or while Modal does not answer."""
         if not isinstance(record, ModalWorker):
             return WorkerEnd(fault="none")
-        call_id = record.call_id or self._calls.get(record.worker_id)
+        if record.end is not None:
+            return record.end
+        try:
+            call_id = self._watch.run(self._find_call(record))
+        except (refusals.Error, OSError):
+            return None
         if call_id is None:
-            call_id = self._adopt(record)
-            if call_id is None:
-                return WorkerEnd(fault="machine", reason="It was never spawned.")
+            return WorkerEnd(fault="machine", reason="It was never spawned.")
         return self._watch.find_end(call_id, record.launched_at.timestamp())
 
     def stop(self, records: Sequence[WorkerRecord]) -> None:
@@ -136,15 +148,15 @@ class ModalLauncher:
         Raises:
             LaunchError: Modal cannot be reached.
         """
-        mine = [record for record in records if isinstance(record, ModalWorker)]
+        mine = [record for record in records if isinstance(record, ModalWorker) and record.end is None]
         if not mine:
             return
-        with ThreadPoolExecutor(min(AT_ONCE, len(mine))) as pool:
-            for failure in [one for one in pool.map(self._stop, mine) if one is not None]:
-                raise LaunchError(
-                    f"Workers on Modal cannot be stopped: {failure}.",
-                    f"Stop them by hand: `modal app stop {mine[0].app}`.",
-                ) from failure
+        failures = self._watch.run(self._stop(mine))
+        if failures:
+            raise LaunchError(
+                f"Workers on Modal cannot be stopped: {failures[0]}.",
+                f"Stop them by hand: `modal app stop {mine[0].app}`.",
+            ) from failures[0]
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed; known once its worker has ended."""
@@ -159,29 +171,39 @@ class ModalLauncher:
         with self._lock:
             if self._function is not None:
                 return self._function
-            if self._content is None:
+            if not self._contents:
                 raise LaunchError("This launcher was opened to stop workers, not to start them.")
-            self._app = self._content.name_app()
             try:
-                try:
-                    base = modal.Function.from_name(self._app, FUNCTION)
-                    base.hydrate()
-                except refusals.NotFoundError:
-                    build_app(self._content).deploy(name=self._app)
-                    base = modal.Function.from_name(self._app, FUNCTION)
-                    base.hydrate()
-            except refusals.Error as error:
+                # A deployed app keeps its secret, so this is where one that is gone, or has lost its key, is found out.
+                modal.Secret.from_name(SECRET, required_keys=[SECRET_KEY]).hydrate()
+                base = self._find_deployed() or self._deploy()
+            except (refusals.Error, OSError) as error:
                 raise explain_refusal(error) from error
             options = self._options
+            memory = int(options.memory * MIB_A_GIB)
             self._function = base.with_options(
-                cpu=options.cpu,
-                memory=int(options.memory * MIB_A_GIB),
+                cpu=(options.cpu, options.cpu),  # Modal bills what is used above the request: the limit bounds it
+                memory=(memory, memory),
                 gpu=options.gpu,
                 timeout=int(min(options.timeout + GRACE, LONGEST_CALL)),
                 region=options.region,
                 max_containers=options.max_containers,
             )
             return self._function
+
+    def _find_deployed(self) -> "modal.Function[..., Any, Any] | None":
+        for content in self._contents:
+            self._app = content.name_app()
+            try:
+                return modal.Function.from_name(self._app, FUNCTION).hydrate()
+            except refusals.NotFoundError:
+                continue
+        return None
+
+    def _deploy(self) -> "modal.Function[..., Any, Any]":
+        self._app = self._contents[0].name_app()
+        build_app(self._contents[0]).deploy(name=self._app)
+        return modal.Function.from_name(self._app, FUNCTION).hydrate()
 
     def _spawn(self, function: Any, intent: ModalWorker) -> ModalWorker:
         try:
@@ -191,96 +213,48 @@ class ModalLauncher:
                 base_url=self._base_url,
                 idle=self._idle,
                 seconds=float(self._options.timeout),
+                memory=self._options.memory,
                 max_runs=self._max_runs,
                 directory=str(self._directory) if self._directory else None,
             )
-        except refusals.Error as error:
+        except (refusals.Error, OSError) as error:
             raise explain_refusal(error) from error
         self._calls[intent.worker_id] = call.object_id
         self._watch.follow([(call.object_id, intent.launched_at.timestamp())])
         return intent.model_copy(update={"call_id": call.object_id})
 
-    def _adopt(self, record: ModalWorker) -> str | None:
-        """Find the call of a worker whose launcher died in between; one that starts later finds itself cancelled."""
-        notes = open_notes()
-        note = notes.get(record.worker_id) or {}
-        call_id = note.get("call_id")
-        if call_id is None:
-            notes.put(record.worker_id, {**note, "cancelled": True})
-            return None
-        self._calls[record.worker_id] = call_id
-        return str(call_id)
+    async def _find_call(self, record: ModalWorker) -> str | None:
+        """Find a worker's call; None where it was never spawned. One that starts later finds itself cancelled."""
+        known = record.call_id or self._calls.get(record.worker_id)
+        if known is None:
+            known = await cancel_worker(open_notes(), record.worker_id)
+            if known is not None:
+                self._calls[record.worker_id] = known
+        return known
 
-    def _stop(self, record: ModalWorker) -> Exception | None:
-        try:
-            call_id = record.call_id or self._calls.get(record.worker_id) or self._adopt(record)
-            if call_id is None:
-                return None
-            call: modal.FunctionCall[dict[str, Any]] = modal.FunctionCall.from_id(call_id)
-            call.cancel()
-            if not self._wait_for_end(call):
-                call.cancel(terminate_containers=True)
-        except refusals.NotFoundError:
-            return None
-        except refusals.Error as error:
-            return error
-        return None
+    async def _stop(self, records: Sequence[ModalWorker]) -> list[Exception]:
+        deadline = time.monotonic() + STOP_PATIENCE
+        at_once = asyncio.Semaphore(AT_ONCE)
+        calls: list[modal.FunctionCall[dict[str, Any]]] = []
 
-    @staticmethod
-    def _wait_for_end(call: "modal.FunctionCall[dict[str, Any]]") -> bool:
-        try:
-            call.get(timeout=STOP_PATIENCE)
-        except TimeoutError:
-            return False
-        except Exception:  # noqa: S110 - a cancelled call ends with an error, whichever
-            pass
-        return True
+        async def cancel(record: ModalWorker) -> None:
+            async with at_once:
+                call_id = await self._find_call(record)
+                if call_id is not None:
+                    call: modal.FunctionCall[dict[str, Any]] = modal.FunctionCall.from_id(call_id)
+                    await call.cancel.aio()
+                    calls.append(call)
 
+        async def see_out(call: "modal.FunctionCall[dict[str, Any]]") -> None:
+            async with at_once:
+                try:
+                    await call.get.aio(timeout=max(0.0, deadline - time.monotonic()))
+                except TimeoutError:
+                    await call.cancel.aio(terminate_containers=True)
+                except Exception:  # a cancelled call ends with an error, whichever
+                    return
 
-def explain_refusal(error: Exception) -> LaunchError:
-    """Turn what Modal refused into a sentence and its remedy."""
-    reason = " ".join(str(error).split())[:500] or type(error).__name__
-    match error:
-        case refusals.AuthError():
-            return LaunchError(f"Modal refuses the token: {reason}.", "Make one with `modal token new`.")
-        case _ if SECRET in reason:
-            return LaunchError(
-                f"Modal has no secret {SECRET!r} with {SECRET_KEY}: {reason}.",
-                f"Make it with `modal secret create {SECRET} {SECRET_KEY}=...`; the key is at wandb.ai/authorize.",
-            )
-        case refusals.ImageBuildError():
-            return LaunchError(f"Modal cannot build the image: {reason}.", "Mend the requirements that it names.")
-        case _:
-            return LaunchError(f"Modal does not start workers: {reason}.", "Look at https://status.modal.com.")
-
-
-def fetch_rates() -> Rates:
-    """Ask Modal for its prices; where it does not tell, the dated table stands.
-
-    The names of its rates are not documented, so one is taken only where it names the resource and its value is within
-    a factor of three of the table's, a second or an hour.
-    """
-    try:
-        told = {key: float(value) for key, value in modal.Workspace.from_context().billing.rates().items()}
-    except (refusals.Error, OSError, ValueError):
-        return Rates()
-    table = Rates()
-    core = _find_rate(told, ("cpu",), table.core)
-    gib = _find_rate(told, ("mem", "gib", "ram"), table.gib)
-    gpus = {name: _find_rate(told, (name.lower().replace("-", ""),), price) for name, price in table.gpus.items()}
-    if core is None or gib is None:
-        return table
-    found = {name: price for name, price in gpus.items() if price is not None}
-    return Rates(
-        core=core, gib=gib, gpus={**table.gpus, **found}, source=f"Modal's own rates of {time.strftime('%Y-%m-%d')}"
-    )
-
-
-def _find_rate(told: dict[str, float], words: Sequence[str], usual: float) -> float | None:
-    for key, value in told.items():
-        plain = "".join(letter for letter in key.lower() if letter.isalnum())
-        if any(word in plain for word in words):
-            for price in (value, value / 3600):
-                if usual / 3 <= price <= usual * 3:
-                    return price
-    return None
+        outcomes = await asyncio.gather(*(cancel(one) for one in records), return_exceptions=True)
+        outcomes += await asyncio.gather(*(see_out(one) for one in calls), return_exceptions=True)
+        failures = [one for one in outcomes if isinstance(one, Exception)]
+        return [one for one in failures if not isinstance(one, refusals.NotFoundError)]

@@ -13,11 +13,12 @@ import tempfile
 import threading
 import time
 from collections import deque
-from importlib.metadata import requires, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 import modal
+import modal.exception as refusals
 
 from multistage.domain.model import Model
 from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
@@ -38,8 +39,14 @@ KEPT_LINES = 20
 QUOTED_LINES = 5
 QUOTED_RUNS = 20
 
-WORKER_PACKAGES = ("wandb", "pydantic", "pydantic-settings", "numpy", "scipy", "psutil", "platformdirs", "pyyaml")
-IGNORED = (".git", ".venv", "venv", "**/__pycache__", "wandb", "runs", ".env", "**/*.pyc", "node_modules")
+WORKER_PACKAGES = ("wandb", "pydantic", "numpy", "psutil")
+"""What a worker imports by itself."""
+TRAINER_EXTRAS = ("digits", "rl")
+"""The optional dependencies of all bundled trainers."""
+IGNORED = (
+    *("**/.git", "**/.venv", "**/venv", "**/__pycache__", "**/*.pyc", "**/.env", "**/.env.*", "**/.netrc"),
+    *("**/node_modules", "wandb", "runs"),
+)
 """Of a user's project: what never goes into the image."""
 
 _RUN_ENDED = re.compile(r"--- run (\S+) exit code (-?\d+)")
@@ -59,13 +66,28 @@ class AppContent(Model):
         for root, pattern in ((sources, "*.py"), (self.project_dir, "*")):
             for path in sorted(root.rglob(pattern)) if root else ():
                 inside = path.relative_to(root or path)
-                if path.is_file() and not any(Path(part).match(mark) for part in inside.parts for mark in _MARKS):
+                if path.is_file() and not is_ignored(inside):
                     digest.update(f"{inside}\0".encode())
                     digest.update(hashlib.sha256(path.read_bytes()).digest())
         return f"multistage-sweep-{digest.hexdigest()[:12]}"
 
 
-_MARKS = tuple(mark.rpartition("/")[2] for mark in IGNORED)
+is_ignored = modal.FilePatternMatcher(*IGNORED)
+"""Whether a file of a project, by its path inside, stays out of the image."""
+
+
+def list_contents(extras: tuple[str, ...], project_dir: Path | None, python: str | None) -> tuple[AppContent, ...]:
+    """List what the image of a sweep may hold: what it needs; or else what all bundled trainers need.
+
+    The second is what ``modal deploy deployments/modal_app.py`` deploys.
+    """
+    exact = describe_content(extras, project_dir, python)
+    if project_dir is not None:
+        return (exact,)
+    try:
+        return (exact, describe_content(TRAINER_EXTRAS, python=python))
+    except PackageNotFoundError:
+        return (exact,)
 
 
 def describe_content(extras: tuple[str, ...], project_dir: Path | None = None, python: str | None = None) -> AppContent:
@@ -83,6 +105,8 @@ def describe_content(extras: tuple[str, ...], project_dir: Path | None = None, p
             names.append(name[0])
     # A local label such as +cpu is on no index.
     pins = tuple(f"{name}=={version(name).partition('+')[0]}" for name in dict.fromkeys(names))
+    if project_dir is not None:  # whose own versions stand; only the agent must be this one
+        pins = tuple(pin if pin.startswith(("wandb==", "pydantic==")) else pin.partition("==")[0] for pin in pins)
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     return AppContent(python=python or here, requirements=pins, project_dir=project_dir)
 
@@ -124,6 +148,29 @@ def open_notes() -> "modal.Dict":
     return modal.Dict.from_name(NOTES, create_if_missing=True)
 
 
+def take_note(worker_id: str, began: float) -> dict[str, Any]:
+    """Note that a worker starts, in its container; what is cancelled is asked afterwards, so that no cancel is missed.
+
+    Args:
+        worker_id: The worker.
+        began: Seconds since the epoch.
+    """
+    notes = open_notes()
+    note = {"starts": 0, "first_start": began} | (notes.get(worker_id) or {})
+    note |= {"starts": note["starts"] + 1, "call_id": modal.current_function_call_id()}
+    notes.put(worker_id, note)
+    return {**note, "cancelled": bool(notes.get(f"{worker_id} cancelled"))}
+
+
+async def cancel_worker(notes: "modal.Dict", worker_id: str) -> str | None:
+    """Find the call of a worker whose launcher died before it knew; one that has not started will end at once."""
+    note = await notes.get.aio(worker_id)
+    if note is None:
+        await notes.put.aio(f"{worker_id} cancelled", True)
+        note = await notes.get.aio(worker_id)
+    return str(note["call_id"]) if note else None
+
+
 def work(
     worker_id: str,
     sweep: str,
@@ -131,6 +178,7 @@ def work(
     base_url: str,
     idle: float,
     seconds: float,
+    memory: float,
     max_runs: int | None = None,
     directory: str | None = None,
 ) -> dict[str, Any]:
@@ -142,6 +190,7 @@ def work(
         base_url: The W&B server.
         idle: Seconds without a run after which the worker leaves.
         seconds: Time that the worker has, from its first start on.
+        memory: GiB that the container has.
         max_runs: Runs that it may train.
         directory: Where trainings run, if it is there.
 
@@ -150,18 +199,20 @@ def work(
         lines of failed runs by id), ``runs``, ``starts`` and ``seconds``, counted from its first start.
     """
     began = time.time()
-    notes = open_notes()
-    note = {"starts": 0, "first_start": began, "cancelled": False} | (notes.get(worker_id) or {})
-    note |= {"starts": note["starts"] + 1, "call_id": modal.current_function_call_id()}
-    notes.put(worker_id, note)
+    try:
+        note = take_note(worker_id, began)
+    except (refusals.Error, OSError) as error:  # raised, it would pass for the launcher's own trouble
+        return _report({"starts": 1, "first_start": began}, None, [f"Modal's notes cannot be used: {error}"], {}, 0)
     left = seconds - (began - note["first_start"])
     if note["cancelled"] or note["starts"] > MAX_STARTS or left <= 0:
-        reason = "cancelled" if note["cancelled"] else f"{note['starts'] - 1} containers were lost"
+        reason = "It was cancelled before it began." if note["cancelled"] else "It ran out of time."
+        if note["starts"] > MAX_STARTS:
+            reason = f"Its container was lost {MAX_STARTS} times."
         return _report(note, None, [reason], {}, 0)
     logs = Path(tempfile.mkdtemp(prefix="runs-"))
     command = [
         *(sys.executable, "-m", "multistage.worker", "--sweep", sweep),
-        *("--idle", str(idle), "--seconds", str(left)),
+        *("--idle", str(idle), "--seconds", str(left), "--memory", str(memory)),
         *(("--max-runs", str(max_runs)) if max_runs else ()),
     ]
     places = {WORKER_VARIABLE: worker_id, RUN_LOGS_VARIABLE: str(logs), "WANDB_DIR": str(logs)}

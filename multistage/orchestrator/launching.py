@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from multistage.domain.account import Account
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
-from multistage.domain.resources import GRACE, Rates
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.resources import GRACE, Rates, Resources
+from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
@@ -47,12 +48,12 @@ def open_launcher(
             )
         case "modal":
             from multistage.launchers.modal import ModalLauncher
-            from multistage.launchers.modal_app import describe_content
+            from multistage.launchers.modal_app import list_contents
 
             extras = (bundled.extra,) if bundled else ()
             return ModalLauncher(
                 options.modal,
-                describe_content(extras, options.project_dir, options.image_python),
+                list_contents(extras, options.project_dir, options.image_python),
                 base_url=server["WANDB_BASE_URL"],
                 idle=options.worker_idle,
                 max_runs=options.runs_per_worker,
@@ -61,25 +62,43 @@ def open_launcher(
             )
 
 
-def stop_workers(records: Sequence[WorkerRecord], logs: Path) -> None:
+def stop_workers(records: Sequence[WorkerRecord], logs: Path) -> Sequence[WorkerRecord]:
     """End workers of whichever launcher by their records alone.
+
+    Returns:
+        The records; a container's says how it ended.
 
     Raises:
         LaunchError: Something survived, or Modal cannot be reached.
     """
     LocalLauncher(logs).stop(records)
-    if any(record.launcher == "modal" for record in records):
-        from multistage.domain.resources import Resources
-        from multistage.launchers.modal import ModalLauncher
+    if not any(isinstance(record, ModalWorker) and record.end is None for record in records):
+        return records
+    from multistage.launchers.modal import ModalLauncher
 
-        with ModalLauncher(Resources()) as launcher:
-            launcher.stop(records)
+    ended = []
+    with ModalLauncher(Resources()) as launcher:
+        launcher.stop(records)
+        for record in records:
+            if isinstance(record, ModalWorker) and record.end is None:
+                seconds = (datetime.now(UTC) - record.launched_at).total_seconds()
+                end = launcher.inspect(record) or WorkerEnd(fault="none", reason="It was stopped.", seconds=seconds)
+                record = record.model_copy(update={"end": end})
+            ended.append(record)
+    return ended
 
 
 def has_living_workers(records: Sequence[WorkerRecord], logs: Path) -> bool:
-    """Whether any of these workers lives on this machine, or may live elsewhere."""
+    """Whether any of these workers lives; one that nobody can ask about counts as living."""
     local = LocalLauncher(logs)
-    return any(record.paid is None if record.launcher == "modal" else local.is_alive(record) for record in records)
+    if any(local.is_alive(record) for record in records):
+        return True
+    if not any(isinstance(record, ModalWorker) and record.end is None for record in records):
+        return False
+    from multistage.launchers.modal import ModalLauncher
+
+    with ModalLauncher(Resources()) as launcher:
+        return any(launcher.is_alive(record) for record in records)
 
 
 def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Rates | None:
@@ -104,7 +123,7 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> R
 
     if not (config.get("token_id") or config.get("oauth_refresh_token")):
         raise UsageError("Modal has no token on this machine.", "Make one with `modal token new`.")
-    from multistage.launchers.modal import fetch_rates
+    from multistage.launchers.modal_rates import fetch_rates
 
     rates = fetch_rates()
     worst = price_worker(options, rates)

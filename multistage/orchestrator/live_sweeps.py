@@ -3,13 +3,15 @@
 import hashlib
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from multistage.domain.model import Model
 from multistage.errors import ServiceError
-from multistage.orchestrator.launching import has_living_workers, stop_workers
+from multistage.orchestrator.launching import has_living_workers
+from multistage.orchestrator.roster import end_workers
 from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
 from multistage.settings import Settings
 
@@ -53,9 +55,13 @@ def end_sweep(live: LiveSweep) -> None:
     if live.driver is not None:
         _end_driver(live.driver, live.folder)
     folder = SweepFolder(live.folder)
-    state = folder.read_state()
-    if state is not None:
-        stop_workers(state.workers, folder.logs)
+    with folder.lock():
+        state = folder.read_state()
+        if state is not None and state.workers:
+            changes = {**end_workers(state, folder.logs), "updated_at": datetime.now(UTC)}
+            if state.status == "running":
+                changes |= {"status": "stopped", "ended_because": "It was ended by force."}
+            folder.write_state(state.model_copy(update=changes))
 
 
 def _end_driver(pid: int, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from multistage.domain.budget import parse_split, split_budget
 from multistage.domain.model import Model
 from multistage.domain.plan import RunOptions, grow_stages
 from multistage.domain.request import SweepRequest
@@ -117,10 +118,14 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
 
 def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
+    request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
+    usual = count_cores()
+    if given.get("launcher") == "modal":
+        usual = min(MODAL_WORKERS, max(split_budget(request.budget, parse_split(request.split))))
     return AskedSweep(
-        request=SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given}),
+        request=request,
         options=RunOptions(
-            workers=given.get("workers", MODAL_WORKERS if given.get("launcher") == "modal" else count_cores()),
+            workers=given.get("workers", usual),
             directory=directory.absolute(),
             **{key: given[key] for key in RunOptions.model_fields if key in given and key != "workers"},
         ),

@@ -1,20 +1,31 @@
 """The workers of a sweep: started, noted in its state, and paid for under its cost cap."""
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from multistage.domain.plan import RunOptions
-from multistage.domain.workers import WorkerRecord
-from multistage.errors import LaunchError
+from multistage.domain.slots import Slot
+from multistage.domain.state import State
+from multistage.domain.workers import ModalWorker, WorkerRecord
+from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import price_worker
+from multistage.orchestrator.launching import price_worker, stop_workers
 
 NOTED_COST = 0.01
 """Dollars by which the running cost must have changed to be noted again."""
 LEAVE_TIME = 20.0
 """Seconds that the last containers have to leave by themselves."""
+AWAY_PAUSE = 15.0
+"""Seconds between two launches while the cloud does not answer."""
+LONGEST_AWAY = 2 * 3600.0
+"""Seconds that the cloud may be away before the stage is given up; a resume goes on with it."""
+
+logger = logging.getLogger(__name__)
 
 
 class Roster:
@@ -28,8 +39,11 @@ class Roster:
     def __init__(self, journal: Journal, launcher: Launcher) -> None:
         self._journal = journal
         self.launcher = launcher
-        self.proven = False
+        self._proven = False
         """Whether any run has logged a row, so that more containers are worth their money."""
+        self._has_launched = False
+        self._away_since: float | None = None
+        self._asked_at = 0.0
 
     @property
     def _options(self) -> RunOptions:
@@ -54,36 +68,76 @@ class Roster:
             time.sleep(0.2)
         self.launcher.stop([one for one in self.workers if not self.launcher.inspect(one)])
         self.settle_costs()
+        self._journal.update(**add_up(self._journal.state, self.workers, 0.0))
+
+    def learn(self, slots: Mapping[int, Slot]) -> None:
+        """Learn from a stage's runs whether more containers are worth their money.
+
+        Raises:
+            LaunchError: If a training cannot import what it needs, before any run has logged a row.
+        """
+        self._proven = self._proven or any(slot.last.logged for slot in slots.values())
+        if self._proven or self._options.launcher == "local":
+            return
+        from multistage.launchers.faults import judge_run
+
+        for slot in slots.values():
+            if slot.outcome == "failed" and judge_run(slot.decisive.error) == "setup":
+                raise LaunchError(
+                    f"The training cannot work in its container: {slot.decisive.error}",
+                    "Add what it imports to the project's requirements; --project-dir names the project.",
+                )
 
     def launch(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
         """Start workers for a sweep (``entity/project/id``) and note each in the state as it starts.
 
         On Modal the first is a canary, and none is started that could pass the cost cap: there may be fewer than
-        ``count``. Dead workers of the same sweep stay noted: a training may have outlived one.
+        ``count``. While the cloud does not answer there are none, and a later call asks again. Dead workers of the same
+        sweep stay noted: a training may have outlived one.
+
+        Raises:
+            LaunchError: If they cannot be started, or the cloud has been away for too long.
         """
         if self._options.launcher == "modal":
             count = min(count, self._count_allowed(sweep))
-        if count <= 0:
+        if count <= 0 or (self._away_since is not None and time.monotonic() - self._asked_at < AWAY_PAUSE):
             return []
         known = [one for one in self.workers if one.sweep == sweep or self.launcher.is_alive(one)]
         started: dict[str, WorkerRecord] = {}
-        for worker in self.launcher.launch(sweep, count):
-            started[worker.worker_id] = worker
-            self._journal.update(workers=(*known, *started.values()))
+        asked_before, self._asked_at = self._asked_at, time.monotonic()
+        try:
+            for worker in self.launcher.launch(sweep, count):
+                started[worker.worker_id] = worker
+                self._journal.update(workers=(*known, *started.values()))
+        except CloudAwayError as error:
+            self._endure(error, asked_before)
+            return [one for one in started.values() if isinstance(one, ModalWorker) and one.call_id]
+        self._has_launched, self._away_since = True, None
         return list(started.values())
+
+    def _endure(self, error: CloudAwayError, asked_before: float) -> None:
+        """Bear that the cloud does not answer for a while, once it has answered at all."""
+        if not self._has_launched and not any(isinstance(one, ModalWorker) for one in self.workers):
+            raise error
+        if self._away_since is None or self._asked_at - asked_before > 2 * AWAY_PAUSE:
+            self._away_since = self._asked_at
+            logger.warning("%s Asking again every %g s.", error.message, AWAY_PAUSE)
+        elif self._asked_at - self._away_since > LONGEST_AWAY:
+            raise error
 
     def _count_allowed(self, sweep: str) -> int:
         """Count the containers that may be started now."""
         alive = self.list_alive(sweep)
-        if not (self.proven or self._journal.state.stages_completed):
-            return 1 - len(alive)
-        return self._count_affordable()
+        affordable = self._count_affordable()
+        if not (self._proven or self._journal.state.stages_completed):
+            return min(1 - len(alive), affordable)
+        return affordable
 
     def _count_affordable(self) -> int:
         options, cost = self._options, self._journal.state.cost
         if options.max_cost is None or cost is None:
             return options.workers
-        reserved = sum(one.rate * one.seconds for one in self.workers if one.launcher == "modal" and one.paid is None)
+        reserved = sum(one.rate * one.seconds for one in self.workers if isinstance(one, ModalWorker) and not one.end)
         return int((options.max_cost - cost.ended - reserved) / price_worker(options, cost.rates))
 
     def has_reached_cap(self) -> bool:
@@ -109,21 +163,55 @@ class Roster:
         return alive
 
     def settle_costs(self) -> None:
-        """Note what ended containers have cost, and what those that work have cost so far."""
+        """Note which containers have ended, what they have cost, and what those that work have cost so far."""
         cost = self._journal.state.cost
         if cost is None:
             return
-        now, running = datetime.now(UTC), 0.0
-        workers = []
+        workers, running = [], 0.0
         for one in self.workers:
-            if one.launcher == "modal" and one.paid is None:
+            if isinstance(one, ModalWorker) and one.end is None:
                 end = self.launcher.inspect(one)
+                one = one.model_copy(update={"end": end})
                 if end is None:
-                    running += one.rate * min(one.seconds, max(0.0, (now - one.launched_at).total_seconds()))
-                else:
-                    seconds = min(one.seconds, end.seconds)
-                    cost = cost.add(one.sweep, seconds, seconds * one.rate)
-                    one = one.model_copy(update={"paid": seconds * one.rate})
+                    running += one.price(datetime.now(UTC))
+                elif end.fault == "machine":
+                    logger.warning("Worker %s was lost: %s", one.worker_id, end.reason)
             workers.append(one)
-        if cost is not self._journal.state.cost or abs(running - cost.running) > NOTED_COST:
-            self._journal.update(workers=tuple(workers), cost=cost.model_copy(update={"running": running}))
+        changes = add_up(self._journal.state, workers, running)
+        after = changes["cost"]
+        if after.ended != cost.ended or abs(after.running - cost.running) > NOTED_COST:
+            self._journal.update(**changes)
+
+
+def add_up(state: State, workers: Sequence[WorkerRecord], running: float) -> dict[str, Any]:
+    """Give what changes in a state when some of its workers have ended.
+
+    Args:
+        state: The sweep's.
+        workers: All its workers as they are now.
+        running: Dollars of those that work.
+    """
+    cost = state.cost
+    paid = {one.worker_id for one in state.workers if isinstance(one, ModalWorker) and one.end}
+    for one in workers:
+        if cost and isinstance(one, ModalWorker) and one.end and one.worker_id not in paid:
+            dollars = one.price(datetime.now(UTC))
+            cost = cost.add(one.sweep, dollars / one.rate, dollars)
+    used = {record.sweep_id: (int(record.stage), record.runs_completed) for record in state.stages_completed}
+    if state.current_stage is not None and state.current_stage.sweep_id is not None:
+        used[state.current_stage.sweep_id] = (int(state.current_stage.stage), state.current_stage.used)
+    return {"workers": tuple(workers), "cost": cost.total(running, used) if cost else None}
+
+
+def end_workers(state: State, logs: Path) -> dict[str, Any]:
+    """End a sweep's workers by their records alone, from any process; gives what that changes in its state.
+
+    Args:
+        state: The sweep's.
+        logs: The folder of its logs.
+
+    Raises:
+        LaunchError: Something survived, or Modal cannot be reached.
+    """
+    ended = stop_workers(state.workers, logs)
+    return add_up(state, ended, 0.0) | {"workers": ()}

@@ -19,8 +19,8 @@ from multistage.domain.state import Recommended, StageCount, StageProgress, Stag
 from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import open_launcher, stop_workers
-from multistage.orchestrator.roster import Roster
+from multistage.orchestrator.launching import open_launcher
+from multistage.orchestrator.roster import Roster, end_workers
 from multistage.orchestrator.stage_driver import StageDriver, measure_progress
 from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
 from multistage.orchestrator.sweep_tracker import SweepTracker
@@ -68,7 +68,8 @@ def stop_sweep(
 ) -> SweepFolder | None:
     """End a sweep's workers, with every training below them, and note why in its state.
 
-    Needs nothing but the folder, so that any process can do it; done twice, it does nothing more.
+    Needs nothing but the folder, so that any process can do it; done twice, it does nothing more. Where the sweep was
+    started with ``--keep-workers``, one that is stopped keeps its containers, for a resume to take up.
 
     Args:
         folder: The sweep's folder.
@@ -84,10 +85,9 @@ def stop_sweep(
     state = session.state if session else sweep_folder.read_state()
     if state is None or state.status == "completed" or flow_run_id not in (None, state.flow_run_id):
         return None
-    stop_workers(state.workers, sweep_folder.logs)
-    if session:
-        session.roster.settle_costs()
-    changes = {"workers": (), "status": status, "ended_because": state.ended_because or reason[:1000] or None}
+    changes: dict[str, Any] = {"status": status, "ended_because": state.ended_because or reason[:1000] or None}
+    if not (status == "stopped" and state.options.keep_workers and state.options.launcher == "modal"):
+        changes |= end_workers(state, sweep_folder.logs)
     if session:
         session.update_state(**changes)
     else:
@@ -150,7 +150,7 @@ class Session:
 
     def _open_launcher(self) -> Launcher:
         if self.state.options.launcher == "modal" and self.state.cost is None:
-            from multistage.launchers.modal import fetch_rates
+            from multistage.launchers.modal_rates import fetch_rates
 
             self.update_state(cost=Cost(rates=fetch_rates()))
         rates = self.state.cost.rates if self.state.cost else None
@@ -266,7 +266,7 @@ class Session:
         return lambda: time.monotonic() > ends_at
 
     def _report_progress(self, slots: Mapping[int, Slot]) -> None:
-        self.roster.proven = self.roster.proven or any(slot.last.logged for slot in slots.values())
+        self.roster.learn(slots)
         before = self.state.current_stage
         if before is None:
             return

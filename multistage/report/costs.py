@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multistage.domain.plan import RunOptions, SweepPlan
-from multistage.domain.resources import Rates
+from multistage.domain.resources import Rates, name_gpu
 from multistage.domain.state import State
 
 RUN_LENGTHS = {"1 minute": 60, "10 minutes": 600, "1 hour": 3600, "6 hours": 21_600}
@@ -38,11 +38,16 @@ def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates, run_second
         seconds = sum(ceil(stage.runs / options.workers) * length + START for stage in plan.stages)
         over = options.max_cost is not None and dollars > options.max_cost
         table.add_row(words, f"${dollars:.2f}" + (", above --max-cost" if over else ""), format_duration(seconds))
-    have = f"{options.modal.cpu:g} cores, {options.modal.memory:g} GiB" + (
-        f", {options.modal.gpu}" if options.modal.gpu else ""
-    )
-    cap = f", never more than ${options.max_cost:g}" if options.max_cost is not None else ""
-    lines = [f"A container of {have} costs ${price * 3600:.3f} an hour, by {rates.source}{cap}."]
+    have = options.modal
+    parts = [f"{have.cpu:g} cores at ${rates.core * 3600:.4g}", f"{have.memory:g} GiB at ${rates.gib * 3600:.4g}"]
+    if have.gpu:
+        name, count = name_gpu(have.gpu)
+        parts.append(f"{count} {name} at ${rates.gpus[name] * 3600:.4g}")
+    region = f", and more in the region {have.region}" if have.region else ""
+    lines = [
+        f"A container costs ${price * 3600:.4g} an hour: {', '.join(parts)}{region}, by {rates.source}.",
+        *([f"The sweep ends early rather than cost more than ${options.max_cost:g}."] if options.max_cost else []),
+    ]
     return Group(table, *(Text(line) for line in lines))
 
 
@@ -51,15 +56,10 @@ def describe_cost(state: State) -> list[str]:
     cost = state.cost
     if cost is None:
         return []
-    runs = max(1, state.budget_used)
-    stages = {one.sweep.rpartition("/")[2]: one.dollars for one in cost.stages}
-    names = {record.sweep_id: record.stage for record in state.stages_completed}
-    parts = [f"stage {names[sweep]}: ${dollars:.4g}" for sweep, dollars in stages.items() if sweep in names]
-    return [
-        f"Cost: ${cost.dollars:.4g} (${cost.dollars / runs:.3g} a run"
-        + "".join(f", {part}" for part in parts)
-        + f"), by {cost.rates.source}"
-    ]
+    a_run = [f"${cost.dollars_a_run:.3g} a run"] if cost.dollars_a_run is not None else []
+    stages = [f"stage {one.stage}: ${one.dollars:.4g}" for one in cost.stages if one.stage is not None]
+    detail = ", ".join([*a_run, *stages])
+    return [f"Cost: ${cost.dollars:.4g}" + (f" ({detail})" if detail else "") + f", by {cost.rates.source}"]
 
 
 def format_duration(seconds: float) -> str:

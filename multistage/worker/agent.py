@@ -18,6 +18,7 @@ from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from multistage.worker.conventions import CAN_FORK
+from multistage.worker.memory import MemoryGuard
 from multistage.worker.outputs import find_log, read_last_lines
 from multistage.worker.trainings import ProgramTraining, Training, end_trainings, start_training
 
@@ -33,6 +34,9 @@ INTERRUPTED = 255
 
 NOTICE_INTERVAL = 60.0
 """Seconds between two notices of the same."""
+
+LOOK_INTERVAL = 0.5
+"""Seconds between two looks at the memory of a container."""
 
 CAUTION = 1.2
 """A run is taken only where this many times the longest one so far fits into the time that is left."""
@@ -51,11 +55,15 @@ class ChildWatch:
     Args:
         on_wake: Called at the end of each sleep.
         choose_pause: How long to sleep at most, in seconds; asked anew for each sleep.
+        on_look: Called every half second of a sleep; None for nothing.
     """
 
-    def __init__(self, on_wake: Callable[[], None], choose_pause: Callable[[], float]) -> None:
+    def __init__(
+        self, on_wake: Callable[[], None], choose_pause: Callable[[], float], on_look: Callable[[], None] | None = None
+    ) -> None:
         self._on_wake = on_wake
         self._choose_pause = choose_pause
+        self._on_look = on_look
         self._reader, self._writer = os.pipe()
         for end in (self._reader, self._writer):
             os.set_blocking(end, False)
@@ -70,11 +78,22 @@ class ChildWatch:
             queue.Empty: Always.
         """
         del block, timeout
-        ready, _, _ = select.select([self._reader], [], [], self._choose_pause())
-        if ready:
-            os.read(self._reader, 4096)
+        ends_at = time.monotonic() + self._choose_pause()
+        while not self._doze(ends_at) and time.monotonic() < ends_at:
+            pass
         self._on_wake()
         raise queue.Empty
+
+    def _doze(self, ends_at: float) -> bool:
+        """Sleep up to the next look; tells whether a child has ended."""
+        left = max(0.0, ends_at - time.monotonic())
+        if self._on_look is not None:
+            self._on_look()
+            left = min(left, LOOK_INTERVAL)
+        ready, _, _ = select.select([self._reader], [], [], left)
+        if ready:
+            os.read(self._reader, 4096)
+        return bool(ready)
 
 
 class SweepAgent(wandb_agent.Agent):
@@ -86,18 +105,27 @@ class SweepAgent(wandb_agent.Agent):
         idle: Leave after so many seconds without a run, an unreachable server included.
         max_runs: Leave after so many runs; None: as many as there are.
         deadline: Leave before this time of `time.monotonic`, when another run would not fit; None: there is none.
+        guard: Looks after the trainings' memory where the worker has a container for itself.
     """
 
     def __init__(
-        self, api: wandb.Api, sweep_id: str, idle: float, max_runs: int | None = None, deadline: float | None = None
+        self,
+        api: wandb.Api,
+        sweep_id: str,
+        idle: float,
+        max_runs: int | None = None,
+        deadline: float | None = None,
+        guard: MemoryGuard | None = None,
     ) -> None:
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
         SilenceNotice()
-        super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause), sweep_id=sweep_id)
+        look = None if guard is None else self._look_after_memory
+        super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause, look), sweep_id=sweep_id)
         self._idle = idle
         self._max_runs = max_runs
         self._deadline = deadline
+        self._guard = guard
         self._taken_at = self._worked_at = time.monotonic()
         self._longest = 0.0
         near = is_loopback(api.settings["base_url"])
@@ -106,6 +134,10 @@ class SweepAgent(wandb_agent.Agent):
     def _choose_pause(self) -> float:
         """Seconds until the next heartbeat, unless a training ends before."""
         return self._busy_pause if self._run_processes else self._idle_pause
+
+    def _look_after_memory(self) -> None:
+        if self._guard is not None:
+            self._guard.look(self._run_processes.values())
 
     def close(self) -> None:
         """End what still trains, and wandb-core, within seconds: a server that is away is not waited for.
@@ -138,9 +170,10 @@ class SweepAgent(wandb_agent.Agent):
             code = training.poll()
             if code is None:
                 continue
-            self._report_end(training, code)
+            shortage = self._guard.explain(training.run_id, code) if self._guard else ""
             if not training.ended_in_order:
                 self._restart_core(code)
+            self._report_end(training, code, shortage)
             del self._run_processes[run_id]
             self._finished += 1
             self._worked_at = time.monotonic()
@@ -158,17 +191,27 @@ class SweepAgent(wandb_agent.Agent):
             logger.info("No time for another run: leaving.")
             self._running = False
 
-    def _report_end(self, training: Training, code: int) -> None:
+    def _report_end(self, training: Training, code: int, shortage: str) -> None:
+        """Say in the worker's log how a training ended, and to the tracker where it could not say so itself.
+
+        Args:
+            training: That ended.
+            code: Its exit code.
+            shortage: Says that it ran out of memory, which is its config's fault; empty where it did not.
+        """
         log = find_log(training.run_id)
         logger.info("--- run %s exit code %d%s", training.run_id, code, f", output in {log}" if log else "")
-        if code <= 0:
+        if shortage:
+            logger.info("    %s", shortage)
+            code = 128 + signal.SIGKILL
+        elif code <= 0:
             return
         lines = read_last_lines(log)
         for line in lines:
             logger.info("    %s", line)
-        if isinstance(training, ProgramTraining):
+        if shortage or isinstance(training, ProgramTraining):
             try:
-                sentence = lines[-1] if lines else f"Exit code {code}."
+                sentence = shortage or (lines[-1] if lines else f"Exit code {code}.")
                 if not report_failure(self._api, training.run_id, code, sentence):
                     self._restart_core(-signal.SIGKILL)
             except (wandb.Error, WandbApiFailedError, ValueError) as error:

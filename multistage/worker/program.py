@@ -24,6 +24,7 @@ from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.program import leave
 from multistage.worker.agent import SweepAgent, connect, is_loopback, is_refused
 from multistage.worker.conventions import WORKER_VARIABLE
+from multistage.worker.memory import MemoryGuard
 
 logger = logging.getLogger("multistage.worker")
 
@@ -77,7 +78,13 @@ def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
             os.environ.setdefault(name, value)
 
 
-def work(sweep: str, idle: float, max_runs: int | None = None, seconds: float | None = None) -> None:
+def work(
+    sweep: str,
+    idle: float,
+    max_runs: int | None = None,
+    seconds: float | None = None,
+    memory: float | None = None,
+) -> None:
     """Train a sweep's runs until it has none left.
 
     Args:
@@ -85,6 +92,7 @@ def work(sweep: str, idle: float, max_runs: int | None = None, seconds: float | 
         idle: Leave after so many seconds without a run, or without an answer from the server.
         max_runs: Train so many runs at most.
         seconds: Take no run that would not end within so many seconds from now, as far as earlier ones tell.
+        memory: GiB that this worker's container has for it alone; None where it shares a machine.
 
     Raises:
         UsageError: The sweep's name is no such path.
@@ -96,11 +104,12 @@ def work(sweep: str, idle: float, max_runs: int | None = None, seconds: float | 
     prepare_environment(*parts)
     started_at = time.monotonic()
     deadline = None if seconds is None else started_at + seconds
+    guard = None if memory is None else MemoryGuard(memory)
     agent: SweepAgent | None = None
     try:
         while True:
             try:
-                agent = agent or SweepAgent(connect(), parts[-1], idle, max_runs, deadline)
+                agent = agent or SweepAgent(connect(), parts[-1], idle, max_runs, deadline, guard)
                 agent.run()  # type: ignore[no-untyped-call]
                 return
             except SweepNotFoundError:
@@ -127,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="leave after so long without a run")
     parser.add_argument("--max-runs", type=int, metavar="COUNT", help="leave after so many runs")
     parser.add_argument("--seconds", type=float, metavar="SECONDS", help="take no run that would end later than this")
+    parser.add_argument("--memory", type=float, metavar="GIB", help="what this container has, for this worker alone")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, force=True)
     code = 0
@@ -134,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop_worker)
         logger.info("Worker %d for sweep %s.", os.getpid(), options.sweep)
-        work(options.sweep, options.idle, options.max_runs, options.seconds)
+        work(options.sweep, options.idle, options.max_runs, options.seconds, options.memory)
     except MultistageError as error:
         logger.error("%s", error)
         code = error.exit_code

@@ -25,6 +25,8 @@ def test_a_gpu_that_modal_has_not_is_refused_with_those_it_has(text: str) -> Non
 def test_a_container_costs_its_cores_its_memory_and_its_gpus() -> None:
     rates = Rates(core=1.0, gib=0.5)
     assert rates.price(Resources(cpu=2, memory=4)) == pytest.approx(4.0)
+    assert rates.price(Resources(cpu=2, memory=4, region="us")) == pytest.approx(6.0)
+    assert rates.price(Resources(cpu=2, memory=4, region="us-east")) == pytest.approx(7.0)
     with_gpus = rates.price(Resources(cpu=2, memory=4, gpu="L4:3"))
     assert with_gpus == pytest.approx(4.0 + 3 * GPU_PRICES["L4"])
 
@@ -36,4 +38,12 @@ def test_costs_add_up_by_sweep() -> None:
         ("a/b/2", 20, 1.0),
     ]
     assert cost.ended == pytest.approx(1.75)
-    assert cost.model_copy(update={"running": 0.25}).dollars == pytest.approx(2.0)
+
+
+def test_costs_are_told_a_run_a_stage_and_in_all() -> None:
+    cost = Cost(rates=Rates()).add("a/b/1", 10, 0.5).add("a/b/2", 20, 1.0)
+    told = cost.total(0.25, {"1": (1, 5)})
+    assert [(stage.stage, stage.dollars_a_run) for stage in told.stages] == [(1, pytest.approx(0.1)), (None, None)]
+    assert told.dollars == pytest.approx(1.75)
+    assert told.dollars_a_run == pytest.approx(0.35)
+    assert cost.total(0.0, {}).dollars_a_run is None

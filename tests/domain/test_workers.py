@@ -1,10 +1,11 @@
 """What identifies a worker."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import pytest
 from pydantic import TypeAdapter
 
-from multistage.domain.workers import LocalWorker, ModalWorker, WorkerRecord
+from multistage.domain.workers import LocalWorker, ModalWorker, WorkerEnd, WorkerRecord
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LOCAL = LocalWorker(worker_id="1", pid=7, process_started_at=1.5, sweep="a/b/c", log="/logs/1.log", launched_at=NOW)
@@ -29,3 +30,12 @@ def test_a_record_is_read_back_as_the_launcher_s_own() -> None:
 
 def test_a_container_s_log_is_read_with_modal_s_own_command() -> None:
     assert MODAL.log == "shown by `modal app logs app-1`"
+
+
+def test_a_container_is_priced_up_to_its_end_and_never_above_what_was_set_aside() -> None:
+    later = NOW + timedelta(seconds=20)
+    assert MODAL.price(later) == pytest.approx(2.0)
+    assert MODAL.price(NOW + timedelta(hours=1)) == pytest.approx(6.0)
+    assert MODAL.price(NOW - timedelta(hours=1)) == 0.0
+    ended = MODAL.model_copy(update={"end": WorkerEnd(fault="machine", seconds=5.0)})
+    assert ended.price(later) == pytest.approx(0.5)

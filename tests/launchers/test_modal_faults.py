@@ -79,7 +79,7 @@ def test_impossible_wish_is_refused(
     monkeypatch.delenv("MODAL_SERVER_URL", raising=False)
     monkeypatch.setenv("MODAL_TOKEN_ID", "ak-x")
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-x")
-    monkeypatch.setattr("multistage.launchers.modal.fetch_rates", Rates)
+    monkeypatch.setattr("multistage.launchers.modal_rates.fetch_rates", Rates)
     plan, options = plan_for(tmp_path, **changes)
     with pytest.raises(UsageError, match=words):
         check_launching(plan, options, account)
