@@ -41,7 +41,7 @@ QUOTED_RUNS = 20
 
 WORKER_PACKAGES = ("wandb", "pydantic", "numpy", "psutil")
 """What a worker imports by itself."""
-TRAINER_EXTRAS = ("digits", "rl")
+TRAINER_EXTRAS = ("atari", "digits", "rl")
 """The optional dependencies of all bundled trainers."""
 IGNORED = (
     *("**/.git", "**/.venv", "**/venv", "**/__pycache__", "**/*.pyc", "**/.env", "**/.env.*", "**/.netrc"),
