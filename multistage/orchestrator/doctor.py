@@ -199,7 +199,7 @@ def _look_at_modal() -> Iterator[tuple[Verdict, str, str]]:
     import modal
     from modal.config import config
 
-    from multistage.launchers.modal import explain_refusal
+    from multistage.launchers.faults import explain_refusal
     from multistage.launchers.modal_app import SECRET, SECRET_KEY
 
     if not (config.get("token_id") or config.get("oauth_refresh_token")):
