@@ -11,6 +11,7 @@ from multistage.cli.results import best, report, status
 from multistage.cli.services import down, up
 from multistage.cli.settings import settings
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
+from multistage.cli.training import train
 from multistage.errors import MultistageError, UsageError
 
 app = App(
@@ -20,7 +21,7 @@ app = App(
 )
 app.default(sweep)
 app.command(sweep, name="run")
-for command in (plan, resume, status, report, best, settings, doctor, up, down):
+for command in (plan, resume, status, report, best, train, settings, doctor, up, down):
     app.command(command)
 
 

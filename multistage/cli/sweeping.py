@@ -15,6 +15,7 @@ from multistage.errors import UsageError
 
 if TYPE_CHECKING:
     from multistage.domain.account import Account
+    from multistage.domain.slots import RunRecord
     from multistage.orchestrator.preparation import AskedSweep
     from multistage.orchestrator.request import ResolvedRequest
     from multistage.services import PrefectServer
@@ -48,13 +49,21 @@ def sweep(
     return _run_sweep(parameters, console, as_json)
 
 
-def plan(config_id: str | None = None, /, *, flags: SweepFlags = NO_FLAGS, run_seconds: float | None = None) -> int:
+def plan(
+    config_id: str | None = None,
+    /,
+    *,
+    flags: SweepFlags = NO_FLAGS,
+    run_seconds: float | None = None,
+    canary: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
     """Show what a sweep would run, how long that takes, and what to look at twice; start nothing.
 
     Args:
         config_id: What to train; a sweep file may say it instead.
         flags: The sweep.
         run_seconds: Length of one run. [default: as in an earlier sweep, else by the trainer's own pace]
+        canary: Train one run first, outside any budget, to see whether it logs the metric and how long it takes.
     """
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
@@ -72,8 +81,12 @@ def plan(config_id: str | None = None, /, *, flags: SweepFlags = NO_FLAGS, run_s
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
+    rows = None
     if run_seconds is not None:
         pace = Pace(seconds=run_seconds, source="as given")
+    if canary:
+        run = _train_canary(asked, resolved, console)
+        pace, rows = Pace(seconds=run.runtime, source="as the canary did") if run.runtime else pace, run.rows
     seconds = pace.seconds if pace else None
     console.print(draw_plan(resolved.plan, asked.options, asked.folder_path, seconds))
     if pace is not None:
@@ -82,10 +95,21 @@ def plan(config_id: str | None = None, /, *, flags: SweepFlags = NO_FLAGS, run_s
     console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
     if rates is not None:
         console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
-    for warning in dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options))):
+    for warning in dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options, rows))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
+
+
+def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Console) -> "RunRecord":
+    from multistage.orchestrator.replication import open_canary
+    from multistage.report.banner import format_number
+
+    with console.status("Training one run ..."), open_canary(asked, resolved) as sweep:
+        (run,) = sweep.train().runs
+    told = f"{resolved.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
+    console.print(f"Canary: {told}. {sweep.url}", highlight=False, soft_wrap=True, markup=False)
+    return run
 
 
 def resume(

@@ -18,11 +18,17 @@ class Pace(Model):
     """How that is known, in words."""
 
 
-def warn_of(plan: SweepPlan, options: RunOptions) -> tuple[str, ...]:
-    """List what a sweep's user should look at twice; see `multistage.domain.advice`."""
+def warn_of(plan: SweepPlan, options: RunOptions, rows: int | None = None) -> tuple[str, ...]:
+    """List what a sweep's user should look at twice; see `multistage.domain.advice`.
+
+    Args:
+        plan: The sweep.
+        options: How it would be run.
+        rows: Rows that a run logs, where one has shown it.
+    """
     bundled = find_bundled(plan.settings)
-    rows = _read_longest(plan.settings, bundled.settings.rows_setting) if bundled else None
-    return advise(plan, options.workers, int(rows) if rows is not None else None)
+    known = _read_longest(plan.settings, bundled.settings.rows_setting) if bundled else None
+    return advise(plan, options.workers, rows if rows is not None else int(known) if known is not None else None)
 
 
 def find_pace(settings: SweepSettings, earlier: Iterable[State]) -> Pace | None:
