@@ -11,6 +11,7 @@ from flows.stage import sweep_stage
 from multistage.domain.plan import STAGES
 from multistage.domain.resources import Resources
 from multistage.domain.state import State
+from tasks.approval import await_approval
 from tasks.records import publish_report
 from tasks.sweeps import brief_stage, open_sweep
 from tasks.workers import stop_workers
@@ -66,6 +67,9 @@ def multistage_sweep(
     ] = None,
     stall_after: Annotated[float | None, Field(gt=0, description="Seconds without a row before a run is lost.")] = None,
     stage_deadline: Annotated[float | None, Field(gt=0, description="Seconds before a stage ends early.")] = None,
+    approve: Annotated[bool | None, Field(description="Ask a person between two stages?")] = None,
+    approve_timeout: Annotated[float | None, Field(gt=0, description="Seconds they have; no end by default.")] = None,
+    on_timeout: Annotated[Literal["continue", "stop"] | None, Field(description="When nobody answers.")] = None,
     runs_dir: Annotated[Path | None, Field(description="Where the sweeps' folders lie; runs by default.")] = None,
     settings: Annotated[Path | None, Field(description="A settings file; multistage.toml here by default.")] = None,
     resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,
@@ -79,6 +83,7 @@ def multistage_sweep(
     """
     with open_sweep(flow_run.parameters) as session:
         for number in STAGES:
+            await_approval(session, number)
             stage = sweep_stage.with_options(result_storage=session.folder.results)
             stage(session.folder.name, number, brief_stage(session, number))
         return publish_report(session.folder.path)

@@ -9,6 +9,7 @@ The tree, and the exit code that the command line ends with::
     │   ├── FolderError          a sweep's folder: another sweep's, damaged, not writable
     │   └── MissingExtraError    an optional dependency is not installed
     ├── SweepFailedError         the sweep ran and cannot go on
+    │   ├── ApprovalError        between two stages a person said stop, or nobody answered
     │   ├── AllRunsFailedError   every run of a stage failed
     │   └── MetricMissingError   no run logs the metric that the sweep optimizes
     ├── TrackerError             the W&B server said no, or cannot be reached
@@ -64,6 +65,10 @@ class MissingExtraError(UsageError):
 
 class SweepFailedError(MultistageError):
     """The sweep ran, and cannot go on."""
+
+
+class ApprovalError(SweepFailedError):
+    """Between two stages a person ended the sweep, or nobody answered in time."""
 
 
 class AllRunsFailedError(SweepFailedError):

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
+from multistage.cli.approval import approve
 from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
 from multistage.cli.services import down, up
@@ -21,7 +22,7 @@ app = App(
 )
 app.default(sweep)
 app.command(sweep, name="run")
-for command in (plan, resume, status, report, best, train, settings, doctor, up, down):
+for command in (plan, resume, status, approve, report, best, train, settings, doctor, up, down):
     app.command(command)
 
 

@@ -51,6 +51,12 @@ class SearchFlags:
     times."""
     train_arg: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
     """A fixed key=value of every run; may be given several times."""
+    approve: bool | None = None
+    """Ask you between two stages, in the Prefect UI or by `multistage-sweep approve NAME`. [default: no]"""
+    approve_timeout: float | None = None
+    """Seconds that you have for it. [default: as long as it takes]"""
+    on_timeout: Literal["continue", "stop"] | None = None
+    """What happens when nobody answers in time. [default: continue]"""
 
 
 @Parameter(name="*")

@@ -38,6 +38,7 @@ class LiveView:
         """When the first run was seen to train, and how many runs were done by then."""
         self._stages_told = 0
         self._begun_told = 0
+        self._asked_for = 0
         self._line_at = 0.0
         self._line_used = -1
 
@@ -85,6 +86,17 @@ class LiveView:
             self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
 
     def _tell_stages(self, state: State) -> None:
+        pending = state.pending_approval
+        if pending is not None and pending.stage > self._asked_for:
+            self._asked_for = pending.stage
+            until = f" until {pending.until.astimezone():%H:%M:%S}" if pending.until else ""
+            self._console.print(
+                f"Stage {pending.stage} waits for you{until}: press Resume at {pending.url}, "
+                f"or run `multistage-sweep approve {self._folder.path}`",
+                highlight=False,
+                soft_wrap=True,
+                markup=False,
+            )
         for record in state.stages_completed[self._stages_told :]:
             self._stages_told += 1
             self._console.print(

@@ -48,16 +48,21 @@ def parse_params(text: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS) -
     """
     if not text.strip():
         raise SpaceError("No parameter was named.", _list_known(known))
-    parameters = [_parse_parameter(item.strip(), known) for item in re.split(r",(?![^\[]*\])", text)]
+    parameters = [_parse_parameter(item, known) for item in split_params(text)]
     try:
         return SearchSpace(parameters=tuple(parameters))
     except ValidationError as error:
         raise SpaceError(_read_reason(error), "Name each parameter once.") from None
 
 
+def split_params(text: str) -> list[str]:
+    """Split a ``--params`` at the commas that separate parameters."""
+    return [item.strip() for item in re.split(r",(?![^\[]*\])", text)]
+
+
 def parse_names(text: str) -> list[str]:
     """Give the names in a ``--params`` that have no range of their own there."""
-    items = (item.split(":") for item in re.split(r",(?![^\[]*\])", text))
+    items = (item.split(":") for item in split_params(text))
     return [name.strip() for name, *words in items if not words or words[-1].strip() in (*_SCALES, *_KINDS)]
 
 
@@ -71,7 +76,7 @@ def expand_params(text: str, ranges: Mapping[str, Parameter]) -> str:
     Raises:
         SpaceError: An item that the file has a range for makes no sense.
     """
-    items = [item.strip() for item in re.split(r",(?![^\[]*\])", text)]
+    items = split_params(text)
     return ",".join(
         format_parameter(_parse_parameter(item, ranges)) if item.partition(":")[0].strip() in ranges else item
         for item in items

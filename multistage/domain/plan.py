@@ -107,6 +107,12 @@ class RunWishes(Model):
     far, at least half an hour."""
     stage_deadline: Annotated[float, Field(gt=0)] | None = None
     """Seconds after which a stage ends with what it has; None: when its budget is used."""
+    approve: bool = False
+    """Whether a person is asked between two stages."""
+    approve_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds that they have; None: as long as it takes."""
+    on_timeout: Literal["continue", "stop"] = "continue"
+    """What happens when nobody answers in time."""
     launcher: LauncherKind = "local"
     """Where trainings run."""
     runs_per_worker: Annotated[int, Field(ge=1)] | None = None

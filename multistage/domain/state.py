@@ -39,6 +39,28 @@ class StageCount(Model):
     attempts_lost: int
 
 
+class Approval(Model):
+    """Who let the next stage begin."""
+
+    by: Literal["person", "timeout"]
+    edited: tuple[str, ...] = ()
+    """Parameters whose ranges a person changed."""
+    at: datetime
+
+
+class PendingApproval(Model):
+    """What waits for a person."""
+
+    stage: StageNumber
+    """The stage that would begin."""
+    proposed: dict[str, str]
+    """Its ranges, as the form has them."""
+    url: str
+    """Where the form is."""
+    until: datetime | None = None
+    """When it is decided without them; None: never."""
+
+
 class StageRecord(Model):
     """A finished stage."""
 
@@ -57,6 +79,8 @@ class StageRecord(Model):
     """What the next stage's box became, with the evidence; empty after stage 3."""
     next_space: SearchSpace | None = None
     """The next stage's box; None after stage 3."""
+    approval: Approval | None = None
+    """Of that box; None where nobody was asked."""
     runs_failed: int = 0
     attempts_lost: int = 0
     """Runs that the machine lost; their slots were trained again."""
@@ -119,6 +143,8 @@ class State(Model):
     best_run: str | None = None
     recommended: Recommended | None = None
     current_stage: StageProgress | None = None
+    pending_approval: PendingApproval | None = None
+    """A person is waited for between two stages."""
     plan: tuple[StagePlan, StagePlan, StagePlan]
     request: SweepRequest
     """What was asked for; a resume asks for it again."""

@@ -85,7 +85,9 @@ def stop_sweep(
     state = session.state if session else sweep_folder.read_state()
     if state is None or state.status == "completed" or flow_run_id not in (None, state.flow_run_id):
         return None
-    changes: dict[str, Any] = {"status": status, "ended_because": state.ended_because or reason[:1000] or None}
+    # Whoever stopped it between two stages has said so already.
+    kept = "stopped" if state.status == "stopped" else status
+    changes: dict[str, Any] = {"status": kept, "ended_because": state.ended_because or reason[:1000] or None}
     if not (status == "stopped" and state.options.keep_workers and state.options.launcher == "modal"):
         changes |= end_workers(state, sweep_folder.logs)
     if session:

@@ -1,0 +1,69 @@
+"""The command that lets a sweep's next stage begin."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from multistage.cli.results import locate_runs
+from multistage.errors import ServiceError, SpaceError, UsageError
+
+
+def approve(
+    name: str,
+    /,
+    *,
+    ranges: str = "",
+    stop: Annotated[bool, Parameter(negative=())] = False,
+    runs_dir: Path | None = None,
+) -> int:
+    """Let the next stage of a sweep with --approve begin; the Prefect UI has the same as a form.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        ranges: What to search instead, such as policy_lr:1e-3-2e-3,clip_range:0.1-0.2; the rest stays as proposed.
+        stop: End the sweep instead; a resume asks again.
+        runs_dir: Where the sweeps' folders lie.
+    """
+    from multistage.domain.approval import GO_ON, find_proposal, name_fields, read_ranges
+    from multistage.domain.grammar import split_params
+    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.services.prefect import find_prefect_server
+    from multistage.settings import Settings
+
+    folder = find_folder(name, locate_runs(runs_dir))
+    state = folder.load_state()
+    pending = state.pending_approval
+    record = find_proposal(state, pending.stage) if pending else None
+    if pending is None or record is None or record.next_space is None or state.flow_run_id is None:
+        raise UsageError(
+            f"The sweep {state.name} waits for nobody.", f"`multistage-sweep status {state.name}` shows it."
+        )
+    if folder.find_driver() is None:
+        raise UsageError(
+            f"The sweep {state.name} has lost its driver.", f"multistage-sweep --resume {folder.state_file}"
+        )
+    texts: dict[str, str] = {}
+    for item in split_params(ranges) if ranges else ():
+        key, _, text = item.partition(":")
+        if not text:
+            raise SpaceError(f"{item!r} is no range.", "Write --ranges name:min-max, separated by commas.")
+        texts[key.strip()] = text
+    read_ranges(texts, record.next_space, state.settings.space)
+    server = find_prefect_server(Settings())
+    if server is None:
+        raise ServiceError("The Prefect server does not run.", "`multistage-sweep up` starts it.")
+    os.environ["PREFECT_API_URL"] = server.api_url
+    from prefect.exceptions import NotPausedError
+    from prefect.flow_runs import resume_flow_run
+
+    fields = name_fields(record.next_space)
+    answer = {fields[key]: text for key, text in texts.items()} | ({GO_ON: False} if stop else {})
+    try:
+        resume_flow_run(UUID(state.flow_run_id), run_input=answer)
+    except NotPausedError as error:
+        raise UsageError("The sweep does not wait any more.", "Somebody was quicker, or its time was over.") from error
+    print(f"Told the sweep {state.name} to {'stop' if stop else f'go on with stage {pending.stage}'}.")
+    return 0

@@ -1,0 +1,126 @@
+"""Ask a person between two stages, in a form of Prefect's."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import get_run_logger, pause_flow_run
+from prefect.exceptions import NotPausedError
+from prefect.flow_runs import resume_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+from pydantic import Field, create_model
+
+from multistage.domain.approval import GO_ON, approve, describe_proposal, find_proposal, name_fields, read_ranges
+from multistage.domain.grammar import format_range
+from multistage.domain.plan import StageNumber
+from multistage.domain.space import SearchSpace
+from multistage.domain.state import PendingApproval, StageRecord
+from multistage.errors import ApprovalError, SpaceError
+from multistage.orchestrator.session import Session
+
+POLL_INTERVAL = 2
+"""Seconds between two looks whether somebody answered."""
+FOREVER = 10 * 365 * 86_400
+"""Seconds: Prefect wants a number, and the clock that ends the wait is this module's own."""
+
+
+def await_approval(session: Session, number: StageNumber) -> None:
+    """Wait until a person has approved a stage's ranges, where that was asked for.
+
+    Raises:
+        ApprovalError: A person ended the sweep here, or nobody answered in time and that is to end it.
+    """
+    record = find_proposal(session.state, number)
+    if record is None or record.next_space is None:
+        return
+    options, since = session.state.options, datetime.now(UTC)
+    until = since + timedelta(seconds=options.approve_timeout) if options.approve_timeout else None
+    texts = {one.name: format_range(one) for one in record.next_space.parameters}
+    pending = PendingApproval(stage=number, proposed=texts, url=f"{flow_run.ui_url}", until=until)
+    session.update_state(pending_approval=pending)
+    get_run_logger().info("Stage %d waits for approval of its ranges", number)
+    try:
+        space, by = _ask(session, record, record.next_space, until)
+    finally:
+        session.update_state(pending_approval=None)
+    session.complete_stage(approve(record, space, by, datetime.now(UTC)))
+
+
+def _ask(
+    session: Session, record: StageRecord, proposed: SearchSpace, until: datetime | None
+) -> tuple[SearchSpace, str]:
+    problem = ""
+    for attempt in range(1, 1000):
+        form = build_form(record, proposed, problem)
+        with _end_at(until) as expired:
+            answer = pause_flow_run(
+                wait_for_input=form,
+                timeout=FOREVER,
+                poll_interval=POLL_INTERVAL,
+                key=f"stage{record.stage + 1}-{attempt}",
+            ).model_dump()
+        if expired.is_set():
+            get_run_logger().warning("Nobody approved the ranges of stage %d in time", record.stage + 1)
+            if session.state.options.on_timeout == "continue":
+                return proposed, "timeout"
+            raise _stop(session, f"Nobody approved the ranges of stage {record.stage + 1} in time.")
+        if not answer.pop(GO_ON):
+            raise _stop(session, f"A person ended the sweep before stage {record.stage + 1}.")
+        try:
+            texts = {name: answer[field] for name, field in name_fields(proposed).items()}
+            return read_ranges(texts, proposed, session.settings.space), "person"
+        except SpaceError as error:
+            problem = str(error)
+            get_run_logger().warning("The answer cannot be used, so it is asked again: %s", problem)
+    raise _stop(session, "Nobody gave ranges that can be used.")
+
+
+def _stop(session: Session, reason: str) -> ApprovalError:
+    session.update_state(status="stopped", ended_because=reason)
+    return ApprovalError(reason, f"Go on with: multistage-sweep --resume {session.folder.state_file}")
+
+
+def build_form(record: StageRecord, proposed: SearchSpace, problem: str) -> type[RunInput]:
+    """Build the form: a text for each parameter's range, and a switch."""
+    names = name_fields(proposed)
+    fields: dict[str, Any] = {
+        names[one.name]: (str, Field(default=format_range(one), title=one.name)) for one in proposed.parameters
+    }
+    fields[GO_ON] = (bool, Field(default=True, title="Go on", description="Off ends the sweep; a resume asks again."))
+    form: type[RunInput] = create_model("Ranges", __base__=RunInput, **fields)
+    form._description = describe_proposal(record, proposed, problem)
+    return form
+
+
+@contextlib.contextmanager
+def _end_at(until: datetime | None) -> Iterator[threading.Event]:
+    """Resume this flow run by itself when the time is over; the event says that it was so."""
+    expired, answered = threading.Event(), threading.Event()
+    if until is None:
+        yield expired
+        return
+    run_id = flow_run.id
+
+    def resume() -> None:
+        answered.wait(max(0.0, (until - datetime.now(UTC)).total_seconds()))
+        while not answered.is_set():
+            try:
+                resume_flow_run(run_id, run_input={})
+            except NotPausedError:
+                # Not yet, where the time is very short; or no more, and then the block ends.
+                time.sleep(POLL_INTERVAL / 4)
+            else:
+                expired.set()
+                return
+
+    clock = threading.Thread(target=resume, name="approval's clock", daemon=True)
+    clock.start()
+    try:
+        yield expired
+    finally:
+        answered.set()
+        clock.join()
