@@ -1,7 +1,7 @@
 """What a W&B sweep config asks of whoever searches it: a method, a metric, bounds on runs, early termination."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ MAX_LETTERS = 1_000_000
 """Of a sweep's config."""
 MAX_VALUES = 200_000
 """Of a sweep's config, with every alias written out."""
+MAX_ITERATION = 2**53
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,29 @@ def read_hyperband(spec: Any, metric: str | None) -> Hyperband | None:
         raise SpaceError(f"Hyperband has eta {eta!r}.", "It must be above 1.")
     if "min_iter" in spec:
         first = _read_count("min_iter", spec["min_iter"])
-        bands = sorted({int(first * eta**power) for power in range(MAX_BANDS) if first * eta**power < 2**53})
+        bands = _list_bands(first, lambda band: band * eta, MAX_BANDS)
     elif "max_iter" in spec:
         last = _read_count("max_iter", spec["max_iter"])
-        brackets = _read_count("s", spec.get("s"))
-        bands = sorted({int(last / eta**power) for power in range(1, min(brackets, MAX_BANDS) + 1)} - {0})
+        brackets = min(_read_count("s", spec.get("s")), MAX_BANDS)
+        bands = _list_bands(last / eta, lambda band: band / eta, brackets)
+        if not bands:
+            raise SpaceError(
+                f"Hyperband has max_iter {last} and eta {eta}, and no iteration between.", "Give it a larger max_iter."
+            )
     else:
         raise SpaceError("Hyperband has neither min_iter nor max_iter.", "Give it `min_iter`, or `max_iter` and `s`.")
-    return Hyperband(tuple(bands), float(eta), bool(spec.get("strict", False)))
+    return Hyperband(bands, float(eta), bool(spec.get("strict", False)))
+
+
+def _list_bands(first: float, go_on: Callable[[float], float], count: int) -> tuple[int, ...]:
+    bands = set[int]()
+    band = first
+    for _ in range(count):
+        if not 1 <= band < MAX_ITERATION:
+            break
+        bands.add(int(band))
+        band = go_on(band)
+    return tuple(sorted(bands))
 
 
 def _read_count(name: str, value: Any) -> int:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from multistage.wandb_server.controllers import answer_schedule, find_schedule, is_local
 from multistage.wandb_server.filters import Clause
 from multistage.wandb_server.lifecycle import LIVE
 from multistage.wandb_server.nodes import (
@@ -21,7 +22,7 @@ from multistage.wandb_server.runs import create_run
 from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, generate_id
-from multistage.wandb_server.sweeps import count_runs
+from multistage.wandb_server.sweeps import is_full
 
 MAX_HOST = 256
 
@@ -123,6 +124,10 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command] | None:
         request.state.lifecycle.watch(preempted["id"])
         args = {key: value for key, value in json.loads(preempted["config"]).items() if key != "_wandb"}
         return [_make_command("resume", sweep, preempted["name"], args)]
+    if is_full(store, sweep):
+        return _end_sweep(request, sweep)
+    if is_local(sweep):
+        return _hand_out_scheduled(request, sweep, agent)
     queued = store.one(
         "SELECT runs.id, runs.name, runs.config FROM queue JOIN runs ON runs.id = queue.run_id "
         "WHERE queue.sweep_id = ? ORDER BY queue.id LIMIT 1",
@@ -138,6 +143,37 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command] | None:
     return [_make_command("run", sweep, queued["name"], json.loads(queued["config"]))]
 
 
+def _hand_out_scheduled(request: Request, sweep: Row, agent: Row) -> list[Command]:
+    """The run that the sweep's local controller wants; the sweep ends where it wants none any more."""
+    schedule = find_schedule(sweep)
+    if schedule is None:
+        return []
+    if schedule.config is None:
+        return _end_sweep(request, sweep)
+    with request.store.transaction():
+        run = _start_proposal(request, sweep, agent, schedule.config)
+        answer_schedule(request.store, sweep, schedule, run["run_id"])
+    return [run]
+
+
+def _start_proposal(request: Request, sweep: Row, agent: Row, args: dict[str, Any]) -> Command:
+    """Make the run that an agent starts with a config."""
+    store, name = request.store, generate_id()
+    with store.transaction():
+        run_id = create_run(
+            store,
+            get_project(store, sweep["project_id"]),
+            name,
+            sweep=sweep["name"],
+            agent_id=agent["id"],
+            state="pending",
+            config=dump_json(args),
+        )
+        _begin(store, sweep)
+    request.state.lifecycle.watch(run_id)
+    return _make_command("run", sweep, name, args)
+
+
 def _begin(store: Store, sweep: Row) -> None:
     if sweep["state"] == "PENDING":
         store.update("sweeps", sweep["id"], state="RUNNING", updated_at=store.tick())
@@ -147,40 +183,29 @@ async def _hand_out_proposal(request: Request, sweep: Row, agent: Row) -> list[C
     """A run with the config that the sweep's search proposes; the sweep ends where there is none left."""
     store = request.store
     async with request.state.searches.lock(sweep):
-        cap = parse_plan(sweep["config"]).run_cap
-        full = cap is not None and count_runs(store, sweep) >= cap
-        proposal = None if full else await request.state.searches.propose(sweep)
+        proposal = None if is_full(store, sweep) else await request.state.searches.propose(sweep)
         current = store.one("SELECT * FROM sweeps WHERE id = ?", (sweep["id"],))
         if current is None or current["state"] not in ("PENDING", "RUNNING"):
             return []
         if proposal is None:
-            return _end_sweep(store, current)
-        args = {key: {"value": value} for key, value in proposal.items()}
-        name = generate_id()
-        with store.transaction():
-            run_id = create_run(
-                store,
-                get_project(store, sweep["project_id"]),
-                name,
-                sweep=sweep["name"],
-                agent_id=agent["id"],
-                state="pending",
-                config=dump_json(args),
-            )
-            _begin(store, current)
-    request.state.lifecycle.watch(run_id)
-    return [_make_command("run", sweep, name, args)]
+            return _end_sweep(request, current)
+        return [_start_proposal(request, current, agent, {key: {"value": value} for key, value in proposal.items()})]
 
 
-def _end_sweep(store: Store, sweep: Row) -> list[Command]:
-    # A run that is under way may be preempted, and then wants an agent again.
-    live = store.value(
-        f"SELECT count(*) FROM runs WHERE project_id = ? AND sweep = ? AND {LIVE}",  # noqa: S608
+def _end_sweep(request: Request, sweep: Row) -> list[Command]:
+    """End a sweep that starts no more runs, and with it what still waits in its queue."""
+    store = request.store
+    live = store.all(
+        f"SELECT * FROM runs WHERE project_id = ? AND sweep = ? AND {LIVE}",  # noqa: S608
         (sweep["project_id"], sweep["name"]),
     )
-    if live:
+    if any(run["agent_id"] is not None or run["state"] != "pending" for run in live):
+        # A run that is under way may be preempted, and then wants an agent again.
         return []
-    store.update("sweeps", sweep["id"], state="FINISHED", updated_at=store.tick())
+    with store.transaction():
+        for run in live:
+            request.state.lifecycle.request_stop(run)
+        store.update("sweeps", sweep["id"], state="FINISHED", updated_at=store.tick())
     return [{"type": "exit"}]
 
 

@@ -1,7 +1,7 @@
 """Hyperband: which runs of a sweep are stopped early.
 
-A run's place at a band is kept when the run reaches it, so that a decision costs one look into an index,
-however many rows the runs have.
+A run's value at a band is kept when the run reaches it, so that a decision costs one look into an index,
+however many rows the runs have. The decisions are those of W&B's own engine, the package ``sweeps``.
 """
 
 import math
@@ -54,8 +54,8 @@ class EarlyStop:
             best = sign * value if best is None else min(best, sign * value)
             if count in bands:
                 self.store.execute(
-                    "INSERT OR IGNORE INTO bands (sweep_id, band, best, run_id) VALUES (?, ?, ?, ?)",
-                    (sweep["id"], count, best, run["id"]),
+                    "INSERT OR IGNORE INTO bands (sweep_id, band, value, run_id) VALUES (?, ?, ?, ?)",
+                    (sweep["id"], count, sign * value, run["id"]),
                 )
         self.store.execute(
             "INSERT OR REPLACE INTO progress (run_id, next_line, count, best) VALUES (?, ?, ?, ?)",
@@ -65,15 +65,15 @@ class EarlyStop:
             self.lifecycle.request_stop(get_run(self.store, run["id"]))
 
     def _is_behind(self, sweep_id: int, hyperband: Hyperband, run_id: int, best: float) -> bool:
-        """Whether a run is not among the best ``1 / eta`` of those that reached its latest band."""
-        latest = self.store.one("SELECT band, best FROM bands WHERE run_id = ? ORDER BY band DESC LIMIT 1", (run_id,))
+        """Whether a run is worse than the best ``1 / eta`` of those that reached its latest band."""
+        latest = self.store.one("SELECT band, value FROM bands WHERE run_id = ? ORDER BY band DESC LIMIT 1", (run_id,))
         if latest is None:
             return False
         reached = self.store.value(
             "SELECT count(*) FROM bands WHERE sweep_id = ? AND band = ?", (sweep_id, latest["band"])
         )
         threshold = self.store.value(
-            "SELECT best FROM bands WHERE sweep_id = ? AND band = ? ORDER BY best LIMIT 1 OFFSET ?",
-            (sweep_id, latest["band"], math.ceil(reached / hyperband.eta) - 1),
+            "SELECT value FROM bands WHERE sweep_id = ? AND band = ? ORDER BY value LIMIT 1 OFFSET ?",
+            (sweep_id, latest["band"], int(1 / hyperband.eta * reached)),
         )
-        return bool((latest["best"] if hyperband.strict else best) > threshold)
+        return bool((latest["value"] if hyperband.strict else best) > threshold)

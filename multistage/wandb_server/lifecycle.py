@@ -18,6 +18,9 @@ LIVE_STATES = ("pending", "running", "preempting")
 LIVE = "state IN ('pending', 'running', 'preempting')"
 """As SQL; the same words as in the partial indexes."""
 
+CONSOLE_SUFFIX = "-scheduler"
+"""What the run is called, after its sweep, that holds the console of `wandb sweep-scheduler`."""
+
 INTERRUPTED = 255
 """The exit code that wandb reports for a run ended by Ctrl+C or by a request to stop."""
 
@@ -116,9 +119,18 @@ class Lifecycle:
             state = "preempted"
         elif run["stop_requested"]:
             state = "killed"
+        elif self._is_console(run):
+            # The client leaves its end to the server.
+            state = "finished"
         else:
             state = "crashed"
         self.settle(run["id"], state, None)
+
+    def _is_console(self, run: Row) -> bool:
+        names = (run["project_id"], run["name"].removesuffix(CONSOLE_SUFFIX))
+        return run["name"] != names[1] and bool(
+            self.store.value("SELECT 1 FROM sweeps WHERE project_id = ? AND name = ?", names)
+        )
 
     def settle(self, run_id: int, state: RunState, exitcode: int | None) -> None:
         """Put a run into a state that lasts."""

@@ -19,7 +19,9 @@ from multistage.wandb_server.patterns import matches
 Row = sqlite3.Row
 Parameters = tuple[Any, ...] | Mapping[str, Any]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""Each version has a script in ``migrations/`` that leads to it from the one before."""
+
 ID_CHARACTERS = string.ascii_lowercase + string.digits
 
 
@@ -96,8 +98,10 @@ class Store(Reader):
                 "Update multistage-sweep, or use another data folder.",
             )
         if version < SCHEMA_VERSION:
-            script = files(__package__).joinpath("tables.sql").read_text()
-            self.connection.executescript(f"BEGIN;{script};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            newer = [f"migrations/{number}.sql" for number in range(version + 1, SCHEMA_VERSION + 1)]
+            scripts = newer if version else ["tables.sql"]
+            changes = ";".join(files(__package__).joinpath(script).read_text() for script in scripts)
+            self.connection.executescript(f"BEGIN;{changes};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:

@@ -4,16 +4,19 @@ import math
 from typing import Any, Literal, get_args
 
 from multistage.domain.sweep_config import SearchPlan
+from multistage.wandb_server.controllers import read_controller
 from multistage.wandb_server.filters import Clause, translate_filters
-from multistage.wandb_server.lifecycle import LIVE
+from multistage.wandb_server.lifecycle import CONSOLE_SUFFIX, LIVE
 from multistage.wandb_server.nodes import (
     RefusedError,
     encode_node,
     ensure_project,
     find_node,
     find_project,
+    find_run,
     find_sweep,
     get_project,
+    get_run,
     name_node,
     parse_object,
 )
@@ -83,18 +86,30 @@ def _change_sweep(request: Request, sweep: Row, given: dict[str, Any]) -> None:
     changes = {column: given[name] for name, column in columns.items() if given.get(name) is not None}
     if "config" in changes:
         parse_plan(changes["config"])
+    if "scheduler" in changes:
+        parse_object("The scheduler", changes["scheduler"])
     if "prior_runs_filters" in changes:
         _adopt_prior_runs(request, sweep, changes["prior_runs_filters"])
     state = (given.get("state") or sweep["state"]).upper()
     if state not in SWEEP_STATES:
         raise RefusedError(f"Unknown sweep state {state[:40]!r}; known are {', '.join(SWEEP_STATES)}.", 400)
     request.store.update("sweeps", sweep["id"], **changes, state=state, updated_at=request.store.tick())
+    if "controller" in changes:
+        _stop_early(request, sweep, read_controller(changes["controller"]).get("earlystop", []))
     if state == "CANCELED" and sweep["state"] != "CANCELED":
         live = request.store.all(
             f"SELECT * FROM runs WHERE project_id = ? AND sweep = ? AND {LIVE}",  # noqa: S608
             (sweep["project_id"], sweep["name"]),
         )
         for run in live:
+            request.state.lifecycle.request_stop(run)
+
+
+def _stop_early(request: Request, sweep: Row, names: list[Any]) -> None:
+    """Ask the runs to stop that the sweep's controller names."""
+    for name in names:
+        run = find_run(request.store, get_project(request.store, sweep["project_id"]), str(name))
+        if run is not None and run["sweep"] == sweep["name"]:
             request.state.lifecycle.request_stop(run)
 
 
@@ -115,24 +130,36 @@ def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
         raise RefusedError(f"Sweep {given['id'][:60]!r} not found.", 404)
     if sweep["state"] in ENDED:
         raise RefusedError(f"Sweep {sweep['name']!r} is {sweep['state'].lower()}; it takes no more runs.", 400)
-    config = wrap_values(parse_object("The run's config", given["config"]))
-    run_name = generate_id()
-    project = get_project(store, sweep["project_id"])
+    config = dump_json(wrap_values(parse_object("The run's config", given["config"])))
+    display_name = given.get("displayName")
     with store.transaction():
-        run_id = create_run(
-            store,
-            project,
-            run_name,
-            sweep=sweep["name"],
-            state="pending",
-            display_name=given.get("displayName"),
-            config=dump_json(config),
-        )
-        item = store.insert("queue", sweep_id=sweep["id"], run_id=run_id)
-    return {
-        "id": encode_node("Run", run_name, project["name"], project["entity"]),
-        "runQueueItemId": encode_node("QueueItem", item),
-    }
+        run = _find_enqueued(store, sweep, display_name, config)
+        if run is None:
+            run_id = create_run(
+                store,
+                get_project(store, sweep["project_id"]),
+                generate_id(),
+                sweep=sweep["name"],
+                state="pending",
+                display_name=display_name,
+                config=config,
+                queued_config=config,
+            )
+            store.insert("queue", sweep_id=sweep["id"], run_id=run_id)
+            run = get_run(store, run_id)
+    # Its name, not its node id: the client's scheduler asks for runs by it.
+    return {"id": run["name"], "runQueueItemId": encode_node("QueueItem", run["id"])}
+
+
+def _find_enqueued(store: Store, sweep: Row, display_name: str | None, config: str) -> Row | None:
+    """The run that the same request made before: the client asks again where its answer was lost on the way."""
+    if not display_name:
+        return None
+    runs = select_runs(sweep)
+    return store.one(
+        f"SELECT * FROM runs WHERE {runs.sql} AND display_name = ? AND queued_config = ? LIMIT 1",  # noqa: S608
+        (*runs.parameters, display_name, config),
+    )
 
 
 def wrap_values(config: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +173,20 @@ def wrap_values(config: dict[str, Any]) -> dict[str, Any]:
 def select_runs(sweep: Row) -> Clause:
     """The runs of a sweep."""
     return Clause("project_id = ? AND sweep = ?", (sweep["project_id"], sweep["name"]))
+
+
+def is_full(store: Store, sweep: Row) -> bool:
+    """Whether as many runs of a sweep were started as its ``run_cap`` allows."""
+    cap = parse_plan(sweep["config"]).run_cap
+    if cap is None:
+        return False
+    runs = select_runs(sweep)
+    started: int = store.value(
+        f"SELECT count(*) FROM runs WHERE {runs.sql} "  # noqa: S608
+        "AND (agent_id IS NOT NULL OR started_at IS NOT NULL)",
+        runs.parameters,
+    )
+    return started >= cap
 
 
 def count_runs(store: Store, sweep: Row) -> int:
@@ -175,6 +216,11 @@ def _page_runs(sweep: Row, request: Request, after: str | None = None, first: in
     return page
 
 
+def _name_controller_run(sweep: Row, _: Request) -> str | None:
+    # `wandb sweep-scheduler` writes its console into a run of this name, which it makes itself.
+    return sweep["name"] + CONSOLE_SUFFIX if parse_config(sweep["config"]).get("scheduler") else None
+
+
 def _find_best(sweep: Row, request: Request) -> float | None:
     metric = parse_config(sweep["config"]).get("metric")
     if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
@@ -195,6 +241,7 @@ RESOLVERS: Resolvers = {
         "id": lambda sweep, request: name_node(request.store, "Sweep", sweep),
         "method": lambda sweep, _: str(parse_config(sweep["config"]).get("method", "custom")),
         "bestLoss": _find_best,
+        "controllerRunName": _name_controller_run,
         "earlyStopJobRunning": lambda _, __: False,
         "heartbeatAt": lambda _, __: None,
         "runCount": lambda sweep, request: count_runs(request.store, sweep),

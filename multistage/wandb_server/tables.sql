@@ -1,6 +1,6 @@
--- Run at every start with a database of an older version: later versions may add, never change.
+-- A new database. One of an earlier version comes to the same through `migrations/`; store.py counts the versions.
 -- Times are microseconds since 1970. Unfinished runs are few; everything that polls or reaps uses an index.
-CREATE TABLE IF NOT EXISTS projects (
+CREATE TABLE projects (
     id INTEGER PRIMARY KEY,
     entity TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS projects (
     UNIQUE (entity, name)
 );
 
-CREATE TABLE IF NOT EXISTS sweeps (
+CREATE TABLE sweeps (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES projects,
     name TEXT NOT NULL,
@@ -27,15 +27,15 @@ CREATE TABLE IF NOT EXISTS sweeps (
 );
 
 -- Runs that a client enqueued and no agent has taken: each is a run in state pending without an agent.
-CREATE TABLE IF NOT EXISTS queue (
+CREATE TABLE queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE
 );
-CREATE INDEX IF NOT EXISTS queue_by_sweep ON queue (sweep_id, id);
-CREATE INDEX IF NOT EXISTS queue_by_run ON queue (run_id);
+CREATE INDEX queue_by_sweep ON queue (sweep_id, id);
+CREATE INDEX queue_by_run ON queue (run_id);
 
-CREATE TABLE IF NOT EXISTS agents (
+CREATE TABLE agents (
     id INTEGER PRIMARY KEY,
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     name TEXT NOT NULL UNIQUE,
@@ -43,9 +43,9 @@ CREATE TABLE IF NOT EXISTS agents (
     created_at INTEGER NOT NULL,
     heartbeat_at INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS agents_by_sweep ON agents (sweep_id);
+CREATE INDEX agents_by_sweep ON agents (sweep_id);
 
-CREATE TABLE IF NOT EXISTS runs (
+CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES projects,
     name TEXT NOT NULL,
@@ -64,6 +64,7 @@ CREATE TABLE IF NOT EXISTS runs (
     run_group TEXT,
     job_type TEXT,
     program TEXT,
+    queued_config TEXT, -- what a client enqueued it with
     commit_hash TEXT,
     repo TEXT,
     host TEXT,
@@ -73,15 +74,16 @@ CREATE TABLE IF NOT EXISTS runs (
     ended_at INTEGER,
     UNIQUE (project_id, name)
 );
-CREATE INDEX IF NOT EXISTS runs_by_heartbeat ON runs (project_id, heartbeat_at);
-CREATE INDEX IF NOT EXISTS runs_by_creation ON runs (project_id, created_at);
-CREATE INDEX IF NOT EXISTS runs_by_sweep ON runs (project_id, sweep, heartbeat_at) WHERE sweep IS NOT NULL;
-CREATE INDEX IF NOT EXISTS runs_by_agent ON runs (agent_id) WHERE agent_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS runs_live ON runs (agent_id) WHERE state IN ('pending', 'running', 'preempting');
-CREATE INDEX IF NOT EXISTS runs_preempted ON runs (project_id, sweep) WHERE state = 'preempted';
+CREATE INDEX runs_by_heartbeat ON runs (project_id, heartbeat_at);
+CREATE INDEX runs_by_creation ON runs (project_id, created_at);
+CREATE INDEX runs_by_sweep ON runs (project_id, sweep, heartbeat_at) WHERE sweep IS NOT NULL;
+CREATE INDEX runs_by_display_name ON runs (project_id, sweep, display_name) WHERE sweep IS NOT NULL;
+CREATE INDEX runs_by_agent ON runs (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX runs_live ON runs (agent_id) WHERE state IN ('pending', 'running', 'preempting');
+CREATE INDEX runs_preempted ON runs (project_id, sweep) WHERE state = 'preempted';
 
 -- What a run streams, a line a row: history, system events, console.
-CREATE TABLE IF NOT EXISTS lines (
+CREATE TABLE lines (
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     stream INTEGER NOT NULL,
     line INTEGER NOT NULL,
@@ -89,9 +91,9 @@ CREATE TABLE IF NOT EXISTS lines (
     content TEXT NOT NULL,
     PRIMARY KEY (run_id, stream, line)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
+CREATE INDEX lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
 
-CREATE TABLE IF NOT EXISTS files (
+CREATE TABLE files (
     id INTEGER PRIMARY KEY,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     name TEXT NOT NULL,
@@ -102,30 +104,30 @@ CREATE TABLE IF NOT EXISTS files (
 );
 
 -- Runs of before that a sweep's search learns from.
-CREATE TABLE IF NOT EXISTS prior_runs (
+CREATE TABLE prior_runs (
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     PRIMARY KEY (sweep_id, run_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS prior_runs_by_run ON prior_runs (run_id);
+CREATE INDEX prior_runs_by_run ON prior_runs (run_id);
 
--- For early termination: how far a run's metric has come, and its best value at each band.
-CREATE TABLE IF NOT EXISTS progress (
+-- For early termination: how far a run's metric has come, and its value at each band; smaller is better.
+CREATE TABLE progress (
     run_id INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
     next_line INTEGER NOT NULL,
     count INTEGER NOT NULL, -- finite values of the metric
     best REAL
 );
-CREATE TABLE IF NOT EXISTS bands (
+CREATE TABLE bands (
     sweep_id INTEGER NOT NULL REFERENCES sweeps,
     band INTEGER NOT NULL,
-    best REAL NOT NULL, -- smaller is better
+    value REAL NOT NULL,
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
-    PRIMARY KEY (sweep_id, band, best, run_id)
+    PRIMARY KEY (sweep_id, band, value, run_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS bands_by_run ON bands (run_id, band);
+CREATE INDEX bands_by_run ON bands (run_id, band);
 
-CREATE TABLE IF NOT EXISTS artifact_collections (
+CREATE TABLE artifact_collections (
     id INTEGER PRIMARY KEY,
     project_id INTEGER NOT NULL REFERENCES projects,
     type TEXT NOT NULL,
@@ -136,7 +138,7 @@ CREATE TABLE IF NOT EXISTS artifact_collections (
     UNIQUE (project_id, name)
 );
 
-CREATE TABLE IF NOT EXISTS artifacts (
+CREATE TABLE artifacts (
     id INTEGER PRIMARY KEY,
     collection_id INTEGER NOT NULL REFERENCES artifact_collections,
     run_id INTEGER REFERENCES runs ON DELETE SET NULL,
@@ -153,21 +155,21 @@ CREATE TABLE IF NOT EXISTS artifacts (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS artifacts_by_collection ON artifacts (collection_id, version_index);
-CREATE INDEX IF NOT EXISTS artifacts_by_client ON artifacts (client_id) WHERE client_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS artifacts_by_run ON artifacts (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX artifacts_by_collection ON artifacts (collection_id, version_index);
+CREATE INDEX artifacts_by_client ON artifacts (client_id) WHERE client_id IS NOT NULL;
+CREATE INDEX artifacts_by_run ON artifacts (run_id) WHERE run_id IS NOT NULL;
 
-CREATE TABLE IF NOT EXISTS artifact_aliases (
+CREATE TABLE artifact_aliases (
     collection_id INTEGER NOT NULL REFERENCES artifact_collections,
     alias TEXT NOT NULL,
     artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE,
     PRIMARY KEY (collection_id, alias)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS artifact_aliases_by_artifact ON artifact_aliases (artifact_id);
+CREATE INDEX artifact_aliases_by_artifact ON artifact_aliases (artifact_id);
 
-CREATE TABLE IF NOT EXISTS artifact_uses (
+CREATE TABLE artifact_uses (
     run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
     artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE,
     PRIMARY KEY (run_id, artifact_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS artifact_uses_by_artifact ON artifact_uses (artifact_id);
+CREATE INDEX artifact_uses_by_artifact ON artifact_uses (artifact_id);

@@ -134,6 +134,10 @@ METRIC = {"name": "loss"}
         ({"method": "random", "metric": METRIC, "early_terminate": {"type": "median"}}, "early_terminate"),
         ({"method": "random", "metric": METRIC, "early_terminate": {"type": "hyperband"}}, "neither min_iter"),
         (
+            {"method": "random", "metric": METRIC, "early_terminate": {"type": "hyperband", "max_iter": 2, "s": 1}},
+            "no iteration between",
+        ),
+        (
             {"method": "random", "metric": METRIC, "early_terminate": {"type": "hyperband", "min_iter": 0}},
             "min_iter 0",
         ),
@@ -158,6 +162,9 @@ def test_hyperbands_are_at_the_documented_places() -> None:
     last = read_plan({**config, "early_terminate": {"type": "hyperband", "max_iter": 27, "s": 2}}).hyperband
     assert last is not None
     assert (last.bands, last.strict) == ((3, 9), False)
+    wide = read_plan({**config, "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 1e5}}).hyperband
+    assert wide is not None
+    assert wide.bands == (1, 10**5, 10**10, 10**15)
 
 
 @pytest.mark.parametrize(

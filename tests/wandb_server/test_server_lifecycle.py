@@ -1,27 +1,16 @@
 """Who is alive, and what a restart and a kill leave behind."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.server_process import ServerProcess
+from tests.wandb_server.protocol_sweeps import CREATE_AGENT, ENQUEUE, HEARTBEAT, beat, get_states, make_agent
 from tests.wandb_server.server_requests import Session
 from tests.wandb_server.wandb_clients import wait_for
-
-HEARTBEAT = "mutation M($id: ID!, $s: JSONString) {agentHeartbeat(input: {id: $id, runState: $s}) {commands}}"
-ENQUEUE = (
-    "mutation M($id: ID!, $c: JSONString!, $n: String) "
-    "{enqueueSweepRun(input: {id: $id, config: $c, displayName: $n}) {id}}"
-)
-CREATE_AGENT = (
-    'mutation M($p: String, $s: String!) {createAgent(input: {host: "h", projectName: $p, sweep: $s}) {agent {id}}}'
-)
-CUSTOM = "method: custom\nprogram: train.py\nscheduler: {engine: none}\n"
 
 
 @pytest.fixture(scope="module")
@@ -37,33 +26,10 @@ def quick(quick_server: ServerProcess) -> Iterator[Session]:
         yield session
 
 
-def make_agent(session: Session, project: str, config: str = CUSTOM) -> tuple[str, str]:
-    """A sweep and an agent of it, as node ids."""
-    sweep = session.make_sweep(project, config)
-    [name] = [
-        edge["node"]["name"]
-        for edge in session.ask("query Q($p: String) {project(name: $p) {sweeps {edges {node {id name}}}}}", p=project)[
-            "project"
-        ]["sweeps"]["edges"]
-        if edge["node"]["id"] == sweep
-    ]
-    return sweep, session.ask(CREATE_AGENT, p=project, s=name)["createAgent"]["agent"]["id"]
-
-
-def beat(session: Session, agent: str, *running: str) -> list[dict[str, Any]]:
-    answer = session.ask(HEARTBEAT, id=agent, s=json.dumps(dict.fromkeys(running, True)))
-    commands: list[dict[str, Any]] = json.loads(answer["agentHeartbeat"]["commands"])
-    return commands
-
-
-def get_states(session: Session, project: str) -> list[str]:
-    return [run["state"] for run in session.list_runs(project)]
-
-
 def test_agent_gets_a_run_only_when_it_has_none(quick: Session) -> None:
     sweep, agent = make_agent(quick, "handout")
     for index in range(2):
-        node = quick.ask(ENQUEUE, id=sweep, c='{"lr": 0.1}', n=str(index))["enqueueSweepRun"]["id"]
+        run_id = quick.ask(ENQUEUE, id=sweep, c='{"lr": 0.1}', n=str(index))["enqueueSweepRun"]["id"]
     [first] = beat(quick, agent)
     assert first["args"] == {"lr": {"value": 0.1}}
     assert first["program"] == "train.py"
@@ -71,7 +37,7 @@ def test_agent_gets_a_run_only_when_it_has_none(quick: Session) -> None:
     [second] = beat(quick, agent)
     runs = quick.list_runs("handout")
     assert [run["name"] for run in runs] == [first["run_id"], second["run_id"]]
-    assert runs[1]["id"] == node
+    assert runs[1]["name"] == run_id
 
 
 def test_run_that_its_agent_never_started_is_crashed(quick: Session) -> None:
@@ -129,8 +95,9 @@ def test_exit_codes(quick: Session, exitcode: int, state: str) -> None:
 
 def test_stopping_a_queued_run_takes_it_from_the_queue(quick: Session) -> None:
     sweep, agent = make_agent(quick, "queued")
-    node = quick.ask(ENQUEUE, id=sweep, c="{}", n="a")["enqueueSweepRun"]["id"]
-    quick.ask("mutation M($id: ID!) {stopRun(input: {id: $id}) {success}}", id=node)
+    quick.ask(ENQUEUE, id=sweep, c="{}", n="a")
+    [run] = quick.list_runs("queued")
+    quick.ask("mutation M($id: ID!) {stopRun(input: {id: $id}) {success}}", id=run["id"])
     assert get_states(quick, "queued") == ["killed"]
     assert beat(quick, agent) == []
 
