@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError
 from multistage.cli.approval import approve
 from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
-from multistage.cli.services import down, up
+from multistage.cli.services import down, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import train
@@ -22,7 +22,7 @@ app = App(
 )
 app.default(sweep)
 app.command(sweep, name="run")
-for command in (plan, resume, status, approve, report, best, train, settings, doctor, up, down):
+for command in (plan, resume, status, approve, report, best, train, settings, doctor, up, serve, down):
     app.command(command)
 
 

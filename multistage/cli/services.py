@@ -1,10 +1,15 @@
 """The commands that start and stop the local services."""
 
-from typing import Annotated
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from multistage.errors import UsageError
+
+if TYPE_CHECKING:
+    from multistage.settings import Settings
 
 
 def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
@@ -18,6 +23,8 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     from multistage.settings import Settings
 
     settings = Settings()
+    if note := renew_server(settings):
+        print(note)
     wandb_server = ensure_wandb_server(settings)
     prefect_server = ensure_prefect_server(settings)
     register_with_prefect(prefect_server.api_url)
@@ -26,10 +33,55 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     print(f"To log a browser in, within the hour: {wandb_server.make_login_link()}")
     if worker:
         print(f"Prefect worker: pool {ensure_prefect_worker(settings, prefect_server.api_url).pool}")
-    print("\nFor a wandb client:")
-    print(f"export WANDB_BASE_URL={wandb_server.url}")
-    print(f"export WANDB_API_KEY={wandb_server.key}")
+    _print_exports(wandb_server.url, wandb_server.key)
     return 0
+
+
+def renew_server(settings: "Settings") -> str:
+    """End an embedded server of older code while no sweep is live; returns what the user should know."""
+    from multistage.orchestrator.live_sweeps import list_live_sweeps
+    from multistage.services import renew_wandb_server
+
+    return "" if list_live_sweeps(settings) else renew_wandb_server(settings)
+
+
+def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -> int:
+    """Run an embedded W&B server in the foreground until Ctrl+C: for any wandb client, without an account.
+
+    Args:
+        host: The address to listen on. Beyond this machine nothing is encrypted: use it in networks that you trust.
+        port: The port; 0 takes a free one.
+        data: Folder of its database, key and files; the one of the local service by default.
+    """
+    import logging
+
+    from multistage.settings import Settings
+    from multistage.wandb_server import serving
+    from multistage.wandb_server.lifecycle import Timing
+
+    if not 0 <= port < 2**16:
+        raise UsageError(f"There is no port {port}.", "Choose one from 1 to 65535, or 0 for a free one.")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    folder = (data or Settings().wandb_server_folder).absolute()
+
+    def announce(url: str, key: str) -> None:
+        print(f"W&B server with its data in {folder}: {url}")
+        if not serving.is_loopback(host):
+            print(
+                f"Warning: it listens on {host}, beyond this machine. Whoever has the key may read and change all of "
+                f"it, and nothing is encrypted. Elsewhere it is http://{socket.gethostname()}:{url.rpartition(':')[2]}."
+            )
+        _print_exports(url, key)
+        print("Ctrl+C ends it; the data stays.", flush=True)
+
+    serving.serve(folder, host, port, Timing(), announce)
+    return 0
+
+
+def _print_exports(url: str, key: str) -> None:
+    print("\nFor a wandb client:")
+    print(f"export WANDB_BASE_URL={url}")
+    print(f"export WANDB_API_KEY={key}")
 
 
 def down(*, force: Annotated[bool, Parameter(negative=())] = False) -> int:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags, collect_parameters
+from multistage.cli.services import renew_server
 from multistage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     for warning in () if asked.resume else dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
+    if account.kind == "embedded" and (note := renew_server(Settings())):
+        console.print(note, soft_wrap=True, markup=False)
     server = ensure_prefect_server(Settings())
     console.print(f"Prefect UI: {server.ui_url} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

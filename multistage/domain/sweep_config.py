@@ -13,6 +13,8 @@ from multistage.errors import SpaceError
 
 Method = Literal["grid", "random", "bayes"]
 METHODS = ("grid", "random", "bayes", "custom")
+ENGINES = ("wandb", "optuna", "ax")
+"""Engines of the client's scheduler; whoever proposes a sweep's runs this way also stops them early."""
 MAX_BANDS = 100
 MAX_LETTERS = 1_000_000
 """Of a sweep's config."""
@@ -104,7 +106,10 @@ def read_plan(config: Mapping[str, Any]) -> SearchPlan:
     run_cap = config.get("run_cap")
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
         raise SpaceError(f"The sweep has the run_cap {run_cap!r}.", "It must be a whole number above 0.")
-    if method == "custom" or local or config.get("scheduler"):
+    scheduler = config.get("scheduler")
+    if local or (isinstance(scheduler, Mapping) and scheduler.get("engine") in ENGINES):
+        hyperband = None
+    if method == "custom" or local or scheduler:
         return SearchPlan(None, (), metric, goal, run_cap, hyperband)
     parameters = tuple(parse_parameters(config.get("parameters")))
     if method == "grid":

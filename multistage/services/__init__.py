@@ -10,7 +10,13 @@ Each has a folder with its database, its log and a record of its process. `regis
 
 from multistage.domain.model import Model
 from multistage.errors import MultistageError, ServiceError
-from multistage.services.embedded import WandbServer, build_wandb_service, ensure_wandb_server, find_wandb_server
+from multistage.services.embedded import (
+    WandbServer,
+    build_wandb_service,
+    ensure_wandb_server,
+    find_wandb_server,
+    renew_wandb_server,
+)
 from multistage.services.prefect import (
     PrefectServer,
     build_prefect_service,
@@ -29,6 +35,7 @@ __all__ = [
     "ensure_prefect_worker",
     "ensure_wandb_server",
     "inspect_services",
+    "renew_wandb_server",
     "stop_services",
 ]
 

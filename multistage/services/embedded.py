@@ -12,6 +12,7 @@ from multistage.services.local_service import LocalService, answers
 from multistage.services.processes import CLOCK_TOLERANCE
 from multistage.settings import Settings
 from multistage.wandb_server.pages.login import make_login_link
+from multistage.wandb_server.release import describe_release
 
 
 class WandbServer(Model):
@@ -76,14 +77,26 @@ def ensure_wandb_server(settings: Settings) -> WandbServer:
     )
 
 
+def renew_wandb_server(settings: Settings) -> str:
+    """End the user's embedded server where it runs other code than this: the next use starts it anew.
+
+    Call it while no sweep is live: the data stays, and so do address and key, but the server is away for a moment.
+
+    Returns:
+        What the user should know; empty where nothing was to be done.
+    """
+    announcement = _read_announcement(settings)
+    if announcement is None or announcement.release == describe_release():
+        return ""
+    if build_wandb_service(settings).stop():
+        return "The embedded W&B server ran other code than this one, and was ended: it is started anew."
+    return f"The W&B server at {announcement.url} runs other code than this one; it was started by hand: restart it."
+
+
 def find_wandb_server(settings: Settings) -> WandbServer | None:
     """Give the server of the user's data folder if it runs, also where somebody started it by hand."""
-    try:
-        content = (settings.wandb_server_folder / "server.json").read_bytes()
-    except OSError:
-        return None
-    announcement = Announcement.model_validate_json(content)
-    if not announcement.is_current() or not answers(f"{announcement.url}/healthz"):
+    announcement = _read_announcement(settings)
+    if announcement is None:
         return None
     return WandbServer(url=announcement.url, key=_read_key(settings), pid=announcement.pid, started=False)
 
@@ -95,11 +108,13 @@ class Announcement(Model):
         url: Its address.
         pid: Its process.
         started_at: When it wrote this, in Unix seconds.
+        release: Which code it runs; empty where it was written before this was noted.
     """
 
     url: str
     pid: int
     started_at: float
+    release: str = ""
 
     def is_current(self) -> bool:
         """Whether the process that wrote this lives: a later one with its pid started after the writing."""
@@ -107,6 +122,15 @@ class Announcement(Model):
             return psutil.Process(self.pid).create_time() <= self.started_at + CLOCK_TOLERANCE
         except psutil.NoSuchProcess:
             return False
+
+
+def _read_announcement(settings: Settings) -> Announcement | None:
+    try:
+        content = (settings.wandb_server_folder / "server.json").read_bytes()
+    except OSError:
+        return None
+    announcement = Announcement.model_validate_json(content)
+    return announcement if announcement.is_current() and answers(f"{announcement.url}/healthz") else None
 
 
 def _read_key(settings: Settings) -> str:

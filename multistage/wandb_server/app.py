@@ -165,7 +165,8 @@ def build_app(state: State) -> ASGIApp:
             OverflowError: _answer_unstorable,
             UnicodeError: _answer_unstorable,
             RecursionError: _answer_unstorable,
-            sqlite3.OperationalError: _answer_database,
+            sqlite3.OperationalError: _answer_disk,
+            OSError: _answer_disk,
         },
         lifespan=lifespan,
     )
@@ -182,9 +183,9 @@ def _answer_unstorable(_: HttpRequest, error: Exception) -> Response:
     return refuse(f"The request holds a value that cannot be stored: {error}.", 400)
 
 
-def _answer_database(_: HttpRequest, error: Exception) -> Response:
-    # A full or busy disk: nothing was stored, and the client tries again later.
-    logger.error("The database refused a request: %s", error)
+def _answer_disk(_: HttpRequest, error: Exception) -> Response:
+    # A full or failing disk: nothing was stored, and the client tries again later.
+    logger.error("Nothing could be stored: %s", error)
     return refuse(f"The server cannot store this now: {error}.", 503)
 
 

@@ -137,18 +137,14 @@ class Store(Reader):
         self._depth = 1
         try:
             yield
-        except BaseException:
-            self._depth = 0
-            self.connection.execute("ROLLBACK")
-            raise
-        self._depth = 0
-        try:
             self.connection.execute("COMMIT")
-        except sqlite3.OperationalError:
-            # A full disk fails the commit itself; the transaction would stay open.
+        except BaseException:
+            # A full disk may fail the commit itself, and may have rolled back already.
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
+        finally:
+            self._depth = 0
 
     def insert(self, table: str, **values: Any) -> int:
         """Insert a row; the names come from the code, never from a request. Returns its id."""

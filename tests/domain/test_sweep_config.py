@@ -154,6 +154,21 @@ def test_a_config_that_makes_no_sense_is_refused_in_a_sentence(config: dict[str,
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("section", "stops"),
+    [
+        ({"controller": {"type": "local"}}, False),
+        ({"scheduler": {"engine": "optuna"}}, False),
+        ({"scheduler": {"engine": "none"}}, True),
+        ({}, True),
+    ],
+)
+def test_whoever_proposes_outside_the_server_also_stops_early(section: dict[str, Any], stops: bool) -> None:
+    early = {"type": "hyperband", "min_iter": 3}
+    config = {"method": "random", "metric": METRIC, "parameters": PARAMETERS, "early_terminate": early, **section}
+    assert (read_plan(config).hyperband is not None) is stops
+
+
 def test_hyperbands_are_at_the_documented_places() -> None:
     config = {"method": "bayes", "parameters": PARAMETERS, "metric": {"name": "loss", "goal": "maximize"}}
     first = read_plan({**config, "early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 2}}).hyperband

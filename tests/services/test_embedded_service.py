@@ -1,5 +1,6 @@
 """The embedded W&B server as a local service."""
 
+import json
 import os
 import signal
 import stat
@@ -13,10 +14,11 @@ import psutil
 import pytest
 
 from multistage.errors import ServiceError
-from multistage.services import ensure_wandb_server, inspect_services, stop_services
+from multistage.services import ensure_wandb_server, inspect_services, renew_wandb_server, stop_services
 from multistage.services.embedded import find_wandb_server
 from multistage.services.local_service import answers
 from multistage.settings import Settings
+from multistage.wandb_server.release import describe_release
 
 
 @pytest.fixture
@@ -96,3 +98,19 @@ def test_a_missing_key_is_named(settings: Settings) -> None:
     (settings.wandb_server_folder / "key").unlink()
     with pytest.raises(ServiceError, match="key cannot be read"):
         ensure_wandb_server(settings)
+
+
+def test_one_of_other_code_is_replaced_on_the_same_address(settings: Settings) -> None:
+    assert renew_wandb_server(settings) == ""
+    first = ensure_wandb_server(settings)
+    assert renew_wandb_server(settings) == ""
+    announcement = settings.wandb_server_folder / "server.json"
+    content = json.loads(announcement.read_text())
+    assert content["release"] == describe_release()
+    del content["release"]
+    announcement.write_text(json.dumps(content))
+    assert "other code" in renew_wandb_server(settings)
+    second = ensure_wandb_server(settings)
+    assert second.started
+    assert (second.url, second.key) == (first.url, first.key)
+    assert renew_wandb_server(settings) == ""

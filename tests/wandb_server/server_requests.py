@@ -114,6 +114,15 @@ class Session:
         )
         return [edge["node"] for edge in answer["project"]["runs"]["edges"]]
 
+    def read_history(self, project: str, run: str) -> list[dict[str, Any]]:
+        """Every row of a run."""
+        answer = self.ask(
+            "query Q($p: String, $r: String) {project(name: $p) {run(name: $r) {history(samples: 100000)}}}",
+            p=project,
+            r=run,
+        )
+        return [json.loads(row) for row in answer["project"]["run"]["history"]]
+
     def __enter__(self) -> Self:
         return self
 

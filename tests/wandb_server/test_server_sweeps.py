@@ -104,19 +104,21 @@ def test_what_is_no_controller_is_refused(session: Session, text: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "stopped"),
     [
-        ("min_iter: 2, eta: 2", "cd"),
-        ("min_iter: 2, eta: 4", "d"),
-        ("min_iter: 4, eta: 2", ""),
-        ("max_iter: 4, s: 1, eta: 2", "cd"),
-        ("max_iter: 4, s: 2, eta: 2", "cd"),
-        ("max_iter: 4, s: 1, eta: 2, strict: true", "bcd"),
+        ("min_iter: 2, eta: 2", "d"),
+        ("min_iter: 2, eta: 4", "cd"),
+        ("min_iter: 2, eta: 4, strict: true", "bcd"),
+        ("min_iter: 4, eta: 4", "cd"),
+        ("min_iter: 5, eta: 4", ""),
+        ("max_iter: 8, s: 1, eta: 4", "cd"),
+        ("max_iter: 8, s: 2, eta: 2", "d"),
+        ("max_iter: 8, s: 2, eta: 2, strict: true", "d"),
     ],
 )
 def test_hyperband_compares_at_its_bands(session: Session, settings: str, stopped: str) -> None:
     project = f"bands-{uuid.uuid4().hex[:8]}"
     config = f"{CUSTOM}metric: {{name: loss}}\nearly_terminate: {{type: hyperband, {settings}}}\n"
     sweep, agent = make_agent(session, project, config)
-    losses = {"a": [1, 1, 1], "b": [0, 4, 4], "c": [3, 3, 3], "d": [5, 5, 5]}
+    losses = {"a": [1, 1, 1, 1], "b": [0, 4, 4, 4], "c": [3, 3, 3, 3], "d": [5, 5, 5, 5]}
     names = {}
     for letter in losses:
         enqueue(session, sweep, "{}", letter)
@@ -124,6 +126,7 @@ def test_hyperband_compares_at_its_bands(session: Session, settings: str, stoppe
         names[letter] = command["run_id"]
         session.start_run(project, command["run_id"])
     for letter, values in losses.items():
-        session.log(project, names[letter], 0, *({"loss": value} for value in values))
+        for step, value in enumerate(values):
+            session.log(project, names[letter], step, {"loss": value})
     found = "".join(letter for letter, name in names.items() if session.report(project, name)["stopped"])
     assert found == stopped

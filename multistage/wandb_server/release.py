@@ -1,0 +1,21 @@
+"""Which code a server runs: whoever finds one running can tell whether it is older than the code at hand."""
+
+import hashlib
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+ROOMS = ("wandb_server", "search", "domain")
+"""What the server is made of."""
+
+
+@lru_cache(maxsize=1)
+def describe_release() -> str:
+    """The package's version with a digest of the server's own files: a checkout changes without a new version."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((package / room).rglob("*")):
+            if path.suffix in (".py", ".sql", ".graphql"):
+                digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{version('multistage-sweep')}+{digest.hexdigest()[:12]}"

@@ -1,0 +1,145 @@
+"""One server process: it listens, holds its data folder, says where it is, and ends cleanly."""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+
+from multistage.errors import ServiceError
+from multistage.wandb_server.app import build_app, open_state
+from multistage.wandb_server.lifecycle import Timing
+from multistage.wandb_server.release import describe_release
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client of this machine finds such a server
+
+
+class AnnouncedServer(uvicorn.Server):
+    """A server that writes its address into a file once it answers, and takes the file away when it ends.
+
+    Args:
+        config: What it serves.
+        announcement: The file.
+        url: Its address.
+        on_ready: Called with the address once it answers.
+    """
+
+    def __init__(self, config: uvicorn.Config, announcement: Path, url: str, on_ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self.announcement = announcement
+        self.url = url
+        self.on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            write_announcement(self.announcement, self.url)
+            self.on_ready(self.url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so, then end."""
+        self.announcement.unlink(missing_ok=True)
+        await super().shutdown(sockets)
+
+
+def write_announcement(path: Path, url: str) -> None:
+    """Write ``server.json`` atomically."""
+    content = {"url": url, "pid": os.getpid(), "started_at": time.time(), "release": describe_release()}
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".server-")
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file)
+    Path(temporary).replace(path)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        ServiceError: The address cannot be used.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        # With the protocol named, asyncio turns Nagle's algorithm off: without, every answer waits 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise ServiceError(
+            f"The embedded server cannot listen on {host}:{port}: {error}.", "Choose another port, or port 0."
+        ) from error
+    listener.listen(2048)
+    return listener
+
+
+def leave(signum: int, _: FrameType | None) -> NoReturn:
+    """End with exit code 0: uvicorn raises the signal that stopped it once more when all is closed."""
+    logging.getLogger(__name__).info("Ended by %s", signal.Signals(signum).name)
+    sys.exit(0)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a server that listens on a host."""
+    if host in LOOPBACK:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(
+    folder: Path, host: str, port: int, timing: Timing, on_ready: Callable[[str, str], None] = lambda _url, _key: None
+) -> None:
+    """Serve one data folder until a signal ends it, which ends this process with exit code 0.
+
+    Args:
+        folder: Database, key and files.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        timing: When silence means that a run has ended.
+        on_ready: Called with the server's address and its key once it answers.
+
+    Raises:
+        ServiceError: Another server has the folder, the folder or the address cannot be used.
+    """
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, leave)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise ServiceError(f"The data folder {folder} cannot be used: {error}.", "Name another one.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServiceError(
+                f"Another embedded server already serves {folder}.", "Use that one, or another folder."
+            ) from error
+        listener = bind(host, port)
+        name = EVERYWHERE.get(host, host)
+        url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+        state = open_state(folder, timing)
+        config = uvicorn.Config(
+            build_app(state),
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=5,
+        )
+        server = AnnouncedServer(config, folder / "server.json", url, lambda url: on_ready(url, state.key))
+        server.run(sockets=[listener])
