@@ -1,5 +1,6 @@
 """The contract of sweeps that the server itself searches."""
 
+import math
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,20 @@ pytestmark = [
     # wandb.sweep() warns of its own use of it.
     pytest.mark.filterwarnings("ignore:Read the `app_url` setting:DeprecationWarning"),
 ]
+
+
+BOUNDED = {
+    "uniform": (1, 4),
+    "int_uniform": (1, 4),
+    "q_uniform": (1, 4),
+    "log_uniform": (math.exp(1), math.exp(4)),
+    "log_uniform_values": (1, 4),
+    "q_log_uniform": (math.floor(math.exp(1)), math.ceil(math.exp(4))),
+    "q_log_uniform_values": (1, 4),
+    "inv_log_uniform": (math.exp(-4), math.exp(-1)),
+    "inv_log_uniform_values": (1, 4),
+}
+"""Distributions with bounds, and where their values lie for the bounds 1 and 4."""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +60,18 @@ def test_random_keeps_to_its_distributions_and_its_cap(
     parameters = {
         "lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
         "batch": {"distribution": "q_uniform", "min": 16, "max": 64, "q": 16},
+        **{f"bounded/{kind}": {"distribution": kind, "min": 1, "max": 4} for kind in BOUNDED},
+        **{f"bell/{kind}": {"distribution": kind, "mu": 1.0, "sigma": 0.1} for kind in ("normal", "q_normal")},
+        **{f"bell/{kind}": {"distribution": kind, "mu": 0.0, "sigma": 0.1} for kind in ("log_normal", "q_log_normal")},
+        **{f"beta/{kind}": {"distribution": kind, "a": 2, "b": 3} for kind in ("beta", "q_beta")},
+        "constant": {"distribution": "constant", "value": 7},
+        "choice": {"distribution": "categorical", "values": ["a", None, 2.5, True]},
+        "weighted": {
+            "distribution": "categorical_w_probabilities",
+            "values": ["never", "always"],
+            "probabilities": [0.0, 1.0],
+        },
+        "integer": {"min": 1, "max": 4},
         "optimizer": {"parameters": {"name": {"values": ["sgd", "adam"]}, "momentum": {"min": 0.0, "max": 1.0}}},
     }
     sweep = make_sweep(api, project, method="random", parameters=parameters, run_cap=4)
@@ -58,6 +85,17 @@ def test_random_keeps_to_its_distributions_and_its_cap(
         assert run.config["batch"] in (16, 32, 48, 64)
         assert run.config["optimizer"]["name"] in ("sgd", "adam")
         assert 0 <= run.config["optimizer"]["momentum"] <= 1
+        for kind, (low, high) in BOUNDED.items():
+            assert low <= run.config[f"bounded/{kind}"] <= high, kind
+        for key in run.config:
+            if key.startswith("bell/"):
+                assert 0 <= run.config[key] <= 2, key
+            if key.startswith("beta/"):
+                assert 0 <= run.config[key] <= 1, key
+        assert run.config["constant"] == 7
+        assert run.config["choice"] in ("a", None, 2.5, True)
+        assert run.config["weighted"] == "always"
+        assert run.config["integer"] in (1, 2, 3, 4)
     assert get_state(sweep) == "FINISHED"
 
 
@@ -85,8 +123,11 @@ def test_bayes_learns_and_takes_prior_runs(api: Any, project: str, tracker: dict
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings", [{"min_iter": 5}, {"min_iter": 5, "eta": 2, "strict": True}, {"max_iter": 45, "s": 2, "eta": 3}]
+)
 def test_hyperband_stops_the_runs_that_fall_behind(
-    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     sweep = make_sweep(
         api,
@@ -94,7 +135,7 @@ def test_hyperband_stops_the_runs_that_fall_behind(
         mode="slow",
         method="grid",
         parameters={"lr": {"values": [0.3, 1.0, 0.9, 0.8]}, "rows": {"value": 400}},
-        early_terminate={"type": "hyperband", "min_iter": 5, "eta": 3},
+        early_terminate={"type": "hyperband", **settings},
     )
     with running_agent(tracker, tmp_path, get_path(sweep)) as agent:
         assert agent.wait(110) == 0
