@@ -16,6 +16,6 @@ def describe_release() -> str:
     digest = hashlib.sha256()
     for room in ROOMS:
         for path in sorted((package / room).rglob("*")):
-            if path.suffix in (".py", ".sql", ".graphql"):
+            if path.is_file() and path.suffix != ".pyc":
                 digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return f"{version('multistage-sweep')}+{digest.hexdigest()[:12]}"
