@@ -81,7 +81,10 @@ class RunRecord(Model):
     error: str = ""
     """Why it failed, in one line, where the run said so."""
     created_at: datetime | None = None
+    began_at: datetime | None = None
+    """When its training began, which may be long after it was queued; None where the run has not said."""
     heartbeat_at: datetime | None = None
+    """Its last sign of life; of a run that has ended, its end."""
     finalist: bool = False
     rows: int = 0
     """Rows logged so far."""

@@ -317,7 +317,7 @@ class Session:
         from multistage.report.page import build_report
 
         path = self.folder.path / "report.html"
-        write_atomically(path, build_report(collect_report(self.connection, self.state)))
+        write_atomically(path, build_report(collect_report(self.connection, self.state, self.folder.path)))
         return path
 
     def close(self) -> None:

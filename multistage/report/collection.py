@@ -1,15 +1,30 @@
 """Read what a report shows from the tracker."""
 
-from datetime import UTC, datetime, timedelta
+import math
+from datetime import UTC, datetime
+from pathlib import Path
 
+from wandb.apis.public.runs import Run
+
+from multistage.domain.slots import RunRecord
 from multistage.domain.state import State
-from multistage.report.data import ReportData, ReportRun
+from multistage.report.data import Curve, ReportData
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.runs import PAGE, RunReader
 
+MOST_CURVES = 24
+"""Runs whose learning curves are read: a request each."""
+MOST_ROWS = 200
+"""Points of a curve."""
 
-def collect_report(connection: Connection, state: State) -> ReportData:
+
+def collect_report(connection: Connection, state: State, folder: Path | None = None) -> ReportData:
     """Read all runs of a sweep's stages.
+
+    Args:
+        connection: Where the sweep is.
+        state: The sweep.
+        folder: Where its state lies.
 
     Raises:
         TrackerError: If the server cannot be reached.
@@ -17,23 +32,30 @@ def collect_report(connection: Connection, state: State) -> ReportData:
     sweeps = {record.stage: record.sweep_id for record in state.stages_completed}
     if state.current_stage is not None and state.current_stage.sweep_id is not None:
         sweeps[state.current_stage.stage] = state.current_stage.sweep_id
-    runs: list[ReportRun] = []
+    runs: list[RunRecord] = []
     for stage, sweep_id in sorted(sweeps.items()):
-        records = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1])
-        records.read()
-        times = connection.call(_read_times, connection, sweep_id)
-        for record in records.records.values():
-            started_at, ended_at = times.get(record.run_id, (None, None))
-            runs.append(ReportRun(record=record, started_at=started_at, ended_at=ended_at))
-    return ReportData(state=state, runs=tuple(runs), written_at=datetime.now(UTC))
+        prior = [run.run_id for run in runs]
+        reader = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1], prior)
+        reader.read()
+        runs += reader.records.values()
+    data = ReportData(state=state, runs=tuple(runs), folder=folder, written_at=datetime.now(UTC))
+    leading = [one.run_id for one in data.leaders[:MOST_CURVES] if one.run_id]
+    curves = connection.call(_read_curves, connection, state.metric_name, leading) if leading else ()
+    return data.model_copy(update={"curves": curves})
 
 
-def _read_times(connection: Connection, sweep_id: str) -> dict[str, tuple[datetime, datetime]]:
-    """Read when runs were trained: a run may have waited long between its creation and its start."""
-    found = {}
-    for run in connection.api.runs(connection.path, filters={"sweep": sweep_id}, per_page=PAGE, lazy=False):
-        seconds = run.summary_metrics.get("_wandb", {}).get("runtime")
-        if seconds is not None and run.heartbeat_at:
-            ended_at = datetime.fromisoformat(run.heartbeat_at)
-            found[run.id] = (ended_at - timedelta(seconds=seconds), ended_at)
-    return found
+def _read_curves(connection: Connection, metric: str, run_ids: list[str]) -> tuple[Curve, ...]:
+    found = connection.api.runs(connection.path, filters={"name": {"$in": run_ids}}, per_page=PAGE)
+    curves = (_read_curve(run, metric) for run in found)
+    return tuple(sorted((curve for curve in curves if curve.values), key=lambda curve: run_ids.index(curve.run_id)))
+
+
+def _read_curve(run: Run, metric: str) -> Curve:
+    """Read a run's metric, sampled by the server; what is not a finite number is left out."""
+    rows = run.history(samples=MOST_ROWS, keys=[metric], pandas=False)
+    points = [
+        (float(row["_step"]), float(row[metric]))
+        for row in rows
+        if isinstance(row.get(metric), int | float) and math.isfinite(row[metric])
+    ]
+    return Curve(run_id=run.id, steps=tuple(step for step, _ in points), values=tuple(value for _, value in points))

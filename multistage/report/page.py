@@ -1,19 +1,38 @@
 """The report as one self-contained HTML page: no network, nothing to install."""
 
-import shlex
-from collections.abc import Iterable, Sequence
+import json
 from html import escape
 from importlib.resources import files
+from typing import Any
 
-import plotly.graph_objects as go
-import yaml
+from plotly.io import to_json
 from plotly.offline import get_plotlyjs
 
-from multistage.domain.results import Config
-from multistage.domain.selection import rank
-from multistage.report import figures
-from multistage.report.banner import describe_recommendation, format_config, format_number
-from multistage.report.data import ReportData, group_failures, list_contenders, measure_influence
+from multistage.domain.results import Evaluation
+from multistage.domain.slots import SlotName
+from multistage.report.banner import format_number
+from multistage.report.beliefs import Influence, measure_influence
+from multistage.report.contenders import Contender, list_contenders
+from multistage.report.data import ReportData
+from multistage.report.figures import beliefs, search, style, work
+from multistage.report.links import link_run
+from multistage.report.markup import Figures, Markup, code, link, render, section, table
+from multistage.report.summary import build_summary, format_seconds
+from multistage.report.workload import (
+    Failure,
+    Workload,
+    arrange_workload,
+    group_failures,
+    list_bills,
+    sum_expenses,
+)
+
+NETWORK = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+"""What the page may load, by its content security policy: nothing. Plotly compiles its shaders' bindings."""
+NONE_YET = "No run has a value yet."
 
 
 def build_report(data: ReportData) -> str:
@@ -25,137 +44,186 @@ def build_report(data: ReportData) -> str:
     Returns:
         A whole HTML document.
     """
-    state = data.state
-    recommended = state.recommended.config if state.recommended else state.best_config
+    figures = Figures()
     influences = measure_influence(data)
-    center = recommended or (rank(data.valued, state.goal)[0].config if data.valued else None)
-    parts = [
-        _head(data),
-        _section("The best config", _show_best(data, recommended)),
-        _section("What the runs reached", _show(figures.draw_history(data), "history", "No run has a value yet.")),
-        _section("How the ranges narrowed", _show(figures.draw_funnel(data), "funnel", "No stage is complete yet.")
-                 + _list_narrowing(data)),
-        _section("What mattered", _show(figures.draw_influences(influences), "influences", "Too few runs to tell.")),
-        _section("Along each parameter", _show(figures.draw_slices(data, center), "slices", "No run has a value yet.")),
-        _section("The two that matter most", _show(figures.draw_contour(data, center, influences), "contour",
-                                                   "It takes two parameters and more runs.")),
-        _section("Every config", _show(figures.draw_parallel(data), "parallel", "No run has a value yet.")),
-        _section("Contenders on several seeds", _show(figures.draw_contenders(data), "contenders",
-                                                      "No config was trained more than once.")
-                 + _list_contenders(data)),
-        _section("Who trained when", _show(figures.draw_timeline(data), "timeline", "No run's times are known.")),
-        _section("Training time", _show(figures.draw_hours(data), "hours", "No run's times are known.")),
-        _section("What failed", _list_failures(data)),
-    ]  # fmt: skip
-    style = files("multistage.report").joinpath("page.css").read_text(encoding="utf-8")
+    workload = arrange_workload(data)
+    failures = group_failures(data)
+    sections = [
+        _show_history(data, figures),
+        _show_contenders(data, figures),
+        _show_ranges(data, figures),
+        _show_influences(data, figures, influences),
+        _show_configs(data, figures),
+        _show_curves(data, figures),
+        _show_work(data, figures, workload),
+        _show_failures(data, failures),
+    ]
+    summary = build_summary(data, influences, workload, failures)
+    room = files("multistage.report")
+    looks, script = (room.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-        "<meta name=viewport content='width=device-width, initial-scale=1'>\n<link rel=icon href='data:,'>\n"
-        f"<title>{escape(state.name)}</title>\n<style>{style}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n"
-        f"<body>\n<main>\n{''.join(parts)}</main>\n</body>\n</html>\n"
+        f'<meta http-equiv=Content-Security-Policy content="{NETWORK}">\n'
+        "<meta name=viewport content='width=device-width, initial-scale=1'>\n"
+        "<meta name=color-scheme content='light dark'>\n<link rel=icon href='data:,'>\n"
+        f"<title>{escape(data.state.config_id)}: {escape(data.state.name)}</title>\n<style>{looks}</style>\n</head>\n"
+        f"<body>\n{_navigate(sections)}<main>\n{summary}{''.join(sections)}</main>\n"
+        f"<script type=application/json id=book>{_bind(data, figures)}</script>\n"
+        f"<script>{get_plotlyjs()}</script>\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
-def _head(data: ReportData) -> str:
-    state = data.state
-    used = f"{state.budget_used} of {state.total_budget} runs"
-    ended = f" ({escape(state.ended_because)})" if state.ended_because else ""
-    spent = sum((run.ended_at - run.started_at).total_seconds() for run in data.runs if run.started_at and run.ended_at)
-    facts = [
-        ("state", f"{state.status}{ended}"),
-        ("runs", used),
-        ("best value seen", f"{format_number(state.best_metric)}"),
-        ("training time", f"{spent / 3600:.2f} h"),
-    ]
-    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in facts)
-    return (
-        f"<header><h1>{escape(state.config_id)}</h1>"
-        f"<p>{escape(state.name)}: {escape(state.goal)} <code>{escape(state.metric_name)}</code>, "
-        f"written {data.written_at:%Y-%m-%d %H:%M} UTC</p><dl>{cells}</dl></header>\n"
-    )
+def _navigate(sections: list[Markup]) -> str:
+    names = {"history": "Runs", "contenders": "Finalists", "ranges": "Ranges", "influences": "What mattered",
+             "configs": "Configs", "curves": "Curves", "work": "Work", "failures": "Failures"}  # fmt: skip
+    links = "".join(f"<a href=#{name}>{text}</a>" for name, text in names.items() if any(sections))
+    return f"<nav aria-label=Sections><div><a href=#best>Best</a>{links}</div></nav>\n"
 
 
-def _show_best(data: ReportData, config: Config | None) -> str:
-    state = data.state
-    if config is None:
-        return "<p>No run has finished with a value, so there is none.</p>"
-    seen = (
-        f"<p>Best value seen: <b>{format_number(state.best_metric)}</b> in stage {state.best_stage}, by "
-        f"<code>{escape(format_config(state.best_config))}</code>. The best of many noisy runs flatters its config.</p>"
-        if state.best_config
+def _bind(data: ReportData, figures: Figures) -> str:
+    """Write what the page's script reads: the figures, and once for all of them what each run was and did."""
+    used = {
+        number
+        for figure in figures.drawn.values()
+        for trace in figure.data
+        if trace.meta == style.RUNS
+        for number in trace.customdata
+    }
+    names = data.state.settings.space.names
+    book: dict[str, Any] = {
+        "names": [style.escape(name) for name in names],
+        "runs": {number: _describe(data.evaluations[number], names) for number in sorted(used)},
+        "figures": {name: json.loads(to_json(figure, validate=False)) for name, figure in figures.drawn.items()},
+    }
+    # A script element ends at the first "</script", wherever that stands.
+    return json.dumps(book, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _describe(one: Evaluation, names: tuple[str, ...]) -> list[Any]:
+    value = format_number(one.value) if one.outcome != "failed" else "failed"
+    values = [style.escape(style.shorten(one.config.get(name, ""), 5)) for name in names]
+    return [str(SlotName(stage=one.stage, index=one.index)), value, *values]
+
+
+def _show_history(data: ReportData, figures: Figures) -> Markup:
+    below = search.count_below(data)
+    note = (
+        f" Arrows at the edge: {below} runs far {'below' if data.state.goal == 'maximize' else 'above'}."
+        if below
         else ""
     )
-    told = f"<p>{escape(describe_recommendation(state))}</p>" if state.recommended else ""
-    arguments = shlex.join(f"--{name}={value}" for name, value in {**state.settings.fixed, **config}.items())
-    return (
-        f"<p class=best><code>{escape(format_config(config))}</code></p>{told}{seen}"
-        f"<h3>Train it again</h3><pre>{escape(_build_command(data, arguments))}</pre>"
-        f"<h3>As YAML</h3><pre>{escape(yaml.safe_dump(dict(config), sort_keys=False))}</pre>"
-    )
+    lead = "Each point is a run, in the order of the search; the line is the best so far."
+    plot = figures.show(search.draw_history(data), "history-plot", "The runs' values in order", NONE_YET)
+    return section("history", "What the runs reached", lead + note if data.valued else "", plot)
 
 
-def _build_command(data: ReportData, arguments: str) -> str:
-    settings = data.state.settings
-    if settings.program and not settings.command:
-        return f"python {shlex.quote(settings.program)} {arguments}"
-    kept = [part for part in settings.command if part not in ("${env}", "${args}", "--wandb_sweep")]
-    fixed = {"${interpreter}": "python", "${program}": settings.program or ""}
-    return " ".join([*(shlex.quote(fixed.get(part, part)) for part in kept), arguments])
-
-
-def _list_narrowing(data: ReportData) -> str:
-    notes = [
-        f"<li>After stage {stage.stage}, {escape(note.name)}: {escape(note.evidence)}</li>"
-        for stage in data.state.stages_completed
-        for note in stage.narrowing
-    ]
-    return f"<ul>{''.join(notes)}</ul>" if notes else ""
-
-
-def _list_contenders(data: ReportData) -> str:
-    contenders = list_contenders(data)[: figures.MOST_CONTENDERS]
+def _show_contenders(data: ReportData, figures: Figures) -> Markup:
+    contenders = list_contenders(data)[: work.MOST_CONTENDERS]
     if not contenders:
-        return ""
-    rows = [
-        [
-            f"config {number}",
-            format_config(one.config),
-            str(len(one.values)),
-            f"{format_number(one.mean)} ({format_number(one.interval[0])} to {format_number(one.interval[1])})",
-        ]
-        for number, one in enumerate(contenders, start=1)
-    ]
-    return _table(("", "config", "runs", "mean (95%)"), rows)
-
-
-def _list_failures(data: ReportData) -> str:
-    failures = group_failures(data)
-    if not failures:
-        return "<p>Nothing failed.</p>"
-    rows = [
-        [str(len(one.run_ids)), one.phase, one.reason, ", ".join(one.run_ids[:5]) + (" ..." if one.run_ids[5:] else "")]
-        for one in failures
-    ]
-    return _table(("runs", "how", "first line of the error", "which"), rows)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>\n"
-
-
-def _show(figure: go.Figure | None, name: str, otherwise: str) -> str:
-    if figure is None:
-        return f"<p>{escape(otherwise)}</p>"
-    html = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"responsive": True, "displaylogo": False, "displayModeBar": False},
+        return section("contenders", "Finalists on fresh seeds", "",
+                       Markup("<p class=none>No config was trained more than once. Finalists (--finalists, on by "
+                              "itself from 51 runs on) tell a good config from a lucky run.</p>"))  # fmt: skip
+    lead = (
+        "Circles are single runs, diamonds their means, bars the means' 95% intervals, with the noise of single runs "
+        "pooled over all of these. The recommendation also weighs what the model expected beforehand."
     )
-    return f"<figure>{html}</figure>"
+    plot = figures.show(work.draw_contenders(data, contenders), "contenders-plot", "Finalists' values and intervals")
+    return section("contenders", "Finalists on fresh seeds", lead, plot, _list_contenders(data, contenders))
+
+
+def _list_contenders(data: ReportData, contenders: list[Contender]) -> Markup:
+    names = data.state.settings.space.names
+    rows = []
+    for name, one in zip(work.name_contenders(contenders), contenders, strict=True):
+        interval = (
+            f"{format_number(one.interval[0])} to {format_number(one.interval[1])}" if one.interval else "unknown"
+        )
+        values = [style.shorten(one.config.get(parameter, ""), 5) for parameter in names]
+        rows.append([name, str(len(one.values)), format_number(one.mean), interval, *values])
+    return table(["", "runs", "mean", "95%", *names], rows, numbers=range(1, 4 + len(names)))
+
+
+def _show_ranges(data: ReportData, figures: Figures) -> Markup:
+    parts = []
+    for number, parameter in enumerate(data.state.settings.space.parameters):
+        plot = figures.show(search.draw_funnel(data, parameter), f"funnel-{number}", f"Ranges of {parameter.name}")
+        notes = "".join(
+            f"<li class={'edge' if note.edge != 'none' else 'free'}><b>After stage {record.stage}</b> "
+            f"{render(note.evidence)}"
+            for record in data.state.stages_completed
+            for note in record.narrowing
+            if note.name == parameter.name
+        )
+        parts.append(f"<div class=range><h3>{code(parameter.name)}</h3>{plot}<ul>{notes}</ul></div>")
+    lead = (
+        "Each stage's range on the parameter's own scale, with the best configs of the stage. A red arrow: they push "
+        "against a bound of the first range, so that a wider one might hold better."
+    )
+    return section("ranges", "How the ranges narrowed", lead, f"<div class=grid>{''.join(parts)}</div>")
+
+
+def _show_influences(data: ReportData, figures: Figures, influences: list[Influence]) -> Markup:
+    few = "Too few runs to tell."
+    bars = figures.show(beliefs.draw_influences(influences), "influences-plot", "Importance of the parameters", few)
+    slices = []
+    for number, parameter in enumerate(data.state.settings.space.parameters):
+        plot = figures.show(beliefs.draw_slice(data, parameter), f"slice-{number}", f"Values along {parameter.name}")
+        if plot:
+            slices.append(f"<div><h3>{code(parameter.name)}</h3>{plot}</div>")
+    along = (
+        f"<h3 class=wideh>Along each parameter</h3><p class=lead>The line is what the model expects with the other "
+        f"parameters as in the best config (dotted), the band its 95%.</p><div class=grid>{''.join(slices)}</div>"
+        if slices
+        else ""
+    )
+    contour = figures.show(beliefs.draw_contour(data, influences), "contour-plot", "The two that matter most")
+    if contour:
+        contour = Markup(f"<h3 class=wideh>The two that matter most</h3><p class=lead>What the model expects, the "
+                         f"others as in the best config (star).</p>{contour}")  # fmt: skip
+    lead = "How much of the metric's variation over the first ranges each parameter explains on its own, by the model."
+    return section("influences", "What mattered", lead if influences else "", bars, along, contour)
+
+
+def _show_configs(data: ReportData, figures: Figures) -> Markup:
+    plot = figures.show(search.draw_parallel(data), "configs-plot", "Parallel coordinates of every config", NONE_YET)
+    lead = "A line is a run; the darkest are the best. Drag along an axis to keep only the lines that pass there."
+    width = 90 * (1 + len(data.state.settings.space.names))
+    return section("configs", "Every config", lead if plot.startswith("<div") else "",
+                   f"<div class=wide><div style='min-width:{width}px'>{plot}</div></div>")  # fmt: skip
+
+
+def _show_curves(data: ReportData, figures: Figures) -> Markup:
+    otherwise = "No run has logged the metric more than once."
+    plot = figures.show(search.draw_curves(data), "curves-plot", "Learning curves", otherwise)
+    lead = f"The metric over {len(data.curves)} leading runs, thinned to what can be seen." if data.curves else ""
+    return section("curves", "Learning curves", lead, plot)
+
+
+def _show_work(data: ReportData, figures: Figures, workload: Workload) -> Markup:
+    unknown = "No run's times are known."
+    timeline = figures.show(work.draw_timeline(data, workload), "timeline-plot", "Who trained what when", unknown)
+    if not workload.lanes:
+        return section("work", "Who trained when", "", timeline)
+    expenses = work.draw_expenses(sum_expenses(data), list_bills(data))
+    parts = [("trained", workload.trained), ("failed or lost", workload.in_vain), ("idle (hatched)", workload.idle)]
+    shares = ", ".join(f"{name} {seconds / max(workload.seconds, 1e-9):.0%}" for name, seconds in parts)
+    lead = f"{len(workload.lanes)} workers at once, {format_seconds(workload.seconds)} of their time: {shares}."
+    cost = "Cost over time" if data.state.cost else "Training time"
+    return section("work", "Who trained when", f"{lead} Times are UTC.", timeline, f"<h3 class=wideh>{cost}</h3>",
+                   figures.show(expenses, "expenses-plot", cost))  # fmt: skip
+
+
+def _show_failures(data: ReportData, failures: list[Failure]) -> Markup:
+    if not failures:
+        return section("failures", "What failed", "", Markup("<p class=none>Nothing failed.</p>"))
+    rows = []
+    for one in failures:
+        shown = [render(link(run.run_id, link_run(data.state, run.run_id))) for run in one.runs[:5]]
+        more = f" and {len(one.runs) - 5} more" if len(one.runs) > 5 else ""
+        rows.append([str(len(one.runs)), one.phase, code(one.reason), Markup(", ".join(shown) + more)])
+    logs = f" Each training's output: {data.folder / 'logs' / 'runs'}." if data.folder else ""
+    lead = (
+        "By the first line of the error. A failed run counts against the budget; one that the machine lost was "
+        f"trained again.{logs}"
+    )
+    return section("failures", "What failed", lead, table(["runs", "how", "error", "which"], rows, numbers=(0,)))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wandb.apis.public.runs import Run
@@ -120,6 +120,8 @@ class RunReader:
         config = run.config
         parameter = self._settings.seed_parameter
         seed = config.get(parameter) if parameter else None
+        runtime = _read_number(summary.get("_runtime"))
+        heartbeat_at = _parse_time(run.heartbeat_at)
         finalists_from = self._stage.runs - self._stage.finalists
         return RunRecord(
             run_id=run.id,
@@ -133,10 +135,11 @@ class RunReader:
             logged=tuple(sorted(key for key in summary if not key.startswith("_"))),
             error=" ".join(str(summary.get("error") or "").split())[:500],
             created_at=_parse_time(run.created_at),
-            heartbeat_at=_parse_time(run.heartbeat_at),
+            began_at=_find_beginning(summary, heartbeat_at, runtime),
+            heartbeat_at=heartbeat_at,
             finalist=name.index >= finalists_from,
             rows=run._attrs.get("historyLineCount") or 0,
-            runtime=_read_number(summary.get("_runtime")),
+            runtime=runtime,
             worker=next((tag.removeprefix(WORKER_TAG) for tag in run.tags if tag.startswith(WORKER_TAG)), None),
         )
 
@@ -189,6 +192,18 @@ def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | N
 
 def _read_number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _find_beginning(
+    summary: Mapping[str, Any], heartbeat_at: datetime | None, runtime: float | None
+) -> datetime | None:
+    """Tell when a training began: bundled trainers say so; else the last sign of life less W&B's whole seconds."""
+    first_step = _read_number(summary.get("time/first_step"))
+    if first_step is not None:
+        return datetime.fromtimestamp(first_step, UTC)
+    if heartbeat_at is None or runtime is None:
+        return None
+    return heartbeat_at - timedelta(seconds=runtime)
 
 
 def _parse_time(text: str | None) -> datetime | None:

@@ -1,0 +1,141 @@
+"""What the runs make one believe: which parameters matter, and where the good values lie."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from multistage.domain.parameters import CategoricalParameter, Parameter
+from multistage.report.beliefs import Influence, map_model, slice_model
+from multistage.report.data import ReportData, value_of
+from multistage.report.figures.style import (
+    ACCENT,
+    BAND,
+    CARD,
+    HOVER,
+    INK,
+    RUNS,
+    SCALE,
+    STAGE_COLORS,
+    build_axis,
+    clip,
+    escape,
+    find_floor,
+    finish,
+    mark,
+    pack,
+    place,
+    place_all,
+    thin,
+)
+
+POINTS_OF_SLICE = 600
+NORMAL = 1.96
+"""Standard deviations to each side of a mean that hold 95%."""
+
+
+def draw_influences(influences: Sequence[Influence]) -> go.Figure | None:
+    """Draw how much each parameter explains on its own."""
+    if not influences:
+        return None
+    ordered = list(reversed(influences))
+    figure = go.Figure(
+        go.Bar(
+            x=[one.share for one in ordered], y=[escape(one.name) for one in ordered], orientation="h",
+            marker={"color": ACCENT}, text=[f" {one.share:.0%}" for one in ordered], textposition="outside",
+            cliponaxis=False, textfont={"color": INK}, hoverinfo="skip", width=0.6,
+        )
+    )  # fmt: skip
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_yaxes(showgrid=False, tickfont={"color": INK})
+    return finish(figure, 56 + 28 * len(ordered), showlegend=False)
+
+
+def draw_slice(data: ReportData, parameter: Parameter) -> go.Figure | None:
+    """Draw the values along one parameter, with the model's mean and 95% band around the best config."""
+    if not data.placed:
+        return None
+    goal, numbers = data.state.goal, {one.run_id: number for number, one in enumerate(data.evaluations)}
+    floor = find_floor([value_of(one) for one in data.placed], goal)
+    figure = go.Figure()
+    for stage, color in STAGE_COLORS.items():
+        runs = [one for one in thin(data, data.placed, POINTS_OF_SLICE) if one.stage == stage]
+        values = [value_of(one) for one in runs]
+        figure.add_scatter(
+            x=place_all(parameter, (one.config[parameter.name] for one in runs)),
+            y=pack(clip(values, floor, goal)), mode="markers", meta=RUNS,
+            customdata=[numbers[one.run_id] for one in runs], hovertemplate=HOVER,
+            marker={"color": color, "size": 6, "opacity": 0.8, "symbol": mark(values, floor, goal)},
+        )  # fmt: skip
+    if data.center is not None:
+        _add_model(figure, data, parameter, floor)
+    figure.update_xaxes(**build_axis(parameter))
+    return finish(figure, 230, showlegend=False)
+
+
+def _add_model(figure: go.Figure, data: ReportData, parameter: Parameter, floor: float) -> None:
+    assert data.center is not None  # noqa: S101 - its only caller looked
+    along = slice_model(data, data.center, parameter.name)
+    xs = place_all(parameter, along.values)
+    goal = data.state.goal
+    highs = [mean + NORMAL * width for mean, width in zip(along.means, along.deviations, strict=True)]
+    lows = [mean - NORMAL * width for mean, width in zip(along.means, along.deviations, strict=True)]
+    if isinstance(parameter, CategoricalParameter):
+        figure.add_scatter(
+            x=xs, y=pack(along.means), mode="markers", hovertemplate="expected %{y:.5g}<extra></extra>",
+            marker={"symbol": "line-ew", "size": 18, "line": {"width": 2, "color": INK}},
+            error_y={"array": pack(NORMAL * width for width in along.deviations), "color": INK, "thickness": 1},
+        )  # fmt: skip
+    else:
+        bare: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        figure.add_scatter(x=xs, y=pack(clip(highs, floor, goal)), **bare)
+        figure.add_scatter(x=xs, y=pack(clip(lows, floor, goal)), fill="tonexty", fillcolor=BAND, **bare)
+        figure.add_scatter(
+            x=xs, y=pack(clip(along.means, floor, goal)), mode="lines", line={"color": INK, "width": 1.5},
+            hovertemplate="expected %{y:.5g}<extra></extra>",
+        )  # fmt: skip
+    if parameter.contains(data.center[parameter.name]):
+        figure.add_vline(x=_spot(parameter, data), line={"color": STAGE_COLORS[3], "width": 1, "dash": "dot"})
+
+
+def _spot(parameter: Parameter, data: ReportData) -> Any:
+    """Where the center lies on an axis: plotly's lines count choices, and take logarithmic axes' own values."""
+    assert data.center is not None  # noqa: S101 - its only caller looked
+    value = data.center[parameter.name]
+    return parameter.choices.index(value) if isinstance(parameter, CategoricalParameter) else place(parameter, value)
+
+
+def draw_contour(data: ReportData, influences: Sequence[Influence]) -> go.Figure | None:
+    """Draw the model's mean over the two parameters that matter most."""
+    if data.center is None or len(influences) < 2:
+        return None
+    space, goal = data.state.settings.space, data.state.goal
+    names = (influences[0].name, influences[1].name)
+    surface = map_model(data, data.center, names)
+    first, second = space[names[0]], space[names[1]]
+    floor = find_floor([value_of(one) for one in data.placed], goal)
+    scale = SCALE if goal == "maximize" else [(1 - stop, color) for stop, color in reversed(SCALE)]
+    figure = go.Figure(
+        go.Contour(
+            x=place_all(first, surface.first), y=place_all(second, surface.second),
+            z=[pack(clip(row, floor, goal)) for row in surface.means], colorscale=scale, ncontours=14,
+            line={"width": 0.5, "color": CARD}, hovertemplate="expected %{z:.5g}<extra></extra>",
+            colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11}, "x": 1.0, "nticks": 6},
+        )
+    )  # fmt: skip
+    numbers = {one.run_id: number for number, one in enumerate(data.evaluations)}
+    runs = thin(data, data.placed, POINTS_OF_SLICE)
+    figure.add_scatter(
+        x=place_all(first, (one.config[names[0]] for one in runs)),
+        y=place_all(second, (one.config[names[1]] for one in runs)),
+        mode="markers", meta=RUNS, customdata=[numbers[one.run_id] for one in runs], hovertemplate=HOVER,
+        marker={"color": CARD, "line": {"color": INK, "width": 1}, "size": 6},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=place_all(first, [data.center[names[0]]]), y=place_all(second, [data.center[names[1]]]), mode="markers",
+        marker={"symbol": "star", "color": STAGE_COLORS[3], "size": 16, "line": {"color": CARD, "width": 1.5}},
+        hovertemplate="the best config<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(**build_axis(first))
+    figure.update_yaxes(**build_axis(second))
+    return finish(figure, 440, escape(names[0]), escape(names[1]), showlegend=False)

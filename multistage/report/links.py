@@ -1,0 +1,45 @@
+"""Where people look a sweep up: the tracker's pages, Prefect's, the command that trains its best config again."""
+
+import shlex
+from urllib.parse import quote
+
+from multistage.domain.results import Config
+from multistage.domain.state import State
+from multistage.report.data import ReportData
+
+
+def link_sweep(state: State, sweep_id: str) -> str | None:
+    """Give the page of a stage's sweep; None where no tracker is known."""
+    return _link(state, "sweeps", sweep_id)
+
+
+def link_run(state: State, run_id: str) -> str | None:
+    """Give the page of a run; None where no tracker is known."""
+    return _link(state, "runs", run_id)
+
+
+def _link(state: State, kind: str, name: str) -> str | None:
+    if state.tracker_url is None or not state.tracker_url.startswith(("http://", "https://")):
+        return None
+    # W&B's pages lie beside its API, not on it.
+    site = state.tracker_url.replace("://api.", "://", 1).rstrip("/")
+    return "/".join([site, *(quote(part, safe="") for part in (state.entity, state.project, kind, name))])
+
+
+def name_sweep(data: ReportData) -> str:
+    """Name the sweep as a command takes it where it was started: by its name, else by its folder."""
+    state, folder = data.state, data.folder
+    if folder is None or folder == state.options.directory / "runs" / state.name:
+        return shlex.quote(state.name)
+    return shlex.quote(str(folder))
+
+
+def build_training_command(state: State, config: Config) -> str:
+    """Write the command that trains a config as a run of the sweep does, without this tool's worker."""
+    settings = state.settings
+    arguments = shlex.join(f"--{name}={value}" for name, value in {**settings.fixed, **config}.items())
+    if settings.program and not settings.command:
+        return f"python {shlex.quote(settings.program)} {arguments}"
+    kept = [part for part in settings.command if part not in ("${env}", "${args}", "--wandb_sweep")]
+    known = {"${interpreter}": "python", "${program}": settings.program or "", "${config_id}": settings.config_id}
+    return " ".join([*(shlex.quote(known.get(part, part)) for part in kept), arguments])

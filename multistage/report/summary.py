@@ -1,0 +1,193 @@
+"""The top of the report: what the best config is, how sure that is, what it cost, what mattered, what failed."""
+
+from collections.abc import Sequence
+
+import yaml
+
+from multistage.domain.parameters import Parameter
+from multistage.domain.results import Config, Value
+from multistage.domain.state import State
+from multistage.report.banner import format_number
+from multistage.report.beliefs import Influence
+from multistage.report.costs import format_duration
+from multistage.report.data import ReportData
+from multistage.report.figures.style import shorten
+from multistage.report.links import build_training_command, link_sweep, name_sweep
+from multistage.report.markup import Markup, block, link, render, table
+from multistage.report.workload import Failure, Workload
+
+MOST_SHOWN = 3
+"""Parameters and causes that the top names."""
+
+
+def build_summary(
+    data: ReportData, influences: Sequence[Influence], workload: Workload, failures: Sequence[Failure]
+) -> Markup:
+    """Write the top of the report."""
+    tiles = "".join(
+        (
+            _tile("How sure is that?", *_tell_certainty(data.state)),
+            _tile("What did it cost?", *_tell_cost(data, workload)),
+            _tile("What mattered?", *_tell_influence(influences)),
+            _tile("What failed?", *_tell_failures(failures)),
+        )
+    )
+    return Markup(_head(data) + _show_best(data) + f"<div class=tiles>{tiles}</div>\n")
+
+
+def choose_config(state: State) -> Config | None:
+    """Give the config that the sweep stands for, as far as it is: the recommended one, else the best so far."""
+    return state.recommended.config if state.recommended else state.best_config
+
+
+def _head(data: ReportData) -> Markup:
+    state = data.state
+    because = state.ended_because if state.ended_because not in (None, "budget used") else None
+    pages = [
+        link("Prefect", state.prefect_url if (state.prefect_url or "").startswith("http") else None),
+        *(link(f"sweep of stage {number}", link_sweep(state, sweep)) for number, sweep in _list_sweeps(state)),
+    ]
+    linked = " · ".join(page for page in pages if isinstance(page, Markup))
+    listed = f"<p class=pages>{linked}</p>" if linked else ""
+    return Markup(
+        f"<header><p class=over>{render(state.name)} <span class='state {state.status}'>{state.status}</span></p>"
+        f"<h1>{render(state.config_id)}</h1>"
+        f"<p class=lead>{state.goal.capitalize()} <code>{render(state.metric_name)}</code> in {state.budget_used} of "
+        f"{state.total_budget} runs{render(f', ended by: {because}' if because else '')}. "
+        f"Written {data.written_at:%Y-%m-%d %H:%M} UTC.</p>{listed}</header>\n"
+    )
+
+
+def _list_sweeps(state: State) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = [(record.stage, record.sweep_id) for record in state.stages_completed]
+    now = state.current_stage
+    if now is not None and now.sweep_id is not None and all(now.stage != stage for stage, _ in found):
+        found.append((now.stage, now.sweep_id))
+    return found
+
+
+def _show_best(data: ReportData) -> Markup:
+    state, config = data.state, choose_config(data.state)
+    if config is None:
+        why = "No stage is complete yet." if state.status == "running" else "No run has finished with a value."
+        return Markup(f"<section class=best id=best><h2>There is no best config</h2><p class=lead>{why}</p></section>")
+    title = "The best config" if state.recommended else "The best config so far"
+    rows = []
+    for name, value in config.items():
+        parameter = state.settings.space[name]
+        default = state.settings.baseline.get(name)
+        cells = [name, Markup(f"<b>{render(shorten(value, 6))}</b>"), _gauge(parameter, value, default)]
+        rows.append([*cells, shorten(default)] if data.defaults else cells)
+    heads = ["", "value", "within its first range", *(["default"] if data.defaults else [])]
+    numbers = (1, 3) if data.defaults else (1,)
+    settings = {**state.settings.fixed, **config}
+    return Markup(
+        f"<section class=best id=best><h2>{title}</h2>{_show_value(state)}"
+        f"<div class=pair><div>{table(heads, rows, numbers)}</div><div>"
+        f"<h3>Train it again</h3>{block(f'multistage-sweep train {name_sweep(data)}', 'command')}"
+        f"<h3>As YAML</h3>{block(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip(), 'YAML')}"
+        f"<details><summary>The training's own command</summary>"
+        f"{block(build_training_command(state, config), 'command')}</details></div></div></section>\n"
+    )
+
+
+def _show_value(state: State) -> Markup:
+    found = state.recommended
+    if found is None:
+        return Markup(
+            f"<p class=value><b>{format_number(state.best_metric)}</b> <span>the best value seen, "
+            f"which flatters its config</span></p>"
+        )
+    low, high = (format_number(end) for end in found.interval)
+    return Markup(
+        f"<p class=value><b>{format_number(found.mean)}</b> <span>expected of a run with this config; "
+        f"that mean lies from {low} to {high} (95%)</span></p>"
+    )
+
+
+def _gauge(parameter: Parameter, value: Value, default: Value | None) -> Markup:
+    """Draw where a value lies in the first range, on the parameter's own scale, and where the default does."""
+    ends = [shorten(end, 3) for end in (parameter.bounds[0], parameter.bounds[-1])]
+    dots = []
+    for kind, one in (("default", default), ("", value)):
+        if one is not None and parameter.contains(one):
+            dots.append(f'<i class="{kind}" style="left:{100 * parameter.to_unit(one):.1f}%"></i>')
+    return Markup(
+        f"<div class=gauge title='{render(parameter.describe())}'><small>{render(ends[0])}</small>"
+        f"<span>{''.join(dots)}</span><small>{render(ends[1])}</small></div>"
+    )
+
+
+def _tile(title: str, value: str, *lines: str) -> Markup:
+    rest = "".join(f"<p>{render(line)}</p>" for line in lines if line)
+    return Markup(f"<div class=tile><h3>{title}</h3><p class=figure>{render(value)}</p>{rest}</div>")
+
+
+def _tell_certainty(state: State) -> list[str]:
+    found = state.recommended
+    seen = (
+        f"Best value seen: {format_number(state.best_metric)}, in stage {state.best_stage}. The best of many noisy "
+        "runs flatters its config."
+        if state.best_stage
+        else ""
+    )
+    if found is None:
+        return ["Not yet" if state.status == "running" else "Not at all", seen or "No run has finished with a value."]
+    half = (found.interval[1] - found.interval[0]) / 2
+    runs = "one run" if found.seeds == 1 else f"{found.seeds} runs"
+    lines = [f"± {format_number(float(f'{half:.2g}'))}", f"From {runs} of this config and the model of all others."]
+    better = found.probability_better_than_defaults
+    if better is not None:
+        lines.append(
+            "It is the trainer's defaults."
+            if better == 0
+            else f"Better than the trainer's defaults: {_tell_odds(better)}."
+        )
+    return [*lines, seen]
+
+
+def _tell_odds(probability: float) -> str:
+    return "practically certain" if probability > 0.995 else f"{probability:.0%} likely"
+
+
+def _tell_cost(data: ReportData, workload: Workload) -> list[str]:
+    state = data.state
+    spent = workload.trained + workload.in_vain
+    lines = [f"{format_seconds(spent)} of training within {format_seconds(workload.elapsed)}"] if spent else []
+    if workload.seconds:
+        idle, vain = workload.idle / workload.seconds, workload.in_vain / workload.seconds
+        lines.append(f"Of the workers' time {idle:.0%} was idle" + (f", {vain:.0%} in vain." if vain > 0 else "."))
+    if state.cost is None:
+        return [f"{state.budget_used} runs", *lines]
+    return [f"${state.cost.dollars:.2f}", f"{state.budget_used} runs, by {state.cost.rates.source}.", *lines]
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration in its two largest units, a short one in seconds."""
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else format_duration(seconds)
+
+
+def _tell_influence(influences: Sequence[Influence]) -> list[str]:
+    if not influences:
+        return ["Too few runs to tell"]
+    bars = "".join(
+        f"<span class=bar><em>{render(one.name)}</em><i style='width:{100 * one.share:.0f}%'></i>"
+        f"<b>{one.share:.0%}</b></span>"
+        for one in influences[:MOST_SHOWN]
+    )
+    rest = len(influences) - MOST_SHOWN
+    more = f"and {rest} more that matter less" if rest > 0 else ""
+    return [influences[0].name, Markup(f"<span class=bars>{bars}</span>"), more]
+
+
+def _tell_failures(failures: Sequence[Failure]) -> list[str]:
+    failed = sum(len(one.runs) for one in failures if one.phase == "failed")
+    lost = sum(len(one.runs) for one in failures if one.phase == "lost")
+    if not failures:
+        return ["Nothing"]
+    parts = [f"{failed} failed"] if failed else []
+    if lost:
+        parts.append(f"{lost} lost")
+    causes = [f"{len(one.runs)}: {one.reason[:140]}" for one in failures[:MOST_SHOWN]]
+    again = "What the machine lost was trained again and does not count." if lost else ""
+    return [", ".join(parts), *causes, again]

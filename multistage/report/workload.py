@@ -1,0 +1,183 @@
+"""Who trained what when, what of it was idle or in vain, what it cost, and why runs failed."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+from multistage.domain.slots import RunPhase, RunRecord
+from multistage.report.data import ReportData
+
+FINEST = 2000
+"""Runs of one kind whose gaps are below this part of the whole time are drawn as one bar."""
+IN_VAIN = ("failed", "lost")
+
+
+class Span(NamedTuple):
+    """What a worker did from one moment to another: one run, or several of one kind with no gap that could be seen."""
+
+    began_at: datetime
+    ended_at: datetime
+    phase: RunPhase
+    runs: list[RunRecord]
+
+
+class Lane(NamedTuple):
+    """What one place for a worker did, one span after the other; workers of later stages take over free places."""
+
+    spans: list[Span]
+
+
+class Workload(NamedTuple):
+    """Where the workers' time went, in seconds.
+
+    Idle is the time in which a lane had no run between its first one's beginning and its last one's end.
+    """
+
+    lanes: list[Lane]
+    trained: float
+    in_vain: float
+    idle: float
+
+    @property
+    def seconds(self) -> float:
+        """The workers' time in all."""
+        return self.trained + self.in_vain + self.idle
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the first run's beginning to the last one's end."""
+        ends = [span for lane in self.lanes for span in lane.spans]
+        if not ends:
+            return 0.0
+        return (max(one.ended_at for one in ends) - min(one.began_at for one in ends)).total_seconds()
+
+
+def list_timed(data: ReportData) -> list[RunRecord]:
+    """List the runs whose times are known, the earliest first."""
+    timed = [run for run in data.runs if run.began_at and run.heartbeat_at]
+    return sorted(timed, key=lambda run: (_began(run), run.run_id))
+
+
+def measure_run(run: RunRecord) -> float:
+    """Measure how long a run trained, in seconds; 0 where its times are not known."""
+    if run.began_at is None or run.heartbeat_at is None:
+        return 0.0
+    return max(0.0, (run.heartbeat_at - run.began_at).total_seconds())
+
+
+def arrange_workload(data: ReportData) -> Workload:
+    """Put the runs under as few lanes as their workers' times allow."""
+    timed = list_timed(data)
+    workers: dict[str, list[RunRecord]] = {}
+    for run in timed:
+        workers.setdefault(run.worker or run.run_id, []).append(run)
+    lanes: list[list[RunRecord]] = []
+    for runs in sorted(workers.values(), key=lambda runs: _began(runs[0])):
+        for lane in lanes:
+            # W&B tells times in whole seconds: what overlaps by less is no overlap.
+            if max(map(_ended, lane)) <= _began(runs[0]) + timedelta(seconds=1):
+                lane += runs
+                break
+        else:
+            lanes.append(list(runs))
+    spent = sum(measure_run(run) for run in timed)
+    vain = sum(measure_run(run) for run in timed if run.phase in IN_VAIN)
+    present = sum((max(map(_ended, lane)) - _began(lane[0])).total_seconds() for lane in lanes)
+    elapsed = (max(map(_ended, timed)) - _began(timed[0])).total_seconds() if timed else 0.0
+    return Workload(
+        lanes=[Lane(_merge(lane, timedelta(seconds=elapsed / FINEST))) for lane in lanes],
+        trained=spent - vain,
+        in_vain=vain,
+        idle=max(0.0, present - spent),
+    )
+
+
+def _merge(runs: Iterable[RunRecord], smallest: timedelta) -> list[Span]:
+    """Join neighbours of one kind that would be drawn as one anyway."""
+    spans: list[Span] = []
+    for run in runs:
+        began, ended = _began(run), _ended(run)
+        last = spans[-1] if spans else None
+        short = ended - began < 4 * smallest
+        if last and short and last.phase == run.phase and began - last.ended_at < smallest:
+            spans[-1] = Span(last.began_at, max(ended, last.ended_at), run.phase, [*last.runs, run])
+        else:
+            spans.append(Span(began, ended, run.phase, [run]))
+    return spans
+
+
+def _began(run: RunRecord) -> datetime:
+    assert run.began_at is not None  # noqa: S101 - of timed runs only
+    return run.began_at
+
+
+def _ended(run: RunRecord) -> datetime:
+    assert run.heartbeat_at is not None  # noqa: S101 - of timed runs only
+    return max(run.heartbeat_at, _began(run))
+
+
+class Expense(NamedTuple):
+    """What had been spent at one moment."""
+
+    at: datetime
+    hours: float
+    """Hours of training in all."""
+    dollars: float | None
+    """What these hours cost by the containers' rate; None on one's own machine."""
+
+
+def sum_expenses(data: ReportData) -> list[Expense]:
+    """Add up the training time as it was spent, run by run."""
+    cost = data.state.cost
+    rate = cost.rates.price(data.state.options.modal) if cost else None
+    found, seconds = [], 0.0
+    for run in sorted(list_timed(data), key=_ended):
+        seconds += measure_run(run)
+        found.append(Expense(_ended(run), seconds / 3600, None if rate is None else seconds * rate))
+    return found
+
+
+class Bill(NamedTuple):
+    """What containers had cost by the end of a stage, their start, idle time and end included."""
+
+    at: datetime
+    stage: int
+    dollars: float
+
+
+def list_bills(data: ReportData) -> list[Bill]:
+    """List what had been paid at the end of each stage."""
+    cost = data.state.cost
+    if cost is None:
+        return []
+    paid = {one.sweep.rpartition("/")[2]: one.dollars for one in cost.stages}
+    bills, total = [], 0.0
+    for record in data.state.stages_completed:
+        total += paid.get(record.sweep_id, 0.0)
+        bills.append(Bill(record.ended_at, record.stage, total))
+    return bills
+
+
+class Failure(NamedTuple):
+    """Runs that ended for one reason."""
+
+    reason: str
+    """The first line of the first one's error; others may differ from it in their numbers."""
+    phase: RunPhase
+    runs: list[RunRecord]
+
+
+def group_failures(data: ReportData) -> list[Failure]:
+    """Group what failed or was lost by the first line of its error, numbers apart; the most frequent first."""
+    failed = [run for run in data.runs if run.phase in IN_VAIN]
+    found = []
+    for (_, phase), group in groupby(sorted(failed, key=_name_cause), key=_name_cause):
+        runs = list(group)
+        found.append(Failure(runs[0].error or "no reason was given", phase, runs))
+    return sorted(found, key=lambda one: -len(one.runs))
+
+
+def _name_cause(run: RunRecord) -> tuple[str, RunPhase]:
+    return re.sub(r"\d+([.,e+-]+\d+)*", "#", run.error), run.phase
