@@ -60,7 +60,7 @@ def test_the_top_answers_the_six_questions() -> None:
     assert data.state.recommended is not None
     failed = sum(run.phase == "failed" for run in data.runs)
     for words in (
-        "ValueError: loss was nan", f"{data.state.recommended.mean:.5g}", "97% likely", "60 runs", "of training within", 
+        "ValueError: loss was nan", f"{data.state.recommended.mean:.5g}", "97% likely", "60 runs", "of training within",
         f"{failed} failed, 1 lost", "multistage-sweep train /sweeps/odd", "lr: ",
     ):  # fmt: skip
         assert words in told, words
