@@ -172,7 +172,9 @@ def test_workers_of_later_stages_take_over_lanes_and_gaps_are_idle() -> None:
 def test_money_is_shown_where_there_is_a_cost() -> None:
     data = make_whole()
     stages = tuple(StageCost(sweep=f"local/p/sweep{n}", seconds=100, dollars=0.5) for n in (1, 2, 3))
-    paid = data.model_copy(update={"state": data.state.model_copy(update={"cost": Cost(rates=Rates(), stages=stages)})})
+    paid = data.model_copy(
+        update={"state": data.state.model_copy(update={"cost": Cost(rates=Rates(), stages=stages, dollars=1.5)})}
+    )
     assert [round(one.dollars, 2) for one in list_bills(paid)] == [0.5, 1.0, 1.5]
     assert (sum_expenses(paid)[-1].dollars or 0) > 0
     page = build_report(paid)
