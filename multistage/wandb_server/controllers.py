@@ -72,6 +72,9 @@ def answer_schedule(store: Store, sweep: Row, schedule: Schedule, run_name: str)
 
 
 def _list_answers(sweep: Row) -> list[dict[str, Any]]:
-    # A client may have written it as well.
-    answers = json.loads(sweep["scheduler"] or "{}").get("scheduled")
-    return [answer for answer in answers if isinstance(answer, dict)] if isinstance(answers, list) else []
+    # A client may have written anything there.
+    match json.loads(sweep["scheduler"] or "{}"):
+        case {"scheduled": list(answers)}:
+            return [answer for answer in answers if isinstance(answer, dict)]
+        case _:
+            return []

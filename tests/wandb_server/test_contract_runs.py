@@ -132,6 +132,23 @@ print(json.dumps([run.entity, run.id]))
     assert api.run(f"{entity}/{project}/{run_id}").state == "failed"
 
 
+def test_what_a_server_does_not_know_breaks_no_run(
+    tracker: dict[str, str], api: Any, project: str, tmp_path: Path
+) -> None:
+    source = f"""
+import json, wandb
+run = wandb.init(project={project!r})
+run.alert("title", "text")
+run.log({{"loss": 1}})
+run.finish()
+print(json.dumps([run.entity, run.id]))
+"""
+    entity, run_id = run_script(tracker, tmp_path, source)
+    run = api.run(f"{entity}/{project}/{run_id}")
+    assert run.state == "finished"
+    assert run.summary["loss"] == 1
+
+
 def test_resumed_run_goes_on(tracker: dict[str, str], api: Any, project: str, tmp_path: Path) -> None:
     source = f"""
 import json, sys, wandb

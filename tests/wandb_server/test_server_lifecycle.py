@@ -86,6 +86,15 @@ def test_stopped_run_that_falls_silent_is_killed_and_a_preempting_one_preempted(
     wait_for(lambda: get_states(quick, "ends") == ["killed", "preempted"], 10)
 
 
+def test_console_of_a_scheduler_that_falls_silent_is_finished(quick: Session) -> None:
+    make_agent(quick, "console")
+    name = quick.ask("query Q($p: String) {project(name: $p) {sweeps {edges {node {controllerRunName}}}}}", p="console")
+    run = name["project"]["sweeps"]["edges"][0]["node"]["controllerRunName"]
+    quick.start_run("console", run)
+    quick.start_run("console", "stranger-scheduler")
+    wait_for(lambda: get_states(quick, "console") == ["finished", "crashed"], 10)
+
+
 @pytest.mark.parametrize(("exitcode", "state"), [(0, "finished"), (1, "failed"), (255, "killed")])
 def test_exit_codes(quick: Session, exitcode: int, state: str) -> None:
     quick.start_run("exits", str(exitcode))
