@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect import task
-from prefect.runtime import flow_run
+from prefect.client.orchestration import get_client
+from prefect.runtime import deployment, flow_run
 
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.orchestrator.launching import check_launching
@@ -29,23 +31,33 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     Raises:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
-    named = fill_name(parameters, str(flow_run.id))
-    asked = read_parameters(complete_parameters(named, Path.cwd(), str(flow_run.id)), Path.cwd())
+    run_id, directory = str(flow_run.id), Path.cwd()
+    named = fill_name(parameters, run_id)
+    asked = read_parameters(complete_parameters(named, directory, run_id, read_standing_parameters()), directory)
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
     check_launching(resolved.plan, asked.options, account)
     with asked.folder.lock():
         begun = asked.folder.read_state()
-        retried = begun is not None and begun.flow_run_id == str(flow_run.id)
+        retried = begun is not None and begun.was_driven_by(run_id)
         prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume or retried)
         register_sweep(Settings(), asked.folder)
         session = open_session(asked.folder.path)
-        session.update_state(flow_run_id=str(flow_run.id), prefect_url=flow_run.ui_url)
+        runs = dict.fromkeys((*session.state.flow_runs, run_id))
+        session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         session.prepare_workers()
         try:
             yield session
         finally:
             close_session(asked.folder.path)
+
+
+def read_standing_parameters() -> Mapping[str, Any]:
+    """Read the parameters that the deployment gives to each of its runs; none where this is no deployment's run."""
+    if deployment.id is None:
+        return {}
+    with get_client(sync_client=True) as client:
+        return client.read_deployment(UUID(deployment.id)).parameters
 
 
 def brief_stage(session: Session, number: StageNumber) -> StageBrief:

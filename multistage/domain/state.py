@@ -153,11 +153,18 @@ class State(Model):
     tracker_url: str | None = None
     prefect_url: str | None = None
     flow_run_id: str | None = None
+    """The Prefect flow run that drives it, or drove it last."""
+    flow_runs: tuple[str, ...] = ()
+    """Every flow run that has driven it."""
     workers: tuple[WorkerRecord, ...] = ()
     cost: Cost | None = None
     """Of workers that are paid for; None where there were none."""
     created_at: datetime
     updated_at: Annotated[datetime, Field(description="Last write of this file.")]
+
+    def was_driven_by(self, flow_run_id: str) -> bool:
+        """Tell whether a flow run has driven this sweep before, so that it is a retry and takes the sweep up."""
+        return flow_run_id in (*self.flow_runs, self.flow_run_id)
 
 
 def parse_state(text: str, where: str) -> State:

@@ -19,6 +19,8 @@ from multistage.orchestrator.preferences import FILE_SAYS, find_runs_dir, gather
 from multistage.orchestrator.request import ResolvedRequest, count_cores
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
 
+NOTHING: Mapping[str, Any] = {}
+
 MODAL_WORKERS = 8
 """Containers at once unless told otherwise."""
 
@@ -48,13 +50,16 @@ def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, A
     return {**parameters, "name": name.replace("{flow_run}", flow_run_id[:8])} if name else parameters
 
 
-def complete_parameters(parameters: Mapping[str, Any], directory: Path, flow_run_id: str = "") -> Mapping[str, Any]:
+def complete_parameters(
+    parameters: Mapping[str, Any], directory: Path, flow_run_id: str = "", standing: Mapping[str, Any] = NOTHING
+) -> Mapping[str, Any]:
     """Fill in what a flow run was not told: as the sweep began, where it is taken up; else from the settings.
 
     Args:
         parameters: By name; None stands for one that was not given.
         directory: Where the settings file is looked for.
-        flow_run_id: Of this flow run: one that Prefect retries takes up what it began itself.
+        flow_run_id: Of this flow run: one that Prefect retries takes up what it drove itself, as it was.
+        standing: The deployment's own parameters. A form sends them all, so on a resume they are no wish.
 
     Raises:
         FolderError: There is nothing to take up.
@@ -62,9 +67,12 @@ def complete_parameters(parameters: Mapping[str, Any], directory: Path, flow_run
     """
     folder = SweepFolder(locate_folder(parameters))
     state = folder.load_state() if parameters.get("resume") else folder.read_state()
-    if state is None or not (parameters.get("resume") or state.flow_run_id == flow_run_id):
-        return gather_parameters(parameters, directory, parameters.get("settings"), "flow run").parameters
-    return take_up(state, parameters)
+    place = {key: parameters.get(key) for key in ("name", "runs_dir", "resume")}
+    if state is not None and state.was_driven_by(flow_run_id):
+        return take_up(state, place)
+    if state is not None and parameters.get("resume"):
+        return take_up(state, {key: value for key, value in parameters.items() if value != standing.get(key)} | place)
+    return gather_parameters(parameters, directory, parameters.get("settings"), "flow run").parameters
 
 
 def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:

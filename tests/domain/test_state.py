@@ -147,3 +147,8 @@ def test_a_state_holds_its_folder_and_moments_exactly() -> None:
     again = parse_state(format_state(state), "state.json")
     assert again.options.directory == Path("/somewhere")
     assert again.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_a_retry_of_any_flow_run_that_has_driven_a_sweep_is_known() -> None:
+    state = make_state(0).model_copy(update={"flow_runs": ("first",), "flow_run_id": "second"})
+    assert [state.was_driven_by(one) for one in ("first", "second", "third")] == [True, True, False]

@@ -142,7 +142,7 @@ def test_a_sweep_of_the_command_line_is_resumed_by_a_deployment(clone: Clone) ->
         wait_for(lambda: count_used(folder) >= 1)
         driver.kill()
         driver.wait()
-    run_id = clone.run({**PARAMETERS, "train_arg": ["epochs=40"], "name": folder.name, "resume": True})
+    run_id = clone.run({"config_id": "digits:mlp", "name": folder.name, "resume": True})
     assert clone.wait(run_id).state_name == "Completed"
     check_budget(clone.commands, folder)
 
@@ -185,6 +185,19 @@ def test_a_failed_sweep_is_retried_and_its_earlier_stages_are_not_repeated(clone
     assert state.budget_used == state.total_budget == 12
     assert state.stages_completed[0] == before.stages_completed[0]
     assert len([stage for stage in clone.list_stages(run_id) if stage.name.endswith("stage1")]) == 1
+    assert len(check_stages(clone, folder)) == 12
+
+
+def check_stages(clone: Clone, folder: SweepFolder) -> set[str]:
+    """Check that no finished run was trained again, and name the slots that finished."""
+    finished = [
+        str(run.name).partition("-r")[0]
+        for runs in clone.commands.list_runs(folder).values()
+        for run in runs
+        if run.state == "finished"
+    ]
+    assert len(set(finished)) == len(finished)
+    return set(finished)
 
 
 def test_a_schedule_a_minute_ahead_runs_in_a_folder_of_its_own(clone: Clone) -> None:

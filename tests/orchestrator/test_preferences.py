@@ -134,5 +134,10 @@ def test_a_sweep_that_is_taken_up_goes_on_as_it_began_whatever_the_file_says_now
         assert (settings.budget, again.options.workers) == (60, 2)
     changed = complete_parameters({**GIVEN, "resume": True, "workers": 3}, place)
     assert changed["workers"] == 3
+    form = {**GIVEN, "budget": 500, "split": "30/50/20", "resume": True}
+    again = read_parameters(complete_parameters(form, place, "flow-2", {"budget": 500, "split": "30/50/20"}), place)
+    assert resolve_request(again.request, place).plan.settings == state.settings, "a deployment's defaults are no wish"
+    grown = complete_parameters(form, place, "flow-2", {"budget": 100, "split": "30/50/20"})
+    assert grown["budget"] == 500
     fresh = complete_parameters(GIVEN, place, "flow-3")
     assert fresh["budget"] == 999
