@@ -1,5 +1,6 @@
 """The commands that run a sweep, or show what it would run."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,8 @@ from rich.console import Console
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags, collect_parameters
 from multistage.cli.services import renew_server
-from multistage.errors import UsageError
+from multistage.errors import ServiceError, UsageError
+from multistage.settings import Settings
 
 if TYPE_CHECKING:
     from multistage.domain.account import Account
@@ -151,7 +153,6 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.services import ensure_prefect_server
-    from multistage.settings import Settings
 
     asked, resolved, account = _resolve(parameters)
     check_folder(asked.folder, resolved, asked.resume)
@@ -165,19 +166,23 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     server = ensure_prefect_server(Settings())
     console.print(f"Prefect UI: {server.ui_url} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    go_on = f"multistage-sweep --resume {asked.folder.state_file}"
     try:
         with LiveView(asked.folder, console):
             state = _run_flow({**parameters, "tracker": account.kind}, server)
     except KeyboardInterrupt:
-        command = f"multistage-sweep --resume {asked.folder.state_file}"
-        kept = asked.options.keep_workers and asked.options.launcher == "modal"
-        left = "containers go on with what is queued" if kept else "workers and trainings were ended"
-        console.print(
-            f"\nInterrupted; {left}. Go on with: {command}",
-            soft_wrap=True,
-            markup=False,
-        )
+        ended = f"\nInterrupted; workers and trainings were ended. Go on with: {go_on}"
+        console.print(ended, soft_wrap=True, markup=False)
         return INTERRUPTED
+    except Exception as error:
+        if is_server_gone(error):
+            raise ServiceError(
+                f"The Prefect server {server.ui_url} went away. Workers train on what is queued.",
+                f"Go on with: {go_on}",
+            ) from error
+        if asked.folder.state_file.is_file():
+            console.print(f"The sweep has stopped. Go on with: {go_on}", soft_wrap=True, markup=False)
+        raise
     console.print(format_banner(state, asked.folder.state_file), highlight=False, soft_wrap=True, markup=False)
     if (asked.folder.path / "report.html").is_file():
         console.print(f"Report: {asked.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
@@ -200,8 +205,21 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
             "The flows are not installed beside the library.",
             "Run this from a checkout that was installed with pip install -e .",
         ) from error
-    if server.started:
-        from multistage.services.registration import register_with_prefect
+    from multistage.services import watch_prefect_server
+    from multistage.services.registration import register_with_prefect
 
+    if server.started:
         register_with_prefect(server.api_url)
-    return multistage_sweep(**parameters)
+    with watch_prefect_server(Settings()) if server.pid is not None else contextlib.nullcontext():
+        return multistage_sweep(**parameters)
+
+
+def is_server_gone(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a Prefect server that could not be reached."""
+    import httpx
+
+    while error is not None:
+        if isinstance(error, httpx.TransportError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

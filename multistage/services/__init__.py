@@ -24,6 +24,7 @@ from multistage.services.prefect import (
     find_prefect_server,
 )
 from multistage.services.prefect_worker import PrefectWorker, build_worker_service, ensure_prefect_worker
+from multistage.services.watch import ServiceWatch
 from multistage.settings import Settings
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "inspect_services",
     "renew_wandb_server",
     "stop_services",
+    "watch_prefect_server",
 ]
 
 
@@ -53,6 +55,11 @@ def inspect_services(settings: Settings) -> ServicesStatus:
     A configured Prefect server is reported as it is configured.
     """
     return ServicesStatus(wandb=find_wandb_server(settings), prefect=find_prefect_server(settings))
+
+
+def watch_prefect_server(settings: Settings) -> ServiceWatch:
+    """Keep the user's own Prefect server alive while a context lasts."""
+    return ServiceWatch(build_prefect_service(settings))
 
 
 def stop_services(settings: Settings) -> tuple[str, ...]:

@@ -1,0 +1,49 @@
+"""Keeps the user's own Prefect server alive for as long as a sweep needs it."""
+
+import logging
+import threading
+from types import TracebackType
+from typing import Self
+
+from multistage.errors import ServiceError
+from multistage.services.local_service import LocalService
+from multistage.services.processes import is_alive
+
+INTERVAL = 2.0
+"""Seconds between two looks at the process."""
+
+logger = logging.getLogger(__name__)
+
+
+class ServiceWatch:
+    """Starts a service again, on its port, when its process has died; until the context ends.
+
+    A service that lives and does not answer is left alone: a busy machine makes it slow.
+
+    Args:
+        service: One that has been started.
+    """
+
+    def __init__(self, service: LocalService) -> None:
+        self._service = service
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name=f"watch over the {service.name}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(INTERVAL)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(INTERVAL):
+            try:
+                record = self._service.read_record()
+                if record is not None and not is_alive(record):
+                    self._service.ensure()
+            except ServiceError as error:
+                logger.warning("%s", error)
