@@ -134,12 +134,14 @@ class Container:
         return found
 
     def kill(self) -> None:
-        """End everything in it at once, as the cloud ends a container."""
-        for process in self.list_processes():
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
+        """End everything in it at once, as the cloud ends a container: frozen first, so that none sees another end."""
+        processes = self.list_processes()
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in processes:
+                try:
+                    process.send_signal(number)
+                except psutil.NoSuchProcess:
+                    continue
 
     def interrupt(self) -> None:
         """Warn its main process, as the cloud does before it takes the machine away."""

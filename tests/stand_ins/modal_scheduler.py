@@ -1,6 +1,7 @@
 """Which call gets which container, and when one ends: a model of the cloud's scheduling."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ class Scheduler:
         self._mounts: dict[str, dict[str, str]] = {}
         self._wakes: dict[str, asyncio.Condition] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
         self._count = 0
         (folder / "files").mkdir()
 
@@ -59,6 +61,7 @@ class Scheduler:
 
     async def close(self) -> None:
         """End every container."""
+        self._closing.set()
         for app in self.apps.values():
             app.stopped = True
         for container in self.containers:
@@ -117,7 +120,10 @@ class Scheduler:
 
     async def _run(self, container: Container) -> None:
         function = container.function
-        await asyncio.sleep(self.start_delay)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), self.start_delay)
+        if self._closing.is_set():
+            return
         await container.run(self._lay_out(function.app))
         function.containers.discard(container)
         call, container.call = container.call, None

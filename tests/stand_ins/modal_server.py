@@ -49,6 +49,9 @@ class Wire:
         self.requests: Counter[str] = Counter()
         self.away = False
         self.lost_replies: Counter[str] = Counter()
+        """So many replies to an RPC are lost, though it was done."""
+        self.failures: Counter[str] = Counter()
+        """So many times an RPC fails, and is not done."""
         self.answers: dict[str, Any] = {}
 
 
@@ -75,6 +78,9 @@ def make_servicer(plane: ControlPlane, container: Container | None, wire: Wire |
             wire.requests[name] += 1
             if wire.away:
                 raise GRPCError(Status.UNAVAILABLE, "The control plane is away")
+            if wire.failures[name] > 0:
+                wire.failures[name] -= 1
+                raise GRPCError(Status.INTERNAL, "Something broke")
             if (
                 metadata.get("x-modal-token-id") != "ak-stand-in"
                 or metadata.get("x-modal-token-secret") != "as-stand-in"
