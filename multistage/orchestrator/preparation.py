@@ -119,8 +119,9 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
     except ValidationError as error:
         first = error.errors()[0]
         option = "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        why = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"--{option} cannot be {first['input']!r}: {first['msg'].lower()}.", "See multistage-sweep --help."
+            f"--{option} cannot be {first['input']!r}: {why[:1].lower()}{why[1:]}.", "See multistage-sweep --help."
         ) from error
 
 

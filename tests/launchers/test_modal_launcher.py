@@ -4,9 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import modal
 import pytest
-from modal.client import _Client
 
 from multistage.domain.resources import Resources
 from multistage.domain.workers import ModalWorker, WorkerRecord
@@ -14,6 +12,7 @@ from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.modal import ModalLauncher
 from multistage.launchers.modal_app import TRAINER_EXTRAS, build_app, describe_content, list_contents
 from multistage.launchers.modal_rates import fetch_rates
+from tests.launchers.modal_client import using
 from tests.stand_ins.modal_server import ModalServer
 
 SWEEP = "local/bench/abc"
@@ -24,12 +23,8 @@ KEY = {"wandb-secret": {"WANDB_API_KEY": "k" * 40}}
 def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModalServer]:
     with ModalServer(tmp_path_factory.mktemp("m"), KEY) as server:
         server.plane.start_delay = 86_400.0
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(_Client, "_client_from_env", None)
-        yield server
-        if _Client._client_from_env is not None:
-            modal.Client.from_env().close()
+        with using(server, monkeypatch):
+            yield server
 
 
 @pytest.fixture
