@@ -12,7 +12,7 @@ from multistage.cli.results import best, report, status
 from multistage.cli.services import down, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
-from multistage.cli.training import train
+from multistage.cli.training import compare, train
 from multistage.errors import MultistageError, UsageError
 
 app = App(
@@ -22,7 +22,7 @@ app = App(
 )
 app.default(sweep)
 app.command(sweep, name="run")
-for command in (plan, resume, status, approve, report, best, train, settings, doctor, up, serve, down):
+for command in (plan, resume, status, approve, report, best, train, compare, settings, doctor, up, serve, down):
     app.command(command)
 
 

@@ -109,7 +109,7 @@ def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Con
     from multistage.report.banner import format_number
 
     with console.status("Training one run ..."), open_canary(asked, resolved) as sweep:
-        (run,) = sweep.train().runs
+        run = sweep.train()[0].decisive
     told = f"{resolved.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
     console.print(f"Canary: {told}. {sweep.url}", highlight=False, soft_wrap=True, markup=False)
     return run

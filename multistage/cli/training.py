@@ -1,4 +1,4 @@
-"""The command that trains a sweep's best config again."""
+"""The commands that train beside a sweep: its best config again, or other searches with its budget."""
 
 import json
 import secrets
@@ -41,26 +41,28 @@ def train(
         raise UsageError("--runs must be at least 1, and --seed at least 0.", "Leave them out for one run.")
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ..."), open_for_training(name, locate_runs(runs_dir)) as session:
-        from multistage.orchestrator.replication import ReplicatedSweep, average
+        from multistage.domain.comparison import average
+        from multistage.orchestrator.replication import find_seed_parameter, replicate
         from multistage.report.banner import describe_recommendation, format_config, format_number
         from multistage.report.tables import select_best
 
         config = select_best(session.state)
         first = secrets.randbelow(2**31 - runs) if seed is None else seed
         seeds = [first + index for index in range(runs)]
-        takes = session.settings.seed_parameter
+        takes = find_seed_parameter(session)
         if takes is None and seed is not None:
             raise UsageError(
                 "The training takes no seed.", "Begin the sweep with --seed-parameter NAME, or leave --seed out."
             )
-        sweep = ReplicatedSweep(session, f"again, seed {first}", config, seeds)
+        sweep = replicate(session, f"again, seed {first}", config, seeds)
         told = f", seed {', '.join(map(str, seeds))}" if takes else ""
         console.print(f"Training {format_config(config)}{told}", highlight=False, soft_wrap=True, markup=False)
         console.print(sweep.url, highlight=False, soft_wrap=True)
         with console.status("Training ..."):
-            done = sweep.train()
-    values = [run.value for run in done.runs if run.phase == "finished" and run.value is not None]
-    for index, run in enumerate(done.runs):
+            slots = sweep.train()
+    runs_done = [slots[index].decisive for index in sorted(slots)]
+    values = [run.value for run in runs_done if run.phase == "finished" and run.value is not None]
+    for index, run in enumerate(runs_done):
         seeded = f" (seed {seeds[index]})" if takes else ""
         failed = f": {run.error}" if run.error else f": {run.phase}" if run.phase != "finished" else ""
         console.print(
@@ -76,13 +78,50 @@ def train(
         result = {
             "config": config,
             "seeds": seeds if takes else [],
-            "runs": [{"run_id": run.run_id, "value": run.value, "phase": run.phase} for run in done.runs],
+            "runs": [{"run_id": run.run_id, "value": run.value, "phase": run.phase} for run in runs_done],
             "mean": mean.model_dump() if mean else None,
             "expected": session.state.recommended.model_dump() if session.state.recommended else None,
-            "url": done.url,
+            "url": sweep.url,
         }
         print(json.dumps(result))
     return 0 if values else 1
+
+
+def compare(
+    name: str,
+    /,
+    *,
+    seeds: int = 5,
+    runs_dir: Path | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Put a completed sweep beside two searches in one stage, random and Bayesian, with the same budget.
+
+    This trains twice the sweep's budget again, and each of the three winners on fresh seeds. What was interrupted goes
+    on with the same command. The result is kept in the sweep's folder, as comparison.json.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        seeds: Fresh seeds on which each winner is trained again.
+        runs_dir: Where the sweeps' folders lie.
+        as_json: End the output with the result as one JSON object; everything else goes to the standard error.
+    """
+    if seeds < 2:
+        raise UsageError("--seeds must be at least 2: one value has no interval.", "Leave it out for 5.")
+    console = Console(stderr=as_json)
+    with console.status("Opening the sweep ...") as status, open_for_training(name, locate_runs(runs_dir)) as session:
+        from multistage.orchestrator.comparison import compare_methods
+        from multistage.orchestrator.sweep_folder import write_atomically
+        from multistage.report.comparison import draw_comparison
+
+        comparison = compare_methods(session, seeds, status.update)
+        path = session.folder.path / "comparison.json"
+        write_atomically(path, comparison.model_dump_json(indent=2) + "\n")
+    console.print(draw_comparison(comparison))
+    console.print(f"Kept in {path}", highlight=False, soft_wrap=True, markup=False)
+    if as_json:
+        print(comparison.model_dump_json())
+    return 0
 
 
 @contextmanager

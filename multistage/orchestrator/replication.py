@@ -6,18 +6,16 @@ what the sweep's own runs would. A second call with the same name finds what is 
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from scipy.stats import t
-
-from multistage.domain.model import Model
-from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.results import Config
-from multistage.domain.slots import RunRecord
+from multistage.domain.parameters import CategoricalParameter
+from multistage.domain.plan import SearchEngine, StageMethod, StagePlan, SweepSettings
+from multistage.domain.results import Config, Value
+from multistage.domain.slots import Slot
+from multistage.domain.space import SearchSpace
 from multistage.errors import LaunchError
+from multistage.orchestrator.launching import find_bundled
 from multistage.orchestrator.preparation import AskedSweep, prepare_folder
 from multistage.orchestrator.request import ResolvedRequest
 from multistage.orchestrator.session import Session, close_session, open_session
@@ -29,25 +27,7 @@ from multistage.search.multistage import StagedSearch
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep
 
 
-class Replication(Model):
-    """Runs that were trained outside a sweep's budget."""
-
-    url: str
-    """Their page."""
-    runs: tuple[RunRecord, ...]
-    """One for each config that was given, in that order, failed ones too."""
-
-
-class Mean(Model):
-    """What several runs of one config average to."""
-
-    mean: float
-    interval: tuple[float, float] | None
-    """95% by Student's t; None for a single run."""
-    runs: int
-
-
-class _Given(StagedSearch):
+class GivenConfigs(StagedSearch):
     """A search that knows its configs already.
 
     Args:
@@ -64,43 +44,46 @@ class _Given(StagedSearch):
         return self._configs
 
 
-class ReplicatedSweep:
-    """A W&B sweep beside those of a multi-stage sweep's stages.
+class SideSweep:
+    """A W&B sweep beside those of a multi-stage sweep's stages, trained as theirs are.
 
     Args:
         session: The multi-stage sweep, its lock held.
-        title: Says which replication of it this is: part of the sweep's name, by which it is found again.
-        config: What to train.
-        seeds: One a run; where the training takes none, only their number counts.
+        title: Says which side sweep of it this is: part of the sweep's name, by which it is found again.
+        settings: The multi-stage sweep's, with what is different here.
+        stage: The number of runs, and how they are found.
+        search: Proposes the configs, where the server takes them.
+        box: The ranges that it searches; those of the multi-stage sweep by default.
     """
 
-    def __init__(self, session: Session, title: str, config: Config, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        title: str,
+        settings: SweepSettings,
+        stage: StagePlan,
+        search: StagedSearch,
+        box: SearchSpace | None = None,
+    ) -> None:
         self._session = session
-        enqueues = session.settings.search == "gp" or session.settings.tracker == "embedded"
-        self._settings = session.settings.model_copy(
-            update={"early_stop": "none", "seed_parameter": None, "search": "gp" if enqueues else "wandb"}
-        )
-        parameter = session.settings.seed_parameter
-        self._configs = [{**config, parameter: seed} if parameter else dict(config) for seed in seeds]
-        self._stage = StagePlan(stage=1, runs=len(seeds), method="sobol")
+        self._settings = settings
+        self._stage = stage
+        self._search = search
         name = f"{session.folder.name} {title} ({session.state.uid})"
         found = find_sweep(session.connection, name)
-        self._id = found or create_sweep(session.connection, self._describe(name, config, parameter, seeds))
+        self._id = found or create_sweep(
+            session.connection, build_sweep_config(settings, stage, box or settings.space, name)
+        )
         self.url = f"{session.connection.base_url}/{session.connection.path}/sweeps/{self._id}"
 
-    def _describe(self, name: str, config: Config, parameter: str | None, seeds: Sequence[int]) -> dict[str, Any]:
-        described = build_sweep_config(self._settings, self._stage, self._settings.space, name)
-        if self._settings.search == "gp":
-            return described
-        # A server that takes no configs gets constants, and the seeds as a grid.
-        parameters: dict[str, Any] = {key: {"value": value} for key, value in (self._settings.fixed | config).items()}
-        if parameter is not None:
-            parameters[parameter] = {"values": list(seeds)}
-        method = "random" if parameter is None else "grid"
-        return described | {"method": method, "run_cap": len(seeds), "parameters": parameters}
-
-    def train(self) -> Replication:
+    def train(self, report: Callable[[Mapping[int, Slot]], None] = lambda _: None) -> Mapping[int, Slot]:
         """Train what is not trained yet.
+
+        Args:
+            report: Told of every change.
+
+        Returns:
+            The slots by index, all of them used.
 
         Raises:
             AllRunsFailedError: Every run failed.
@@ -108,18 +91,17 @@ class ReplicatedSweep:
             LaunchError: Workers keep dying, or the cost cap lets none start.
         """
         session, sweep = self._session, f"{self._session.connection.path}/{self._id}"
-        tracker = SweepTracker(session.connection, self._id, self._settings, self._stage, session.find_server)
         fleet = WorkerFleet(session.roster, sweep)
         driver = StageDriver(
             settings=self._settings,
             stage=self._stage,
             box=self._settings.space,
             earlier=(),
-            search=_Given(self._settings, self._configs),
-            tracker=tracker,
+            search=self._search,
+            tracker=SweepTracker(session.connection, self._id, self._settings, self._stage, session.find_server),
             fleet=fleet,
-            ahead=len(self._configs),
-            report=lambda _: None,
+            ahead=session.state.options.workers,
+            report=report,
             stall_after=session.state.options.stall_after,
         )
         try:
@@ -130,25 +112,55 @@ class ReplicatedSweep:
         finish_sweep(session.connection, self._id)
         session.roster.dismiss()
         if fleet.exhausted:
-            raise LaunchError(
-                "The sweep's cost cap lets no further worker start.", "Raise --max-cost on a resume first."
-            )
-        return Replication(url=self.url, runs=tuple(slots[index].decisive for index in sorted(slots)))
+            raise LaunchError("The cost cap lets no further worker start.", "Raise it by a resume with --max-cost.")
+        return slots
 
 
-def average(values: Sequence[float]) -> Mean | None:
-    """Average the values of several runs of one config; None where there are none."""
-    if not values:
-        return None
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Mean(mean=mean, interval=None, runs=1)
-    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return Mean(mean=mean, interval=(mean - half, mean + half), runs=len(values))
+def takes_configs(session: Session) -> bool:
+    """Whether the sweep's server takes configs that this project proposes."""
+    return session.settings.search == "gp" or session.settings.tracker == "embedded"
+
+
+def plan_beside(session: Session) -> SweepSettings:
+    """Give the settings of a side sweep: the multi-stage sweep's, and no run is stopped early."""
+    search: SearchEngine = "gp" if takes_configs(session) else "wandb"
+    return session.settings.model_copy(update={"early_stop": "none", "early_terminate": None, "search": search})
+
+
+def find_seed_parameter(session: Session) -> str | None:
+    """Find what the training takes its seed as; None where it takes none, or a fixed one."""
+    settings = session.settings
+    bundled = "seed" if find_bundled(settings) else None
+    parameter = settings.seed_parameter or session.state.request.seed_parameter or bundled
+    return None if parameter in settings.fixed or parameter in settings.space else parameter
+
+
+def replicate(session: Session, title: str, config: Config, seeds: Sequence[int]) -> SideSweep:
+    """Train one config again.
+
+    Args:
+        session: The multi-stage sweep, its lock held.
+        title: Says which replication of it this is.
+        config: What to train.
+        seeds: One a run; where the training takes none, only their number counts.
+    """
+    takes, parameter = takes_configs(session), find_seed_parameter(session)
+    settings = plan_beside(session).model_copy(update={"seed_parameter": None})
+    configs = [{**config, parameter: seed} if parameter else dict(config) for seed in seeds]
+    choices: dict[str, Sequence[Value]] = {name: (value,) for name, value in config.items()}
+    if parameter is not None:
+        choices[parameter] = seeds
+    box = SearchSpace(
+        parameters=tuple(CategoricalParameter(name=name, choices=tuple(values)) for name, values in choices.items())
+    )
+    # A server that takes no configs searches a box of this one alone: all its seeds, or itself again and again.
+    method: StageMethod = "sobol" if takes else "random" if parameter is None else "grid"
+    stage = StagePlan(stage=1, runs=len(seeds), method=method)
+    return SideSweep(session, title, settings, stage, GivenConfigs(settings, configs), box)
 
 
 @contextlib.contextmanager
-def open_canary(asked: AskedSweep, resolved: ResolvedRequest) -> Iterator[ReplicatedSweep]:
+def open_canary(asked: AskedSweep, resolved: ResolvedRequest) -> Iterator[SideSweep]:
     """Make one run ready with a sweep's settings, before there is that sweep; no folder of it is left.
 
     It trains the usual values of the swept hyperparameters where they are known, else the middle of their ranges.
@@ -163,6 +175,6 @@ def open_canary(asked: AskedSweep, resolved: ResolvedRequest) -> Iterator[Replic
         folder = SweepFolder(Path(place) / asked.folder.name)
         prepare_folder(folder, asked.request, resolved, asked.options.model_copy(update={"workers": 1}), resume=False)
         try:
-            yield ReplicatedSweep(open_session(folder.path), "canary", config, [settings.seed])
+            yield replicate(open_session(folder.path), "canary", config, [settings.seed])
         finally:
             close_session(folder.path)

@@ -44,6 +44,25 @@ def test_the_recommended_config_is_trained_again_with_new_seeds(commands: Comman
     assert "95%" in done.stderr
     again = json.loads(commands.run("train", folder.name, "--seed", "7", "--runs", "2", "--json").stdout)
     assert again["runs"] == result["runs"], "what is done is found, not trained again"
+    compared = json.loads(commands.run("compare", folder.name, "--seeds", "3", "--json").stdout)
+    methods = {one["method"]: one for one in compared["results"]}
+    assert list(methods) == ["random", "bayes", "multi-stage"]
+    for method in methods.values():
+        assert method["runs"] == 10
+        x, values = method["config"]["x"], method["values"]
+        assert values == pytest.approx([-((x - 0.3) ** 2) + 1e-6 * seed for seed in compared["seeds"]])
+        assert method["mean"]["interval"][0] <= method["mean"]["mean"] <= method["mean"]["interval"][1]
+    staged, bayes = methods["multi-stage"], methods["bayes"]
+    assert staged["config"] == state.recommended.config
+    assert bayes["gain"]["mean"] == pytest.approx(staged["mean"]["mean"] - bayes["mean"]["mean"])
+    with commands.open_tracker() as api:
+        for method in ("random", "bayes"):
+            runs = list(api.runs("local/my", filters={"sweep": methods[method]["url"].rpartition("/")[2]}, lazy=False))
+            assert len(runs) == 10
+            assert len({run.config["seed"] for run in runs}) == 10
+            assert max(run.summary["score"] for run in runs) == methods[method]["best"]
+    again = json.loads(commands.run("compare", folder.name, "--seeds", "3", "--json", timeout=60).stdout)
+    assert again == compared == json.loads((folder.path / "comparison.json").read_text())
     after = folder.load_state()
     assert (after.budget_used, after.status) == (state.budget_used, "completed")
 
