@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,8 +89,8 @@ def plan(
     if run_seconds is not None:
         pace = Pace(seconds=run_seconds, source="as given")
     if canary:
-        run = _train_canary(asked, resolved, console)
-        pace, rows = Pace(seconds=run.runtime, source="as the canary did") if run.runtime else pace, run.rows
+        run, seconds_trained = _train_canary(asked, resolved, console)
+        pace, rows = Pace(seconds=seconds_trained, source="as the canary did"), run.rows
     seconds = pace.seconds if pace else None
     console.print(draw_plan(resolved.plan, asked.options, asked.folder_path, seconds))
     if pace is not None:
@@ -104,15 +105,18 @@ def plan(
     return 0
 
 
-def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Console) -> "RunRecord":
+def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Console) -> "tuple[RunRecord, float]":
+    """Train one run; gives it, and its seconds: its own count, else the whole wait, its worker's start included."""
     from multistage.orchestrator.replication import open_canary
     from multistage.report.banner import format_number
 
     with console.status("Training one run ..."), open_canary(asked, resolved) as sweep:
+        began = time.monotonic()
         run = sweep.train()[0].decisive
+        waited = time.monotonic() - began
     told = f"{resolved.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
     console.print(f"Canary: {told}. {sweep.url}", highlight=False, soft_wrap=True, markup=False)
-    return run
+    return run, run.runtime or waited
 
 
 def resume(
