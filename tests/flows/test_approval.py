@@ -67,7 +67,7 @@ class Form:
 def test_a_person_changes_ranges_and_they_are_searched(commands: CommandLine, workplace: Path) -> None:
     folder = SweepFolder(workplace / "runs" / "approved")
     with commands.start(*SWEEP, "--name", "approved") as process:
-        pending = wait_for(lambda: read_pending(folder, 2))
+        pending = wait_for(lambda: read_pending(folder, 2), timeout=150)
         assert pending is not None
         state = folder.load_state()
         assert state.flow_run_id is not None
@@ -81,7 +81,7 @@ def test_a_person_changes_ranges_and_they_are_searched(commands: CommandLine, wo
         _, description = form.wait(2)
         assert "learning_rate would have 5" in description
         form.send(learning_rate_range="0.001-0.01")
-        wait_for(lambda: read_pending(folder, 3))
+        wait_for(lambda: read_pending(folder, 3), timeout=150)
         refused = commands.run("approve", "approved", "--ranges", "nope:1-2", code=2)
         assert "nope is not swept" in refused.stderr
         told = commands.run("approve", "approved")
