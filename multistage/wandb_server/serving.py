@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import uvicorn
 
@@ -78,7 +78,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         raise ServiceError(
-            f"The embedded server cannot listen on {host}:{port}: {error}.", "Choose another port, or port 0."
+            f"The embedded server cannot listen on {host}:{port}: {error}.",
+            "Choose an address of this machine and a free port; port 0 takes one.",
         ) from error
     listener.listen(2048)
     return listener
@@ -117,12 +118,7 @@ def serve(
     """
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, leave)
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (folder / "lock").open("w")
-    except OSError as error:
-        raise ServiceError(f"The data folder {folder} cannot be used: {error}.", "Name another one.") from error
-    with lock:
+    with _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -132,7 +128,10 @@ def serve(
         listener = bind(host, port)
         name = EVERYWHERE.get(host, host)
         url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
-        state = open_state(folder, timing)
+        try:
+            state = open_state(folder, timing)
+        except OSError as error:
+            raise _refuse(folder, error) from error
         config = uvicorn.Config(
             build_app(state),
             lifespan="on",
@@ -143,3 +142,15 @@ def serve(
         )
         server = AnnouncedServer(config, folder / "server.json", url, lambda url: on_ready(url, state.key))
         server.run(sockets=[listener])
+
+
+def _open_lock(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (folder / "lock").open("w")
+    except OSError as error:
+        raise _refuse(folder, error) from error
+
+
+def _refuse(folder: Path, error: OSError) -> ServiceError:
+    return ServiceError(f"The data folder {folder} cannot be used: {error}.", "Mend it, or name another one.")

@@ -20,7 +20,7 @@ from multistage.wandb_server.nodes import (
     name_node,
     parse_object,
 )
-from multistage.wandb_server.pagination import fetch_page, parse_order
+from multistage.wandb_server.pagination import MAX_PAGE, fetch_page, parse_order
 from multistage.wandb_server.projects import USER
 from multistage.wandb_server.runs import create_run
 from multistage.wandb_server.searches import parse_config, parse_plan
@@ -209,10 +209,13 @@ def count_expected(plan: SearchPlan) -> int | None:
 
 
 def _page_runs(sweep: Row, request: Request, after: str | None = None, first: int | None = None) -> dict[str, Any]:
-    # The client's own sweep commands ask for no page and expect every run.
-    size = 1000 if first is None else first
+    size = MAX_PAGE if first is None else first
     page = fetch_page(request.store, select_runs(sweep), parse_order("+created_at"), after, size)
     request.spend(1 + len(page["edges"]))
+    if first is None and page["pageInfo"]["hasNextPage"]:
+        # The client's own sweep commands ask for no page and expect every run.
+        rest = _page_runs(sweep, request, page["pageInfo"]["endCursor"])
+        return {"edges": page["edges"] + rest["edges"], "pageInfo": rest["pageInfo"]}
     return page
 
 

@@ -75,7 +75,14 @@ def test_it_says_so_when_others_can_reach_it(tmp_path: Path) -> None:
     assert str(tmp_path / "wandb_server") in printed
 
 
-@pytest.mark.parametrize(("options", "code", "said"), [(("--port", "70000"), 2, "no port 70000")])
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--port", "70000"), 2, "no port 70000"),
+        (("--host", "192.0.2.1"), 1, "cannot listen on 192.0.2.1"),
+        (("--data", "/dev/null/folder"), 1, "The data folder /dev/null/folder cannot be used"),
+    ],
+)
 def test_misuse(tmp_path: Path, options: tuple[str, ...], code: int, said: str) -> None:
     with serving(tmp_path, *options) as process:
         assert process.wait(30) == code

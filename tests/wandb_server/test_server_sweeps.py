@@ -130,3 +130,22 @@ def test_hyperband_compares_at_its_bands(session: Session, settings: str, stoppe
             session.log(project, names[letter], step, {"loss": value})
     found = "".join(letter for letter, name in names.items() if session.report(project, name)["stopped"])
     assert found == stopped
+
+
+def test_a_sweep_asked_for_no_page_gives_every_run(session: Session) -> None:
+    make_agent(session, "large")
+    [edge] = session.ask('{project(name: "large") {sweeps {edges {node {name}}}}}')["project"]["sweeps"]["edges"]
+    sweep = edge["node"]["name"]
+    for start in range(0, 1100, 220):
+        made = " ".join(
+            f'r{index}: upsertBucket(input: {{modelName: "large", name: "r{index}", sweep: "{sweep}"}}) {{inserted}}'
+            for index in range(start, start + 220)
+        )
+        session.ask(f"mutation {{{made}}}")
+    found = session.ask(
+        'query Q($s: String) {project(name: "large") {sweep(sweepName: $s) {runs {edges {node {name}}}}}}',
+        s=sweep,
+    )
+    assert [edge["node"]["name"] for edge in found["project"]["sweep"]["runs"]["edges"]] == [
+        f"r{index}" for index in range(1100)
+    ]
