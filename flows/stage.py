@@ -34,5 +34,5 @@ def sweep_stage(name: str, number: int, brief: StageBrief) -> StageRecord:
     launch_workers(brief, sweep_id)
     count = wait_for_runs(brief, sweep_id)
     top = fetch_top_configs(brief, sweep_id)
-    narrowing = narrow_ranges(brief, sweep_id) if brief.stage.stage < 3 else None
+    narrowing = narrow_ranges(brief, sweep_id) if not brief.last else None
     return mirror_state(brief, sweep_id, count, top, narrowing)

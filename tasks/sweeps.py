@@ -16,6 +16,7 @@ from multistage.orchestrator.live_sweeps import register_sweep
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.request import resolve_request
 from multistage.orchestrator.session import Session, close_session, open_session
+from multistage.orchestrator.single import adopt_sweep, describe_single
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account
@@ -32,7 +33,9 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
     run_id, directory = str(flow_run.id), Path.cwd()
-    named = fill_name(parameters, run_id)
+    named = describe_single(fill_name(parameters, run_id))
+    if not named.get("resume"):
+        named = adopt_sweep(named)
     asked = read_parameters(complete_parameters(named, directory, run_id, read_standing_parameters()), directory)
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
@@ -70,6 +73,7 @@ def brief_stage(session: Session, number: StageNumber) -> StageBrief:
         stage=stage,
         box=before.get(number) or state.settings.space,
         key=f"{state.settings.hash_identity()}-{stage.runs}",
+        last=number == len(state.plan),
     )
 
 
@@ -77,9 +81,15 @@ def brief_stage(session: Session, number: StageNumber) -> StageBrief:
 def create_sweep(brief: StageBrief) -> str:
     """Create the stage's sweep, or find the one that a killed process created; gives its id."""
     session = open_session(brief.folder)
+    adopted = session.settings.adopted
+    if adopted is not None:
+        sweeps.cap_runs(session.connection, adopted.sweep_id, adopted.runs + brief.stage.runs)
+        return adopted.sweep_id
     name = session.name_sweep(brief.stage.stage)
+    config = sweeps.build_sweep_config(session.settings, brief.stage, brief.box, name)
     found = sweeps.find_sweep(session.connection, name)
     if found is not None:
+        if "run_cap" in config:  # the budget may have grown
+            sweeps.cap_runs(session.connection, found, config["run_cap"])
         return found
-    config = sweeps.build_sweep_config(session.settings, brief.stage, brief.box, name)
     return sweeps.create_sweep(session.connection, config, session.list_prior_runs(brief.stage, brief.box))

@@ -11,6 +11,7 @@ from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
 from multistage.cli.services import down, serve, up
 from multistage.cli.settings import settings
+from multistage.cli.sweep_files import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.errors import MultistageError, UsageError
@@ -22,7 +23,9 @@ app = App(
 )
 app.default(sweep)
 app.command(sweep, name="run")
-for command in (plan, resume, status, approve, report, best, train, compare, settings, doctor, up, serve, down):
+for command in (
+    single, plan, resume, status, approve, report, best, train, compare, settings, doctor, up, serve, down,
+):  # fmt: skip
     app.command(command)
 
 

@@ -78,7 +78,7 @@ class LiveView:
         if current.stage > self._begun_told:
             self._begun_told = current.stage
             plan = state.plan[current.stage - 1]
-            line = f"Stage {current.stage} of 3: {plan.runs} runs, {plan.method}. {current.sweep_url}"
+            line = f"Stage {current.stage} of {len(state.plan)}: {plan.runs} runs, {plan.method}. {current.sweep_url}"
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
         if current.used != self._line_used and now - self._line_at >= LINE_EVERY:

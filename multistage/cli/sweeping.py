@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +51,7 @@ def sweep(
         )
     parameters = collect_parameters(config_id, flags, resume).parameters
     console = Console(stderr=as_json)
-    return _run_sweep(parameters, console, as_json)
+    return run_sweep(parameters, console, as_json)
 
 
 def plan(
@@ -133,7 +134,7 @@ def resume(
         flags: What to change: workers and where it runs, never what the sweep is.
         as_json: End the output with the result as one JSON object.
     """
-    return _run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
+    return run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
 
 
 def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
@@ -142,7 +143,8 @@ def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedReques
     from multistage.orchestrator.request import resolve_request
 
     asked = read_parameters(parameters, Path.cwd())
-    resolve_request(asked.request, asked.options.directory)
+    if asked.request.adopted is None:
+        resolve_request(asked.request, asked.options.directory)
 
     from multistage.wandb_client.login import open_account
 
@@ -150,7 +152,17 @@ def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedReques
     return asked, resolve_request(asked.request, asked.options.directory, account), account
 
 
-def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
+def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
+    """Run a sweep from its parameters, in front of its user.
+
+    Args:
+        parameters: Of its flow, and what says which flow that is.
+        console: Where to show it.
+        as_json: Whether to end the output with the result as one JSON object.
+
+    Returns:
+        The exit code.
+    """
     from multistage.cli.live_view import LiveView
     from multistage.orchestrator.forecast import warn_of
     from multistage.orchestrator.launching import check_launching
@@ -162,7 +174,8 @@ def _run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    for warning in () if asked.resume else dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options))):
+    advice = () if asked.request.single else warn_of(resolved.plan, asked.options)
+    for warning in () if asked.resume else dict.fromkeys((*resolved.warnings, *advice)):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if account.kind == "embedded" and (note := renew_server(Settings())):
@@ -201,9 +214,9 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
-        from flows.multistage_sweep import multistage_sweep
+        flow = _load_flow(single=bool(parameters.get("single")))
     except ModuleNotFoundError as error:
-        if error.name not in ("flows", "tasks", "flows.multistage_sweep"):
+        if error.name not in ("flows", "tasks", "flows.multistage_sweep", "flows.single_sweep"):
             raise
         raise UsageError(
             "The flows are not installed beside the library.",
@@ -214,8 +227,10 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
 
     if server.started:
         register_with_prefect(server.api_url)
+    given = {**parameters, "count": parameters.get("budget")}
+    taken = {name: given[name] for name in signature(flow.fn).parameters if given.get(name) is not None}
     with watch_prefect_server(Settings()) if server.pid is not None else contextlib.nullcontext():
-        return multistage_sweep(**parameters)
+        return flow(**taken)
 
 
 def is_server_gone(error: BaseException | None) -> bool:
@@ -227,3 +242,13 @@ def is_server_gone(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _load_flow(*, single: bool) -> Any:
+    if single:
+        from flows.single_sweep import single_sweep
+
+        return single_sweep
+    from flows.multistage_sweep import multistage_sweep
+
+    return multistage_sweep

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -33,8 +34,21 @@ Stage1Method = Literal["auto", "grid", "sobol"]
 _IDENTITY = (
     "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
     "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
-    "layout", "early_terminate",
+    "layout", "early_terminate", "definition",
 )  # fmt: skip
+
+
+class AdoptedSweep(Model):
+    """A W&B sweep that was there before, as it was found."""
+
+    sweep_id: str
+    state: str
+    """W&B's word."""
+    runs: int
+    """Runs that it had; they are not this sweep's."""
+    newest: datetime | None = None
+    """When the latest of them was created, by the server's clock."""
+    run_cap: int | None = None
 
 
 class SweepSettings(Model):
@@ -79,10 +93,27 @@ class SweepSettings(Model):
     tracker: TrackerKind = "embedded"
     server: str | None = None
     """The W&B server's address; None for the embedded one, whose port is its own affair."""
+    definition: dict[str, Any] | None = None
+    """The config of the one W&B sweep that is run as it is; None for three stages of this project's own."""
+    adopted: AdoptedSweep | None = None
+    """Set where that sweep was there before."""
+
+    @property
+    def sweep_id(self) -> str | None:
+        """Id of a sweep that was there before."""
+        return self.adopted.sweep_id if self.adopted else None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_hyperband(cls, values: Any) -> Any:
+        """Early termination without a word of how is the usual one, as in states that were written before."""
+        if isinstance(values, Mapping) and values.get("early_stop") == "hyperband":
+            return {**values, "early_terminate": values.get("early_terminate") or dict(HYPERBAND)}
+        return values
 
     def identify(self) -> Mapping[str, object]:
         """Give the settings that make this sweep what it is; a resume may not change them."""
-        return self.model_dump(mode="json", include=set(_IDENTITY))
+        return {**self.model_dump(mode="json", include=set(_IDENTITY)), "sweep_id": self.sweep_id}
 
     def hash_identity(self) -> str:
         """Give 8 hexadecimal digits that change whenever `identify` does."""
@@ -161,13 +192,16 @@ class StageBrief(Model):
     """The ranges that the stage searches."""
     key: str
     """Changes whenever a finished step of this stage would have to be done again."""
+    last: bool = False
+    """Whether no stage follows, so that nothing is narrowed."""
 
 
 class SweepPlan(Model):
     """A sweep before it runs."""
 
     settings: SweepSettings
-    stages: tuple[StagePlan, StagePlan, StagePlan]
+    stages: tuple[StagePlan, ...]
+    """Three; one where a W&B sweep is run as it is."""
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:
@@ -182,16 +216,19 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
     Raises:
         BudgetError: If the grid was asked for and does not fit stage 1's budget.
     """
+    if settings.definition is not None:
+        whole = StagePlan(stage=1, runs=settings.budget, method=settings.definition["method"])
+        return SweepPlan(settings=settings, stages=(whole,))
     first, second, third = split_budget(settings.budget, settings.split)
     points = settings.space.grid_size(settings.grid_resolution)
-    whole = settings.stage1 == "grid" or (settings.stage1 == "auto" and settings.search == "wandb")
+    gridded = settings.stage1 == "grid" or (settings.stage1 == "auto" and settings.search == "wandb")
     method: StageMethod
     if settings.stage1 == "grid" and points > first:
         raise BudgetError(
             f"A grid of {points} points does not fit the {first} runs of stage 1.",
             "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
         )
-    if points <= first and whole:
+    if points <= first and gridded:
         method, first, second = "grid", points, second + first - points
     elif settings.search == "wandb":
         method, points = "random", 0
@@ -211,9 +248,9 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
 
 
 def grow_stages(
-    stages: tuple[StagePlan, StagePlan, StagePlan], completed: Collection[int], grown: SweepSettings
-) -> tuple[StagePlan, StagePlan, StagePlan]:
-    """Give a larger budget's additional runs to the stages that are not complete, by their split; else to stage 3.
+    stages: tuple[StagePlan, ...], completed: Collection[int], grown: SweepSettings
+) -> tuple[StagePlan, ...]:
+    """Give a larger budget's additional runs to the stages that are not complete, by their split; else to the last.
 
     Args:
         stages: As they were planned so far.
@@ -221,17 +258,15 @@ def grow_stages(
         grown: The settings with the larger budget.
     """
     added = grown.budget - sum(stage.runs for stage in stages)
-    unfinished = [stage for stage in STAGES if stage not in completed] or [3]
+    unfinished = [one.stage for one in stages if one.stage not in completed] or [stages[-1].stage]
     shares = {stage: grown.split.shares[stage - 1] for stage in unfinished}
     whole = sum(shares.values())
     extra = {stage: added * share // whole for stage, share in shares.items()}
     by_remainder = sorted(shares, key=lambda stage: -(added * shares[stage] % whole))
     for stage in by_remainder[: added - sum(extra.values())]:
         extra[stage] += 1
-    first, second, third = (
-        stage.model_copy(update={"runs": stage.runs + extra.get(stage.stage, 0)}) for stage in stages
-    )
-    return first, second, third.model_copy(update={"finalists": min(grown.finalists, third.runs)})
+    *earlier, last = (stage.model_copy(update={"runs": stage.runs + extra.get(stage.stage, 0)}) for stage in stages)
+    return *earlier, last.model_copy(update={"finalists": min(grown.finalists, last.runs)})
 
 
 def derive_seed(settings: SweepSettings, stage: int, index: int) -> int:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from multistage.domain.account import TrackerWish
 from multistage.domain.defaults import GUIDE_BUDGET, GUIDE_RESOLUTION
 from multistage.domain.model import Model
-from multistage.domain.plan import Stage1Method
+from multistage.domain.plan import AdoptedSweep, Stage1Method
 from multistage.domain.results import Goal
 
 
@@ -80,3 +80,7 @@ class SweepRequest(SweepWishes):
     config_id: str
     sweep_file: dict[str, Any] | None = None
     """Content of a W&B sweep file, which says what ``params`` would; one of the two is needed."""
+    single: bool = False
+    """Whether the file's sweep is run as it is, in one stage."""
+    adopted: AdoptedSweep | None = None
+    """The sweep that is gone on with, where there is one already; ``sweep_file`` is its config then."""

@@ -145,7 +145,8 @@ class State(Model):
     current_stage: StageProgress | None = None
     pending_approval: PendingApproval | None = None
     """A person is waited for between two stages."""
-    plan: tuple[StagePlan, StagePlan, StagePlan]
+    plan: tuple[StagePlan, ...]
+    """Its stages: three, or one where a W&B sweep is run as it is."""
     request: SweepRequest
     """What was asked for; a resume asks for it again."""
     settings: SweepSettings

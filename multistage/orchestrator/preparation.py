@@ -78,7 +78,7 @@ def complete_parameters(
 def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the parameters that a sweep began with, and what a resume changes of them."""
     began = {**state.request.model_dump(), **state.options.model_dump(exclude={"directory"})}
-    changed = {key: value for key, value in given.items() if value is not None}
+    changed = {key: value for key, value in given.items() if value is not None and key not in ("single", "adopted")}
     if "sweep_file" in changed:  # what the first file said is not said again by the request
         began |= dict.fromkeys(FILE_SAYS)
     if isinstance(changed.get("modal"), Mapping):

@@ -66,6 +66,7 @@ class SideSweep:
         box: SearchSpace | None = None,
     ) -> None:
         self._session = session
+        settings = settings.model_copy(update={"definition": None, "adopted": None})
         self._settings = settings
         self._stage = stage
         self._search = search

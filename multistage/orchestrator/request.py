@@ -10,7 +10,8 @@ from multistage.domain.model import Model
 from multistage.domain.plan import HYPERBAND, EarlyStop, SearchEngine, SweepPlan, SweepSettings, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError
-from multistage.orchestrator.subject import Subject, find_baseline, read_subject
+from multistage.orchestrator.single import settle_single
+from multistage.orchestrator.subject import Subject, choose_entity, choose_project, find_baseline, read_subject
 
 
 class ResolvedRequest(Model):
@@ -33,6 +34,9 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
     """
     subject = read_subject(request, directory)
     parse_metric_value(request.metric_value)
+    if request.single:
+        single, notes = settle_single(request, subject, account)
+        return ResolvedRequest(plan=plan_sweep(single), warnings=notes)
     split = parse_split(request.split)
     warning = check_budget(request.budget)
     search = _choose_search(request, account)
@@ -66,17 +70,6 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         project=choose_project(request.project, subject.project, request.config_id),
     )
     return ResolvedRequest(plan=plan_sweep(settings), warnings=(*([warning] if warning else []), *subject.notes))
-
-
-def choose_entity(asked: str | None, written: str | None, account: Account) -> str:
-    """Choose the user or team: what was asked for, else the environment's, the sweep file's, the account's own."""
-    return asked or os.environ.get("WANDB_ENTITY") or written or account.entity
-
-
-def choose_project(asked: str | None, written: str | None, config_id: str) -> str:
-    """Choose the project: what was asked for, else the environment's, the sweep file's, the config id up to a colon."""
-    name = asked or os.environ.get("WANDB_PROJECT") or written or config_id.split(":")[0]
-    return "".join("-" if letter in "/\\#?%:" else letter for letter in name)[:128]
 
 
 def count_cores() -> int:

@@ -16,20 +16,17 @@ from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, Slot, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, StageCount, StageProgress, StageRecord, State
-from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import open_launcher
 from multistage.orchestrator.roster import Roster, end_workers
+from multistage.orchestrator.server import find_server
 from multistage.orchestrator.stage_driver import StageDriver, measure_progress
 from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
 from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.orchestrator.worker_fleet import WorkerFleet
 from multistage.search.multistage import StagedSearch
-from multistage.services import ensure_wandb_server
-from multistage.settings import Settings
 from multistage.wandb_client.connection import Connection
-from multistage.wandb_client.login import find_credentials
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
 
@@ -109,12 +106,12 @@ class Session:
         self._journal = Journal(folder)
         self.settings = self.state.settings
         self.connection = self._connect()
-        first, second, third = self.state.plan
+        runs = [stage.runs for stage in self.state.plan] + [0, 0]
         self.search = StagedSearch(
             self.settings.space,
             self.settings.goal,
-            budgets=(first.runs, second.runs, third.runs),
-            finalists=third.finalists,
+            budgets=(runs[0], runs[1], runs[2]),
+            finalists=self.state.plan[-1].finalists,
             defaults=self.settings.baseline or None,
             stage1=self.settings.stage1,
             resolution=self.settings.grid_resolution,
@@ -140,15 +137,7 @@ class Session:
 
     def find_server(self) -> tuple[str, str]:
         """Find the server and its key; start the embedded one where it is not there."""
-        match self.settings.tracker:
-            case "embedded":
-                server = ensure_wandb_server(Settings())
-                return server.url, server.key
-            case "wandb":
-                found = find_credentials()
-                if found is None:
-                    raise UsageError("The wandb client is not logged in.", "Run `wandb login`, or set WANDB_API_KEY.")
-                return found[0], found[1]
+        return find_server(self.settings.tracker)
 
     def _open_launcher(self) -> Launcher:
         if self.state.options.launcher == "modal" and self.state.cost is None:
@@ -169,6 +158,8 @@ class Session:
 
     def name_sweep(self, stage: StageNumber) -> str:
         """Give the stage's sweep a name that no other sweep in the tracker has."""
+        if len(self.state.plan) == 1:
+            return f"{self.folder.name} ({self.state.uid})"
         return f"{self.folder.name} stage {stage} ({self.state.uid})"
 
     def read_evaluations(self, stage: StagePlan, sweep_id: str) -> Sequence[Evaluation]:

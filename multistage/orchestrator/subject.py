@@ -1,5 +1,6 @@
 """What a sweep trains and what of it is searched: told by flags, or by a W&B sweep file."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from multistage.domain.account import Account
 from multistage.domain.defaults import GUIDE_METRIC, GUIDE_PARAMETERS
 from multistage.domain.grammar import parse_params
 from multistage.domain.layout import Layout, Place, decode_value, encode_value
@@ -94,7 +96,7 @@ def _read_flags(request: SweepRequest, directory: Path) -> Subject:
 
 
 def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subject:
-    if file.run_cap is not None and file.run_cap < request.budget:
+    if not request.single and file.run_cap is not None and file.run_cap < request.budget:
         raise UsageError(
             f"A budget of {request.budget} runs is above the sweep file's run_cap of {file.run_cap}.",
             "Lower --budget, or raise the file's run_cap.",
@@ -239,3 +241,14 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Mapping[str, Value]
     found = {name: known[name] for name in subject.space.names}
     choices = [one for one in subject.space.parameters if one.kind == "categorical"]
     return found if all(one.contains(found[one.name]) for one in choices) else {}
+
+
+def choose_entity(asked: str | None, written: str | None, account: Account) -> str:
+    """Choose the user or team: what was asked for, else the environment's, the sweep file's, the account's own."""
+    return asked or os.environ.get("WANDB_ENTITY") or written or account.entity
+
+
+def choose_project(asked: str | None, written: str | None, config_id: str) -> str:
+    """Choose the project: what was asked for, else the environment's, the sweep file's, the config id up to a colon."""
+    name = asked or os.environ.get("WANDB_PROJECT") or written or config_id.split(":")[0]
+    return "".join("-" if letter in "/\\#?%:" else letter for letter in name)[:128]

@@ -38,12 +38,12 @@ def format_banner(state: State, state_file: Path) -> str:
     failed = sum(stage.runs_failed for stage in state.stages_completed)
     lines = [
         rule,
-        "MULTI-STAGE SWEEP COMPLETE!",
+        "MULTI-STAGE SWEEP COMPLETE!" if len(state.plan) > 1 else "SWEEP COMPLETE!",
         rule,
         f"Total runs: {state.budget_used}" + (f" ({failed} failed)" if failed else ""),
         *([f"Ended early: {state.ended_because}"] if state.budget_used < state.total_budget else []),
         f"Best metric: {format_number(state.best_metric)}"
-        + (f" (Stage {state.best_stage})" if state.best_stage else ""),
+        + (f" (Stage {state.best_stage})" if state.best_stage and len(state.plan) > 1 else ""),
         f"Best config: {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
         f"             {describe_recommendation(state)}",

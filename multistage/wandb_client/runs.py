@@ -147,15 +147,23 @@ class RunReader:
         """Tell a run's slot: by its name, or by its place among the runs that W&B's engine proposed."""
         if self._settings.search == "gp":
             return parse_slot_name(run.name or "")
-        if run.id in self._prior_runs:
+        if run.id in self._prior_runs or self._was_there_before(run):
             return None
         known = self.records.get(run.id)
         free = 1 + max((record.name.index for record in self.records.values()), default=-1)
         return known.name if known else SlotName(stage=self._stage.stage, index=free)
 
+    def _was_there_before(self, run: Run) -> bool:
+        """Tell a run of a sweep that was there before from those that came since."""
+        adopted = self._settings.adopted
+        if adopted is None or adopted.newest is None:
+            return False
+        created_at = _parse_time(run.created_at)
+        return created_at is not None and created_at <= adopted.newest
+
     def _was_stopped(self, state: str, value: float | None) -> bool:
         """Tell a run that early termination ended from one that the machine lost, as far as the state shows it."""
-        if self._settings.early_stop == "none" or self._stage.stage == 1:
+        if self._settings.early_stop == "none" or (self._stage.stage == 1 and self._settings.definition is None):
             return False
         return state == "killed" or (state == "crashed" and value is not None and self._settings.search == "wandb")
 
@@ -166,6 +174,18 @@ class RunReader:
             return last
         rows = [row[metric] for row in run.scan_history(keys=[metric])]
         return extract_value([float(value) for value in rows], last, self._how, goal)
+
+
+def find_newest(connection: Connection, sweep_id: str) -> tuple[int, datetime | None]:
+    """Count a sweep's runs, and tell when the latest of them was created."""
+
+    def look() -> tuple[int, datetime | None]:
+        filters = {"sweep": sweep_id}
+        runs = connection.api.runs(connection.path, filters=filters, order="-created_at", per_page=1)
+        count = len(runs)
+        return count, _parse_time(runs[0].created_at) if count else None
+
+    return connection.call(look)
 
 
 def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | None:

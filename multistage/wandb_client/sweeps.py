@@ -2,15 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from wandb.apis.public.sweeps import Sweep, SweepState, _get_sweep_state, _set_sweep_state, _upsert_sweep
+from wandb.apis.public.sweeps import (
+    Sweep,
+    SweepState,
+    _get_sweep_state,
+    _set_sweep_state,
+    _sweep_with_runs,
+    _upsert_sweep,
+)
 
 from multistage.domain.layout import Layout, decode_value, nest_config, nest_specs
 from multistage.domain.parameters import Parameter
-from multistage.domain.plan import StagePlan, SweepSettings
+from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings
 from multistage.domain.results import Config
 from multistage.domain.space import SearchSpace
+from multistage.domain.sweep_config import parse_config
+from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 
 SCHEDULER_NAME = "multistage-sweep"
@@ -51,6 +60,8 @@ def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpa
         box: The ranges that the stage searches.
         name: Unique name, by which a resume finds the sweep again.
     """
+    if settings.definition is not None:
+        return {**settings.definition, "name": name, "run_cap": stage.runs}
     config: dict[str, Any] = {
         "name": name,
         "metric": {"name": settings.metric, "goal": settings.goal},
@@ -141,6 +152,55 @@ def read_sweep_state(connection: Connection, sweep_id: str) -> str:
     return connection.call(
         _get_sweep_state, connection.api, sweep_id, entity=connection.entity, project=connection.project
     )
+
+
+class FoundSweep(NamedTuple):
+    """A sweep as the server holds it."""
+
+    config: dict[str, Any]
+    state: str
+    node_id: str
+
+
+def read_sweep(connection: Connection, sweep_id: str) -> FoundSweep:
+    """Read a sweep's config and state.
+
+    Raises:
+        TrackerError: If there is no such sweep.
+    """
+    try:
+        found = connection.call(
+            _sweep_with_runs, connection.api, sweep_id, "{}", entity=connection.entity, project=connection.project
+        )
+    except ValueError as error:  # the client's word for a sweep that does not exist
+        raise TrackerError(f"There is no sweep {connection.path}/{sweep_id}: {error}.") from error
+    return FoundSweep(parse_config(found["config"]), found["state"], found["id"])
+
+
+def cap_runs(connection: Connection, sweep_id: str, cap: int | None) -> None:
+    """Bound the runs that W&B's engine proposes in a sweep; None takes the bound away."""
+    found = read_sweep(connection, sweep_id)
+    if found.config.get("run_cap") == cap:
+        return
+    config = {key: value for key, value in found.config.items() if key != "run_cap"}
+    if cap is not None:
+        config["run_cap"] = cap
+    connection.call(
+        _upsert_sweep, connection.api, config, obj_id=found.node_id, entity=connection.entity,
+        project=connection.project,
+    )  # fmt: skip
+
+
+def end_sweep(connection: Connection, sweep_id: str, adopted: AdoptedSweep | None = None) -> None:
+    """End a stage's sweep; one that was there before is left as it was found."""
+    if adopted is None:
+        finish_sweep(connection, sweep_id)
+        return
+    cap_runs(connection, sweep_id, adopted.run_cap)
+    if adopted.state not in ENDED:
+        reopen_sweep(connection, sweep_id)
+    else:
+        finish_sweep(connection, sweep_id)
 
 
 def finish_sweep(connection: Connection, sweep_id: str) -> None:

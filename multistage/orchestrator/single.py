@@ -1,0 +1,141 @@
+"""One W&B sweep as one stage: its config as it is, from its file or from the server that holds it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from multistage.domain.account import Account
+from multistage.domain.budget import Split
+from multistage.domain.plan import AdoptedSweep, SweepSettings
+from multistage.domain.request import SweepRequest
+from multistage.domain.sweep_file import read_sweep_file
+from multistage.errors import UsageError
+from multistage.orchestrator.server import find_server
+from multistage.orchestrator.subject import Subject, choose_entity, choose_project
+from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.login import open_account
+from multistage.wandb_client.runs import find_newest
+from multistage.wandb_client.sweeps import read_sweep
+
+
+def describe_single(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the parameters of a single sweep's flow as all the rest knows them; leaves another flow's as they are."""
+    if "count" not in parameters:
+        return parameters
+    return {**parameters, "budget": parameters["count"], "single": True}
+
+
+def adopt_sweep(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Look at the sweep that ``sweep_id`` names, which is ``[ENTITY/PROJECT/]ID``; does nothing where none is named.
+
+    Args:
+        parameters: Of the flow's run, by name.
+
+    Returns:
+        The same, with the sweep's config, its entity and project, and how it was found.
+
+    Raises:
+        UsageError: If the id makes no sense, or the sweep is paused.
+        TrackerError: If there is no such sweep.
+    """
+    path = parameters.get("sweep_id")
+    if not path:
+        return parameters
+    *place, sweep_id = str(path).strip("/").split("/")
+    if len(place) not in (0, 1, 2) or not sweep_id:
+        raise UsageError(f"{path!r} names no sweep.", "Give --sweep-id as ENTITY/PROJECT/ID, or as ID with --project.")
+    entity = place[-2] if len(place) == 2 else parameters.get("entity")
+    account = open_account(parameters.get("tracker") or "auto", entity)
+    entity = choose_entity(entity, None, account)
+    project = choose_project(place[-1] if place else parameters.get("project"), None, "")
+    if not project:
+        raise UsageError(f"The project of the sweep {sweep_id} is not known.", "Name it: --sweep-id ENTITY/PROJECT/ID.")
+    connection = Connection(*find_server(account.kind), entity, project)
+    found = read_sweep(connection, sweep_id)
+    if found.state == "PAUSED":
+        raise UsageError(f"The sweep {sweep_id} is paused.", f"Go on with `wandb sweep --resume {path}` first.")
+    runs, newest = find_newest(connection, sweep_id)
+    adopted = AdoptedSweep(
+        sweep_id=sweep_id, state=found.state, runs=runs, newest=newest, run_cap=found.config.get("run_cap")
+    )
+    return {**parameters, "sweep_file": found.config, "adopted": adopted, "entity": entity, "project": project}
+
+
+def count_runs(content: Mapping[str, Any]) -> int:
+    """Count the runs that a sweep's config bounds by itself.
+
+    Raises:
+        UsageError: If it does not.
+    """
+    file = read_sweep_file(content)
+    bounds = [bound for bound in (file.run_cap, file.size) if bound is not None]
+    if not bounds:
+        raise UsageError("The sweep has no end of its own.", "Say how many runs: --count 100.")
+    return min(bounds)
+
+
+def settle_single(request: SweepRequest, subject: Subject, account: Account) -> tuple[SweepSettings, tuple[str, ...]]:
+    """Make the settings of a W&B sweep that is run as it is.
+
+    Args:
+        request: What was asked for; its budget is the number of runs.
+        subject: What the sweep's config says.
+        account: The server.
+
+    Returns:
+        The settings, and what their user should know.
+
+    Raises:
+        UsageError: If nothing proposes the sweep's runs, or none are left.
+    """
+    content = request.sweep_file or {}
+    file = read_sweep_file(content)
+    if file.method is None:
+        raise UsageError(
+            "Nobody proposes this sweep's runs: its method is custom, or it has a scheduler or controller of its own.",
+            "Give it the method grid, random or bayes; `multistage-sweep run --sweep-file` needs none.",
+        )
+    before = request.adopted.runs if request.adopted else 0
+    left = [bound - before for bound in (file.run_cap, file.size) if bound is not None]
+    if left and min(left) < 1:
+        raise UsageError(
+            f"The sweep has all its runs already: {before}, by its grid or its run_cap.", "Start another one."
+        )
+    if file.run_cap is not None and request.budget > file.run_cap - before:
+        raise UsageError(
+            f"--count {request.budget} is more than the {file.run_cap - before} runs that the sweep's run_cap of "
+            f"{file.run_cap} leaves.",
+            "Lower --count, or raise the sweep's run_cap.",
+        )
+    runs = min(request.budget, *left) if left else request.budget
+    notes = []
+    if file.size is not None and runs < file.size - before:
+        notes.append(
+            f"{runs} runs are a part of the grid's {file.size} points, which W&B walks in order: the first parameters "
+            "will barely move."
+        )
+    definition = dict(content)
+    if request.metric or request.goal:
+        definition["metric"] = {"name": subject.metric, "goal": subject.goal}
+    settings = SweepSettings(
+        config_id=request.config_id,
+        space=subject.space,
+        metric=subject.metric,
+        metric_value=request.metric_value,
+        goal=subject.goal,
+        budget=runs,
+        split=Split(),
+        search="wandb",
+        early_stop="hyperband" if subject.early_terminate else "none",
+        early_terminate=subject.early_terminate,
+        program=str(subject.program) if subject.program else None,
+        command=subject.command,
+        fixed=subject.fixed,
+        layout=subject.layout,
+        tracker=account.kind,
+        server=account.base_url,
+        entity=choose_entity(request.entity, subject.entity, account),
+        project=choose_project(request.project, subject.project, request.config_id),
+        definition=definition,
+        adopted=request.adopted,
+    )
+    return settings, tuple(notes)
