@@ -20,7 +20,9 @@ def launch_workers(brief: StageBrief, sweep_id: str) -> Sequence[WorkerRecord]:
     session = open_session(brief.folder)
     session.begin_stage(brief.stage, sweep_id)
     sweep = f"{session.connection.path}/{sweep_id}"
-    missing = min(session.state.options.workers, brief.stage.runs) - len(session.roster.list_alive(sweep))
+    done = sum(one.runs_completed for one in session.state.stages_completed if one.stage == brief.stage.stage)
+    wanted = min(session.state.options.workers, brief.stage.runs - done)
+    missing = wanted - len(session.roster.list_alive(sweep))
     workers = session.roster.launch(sweep, missing)
     get_run_logger().info("%d workers train sweep %s", len(workers), sweep_id)
     return workers
