@@ -17,6 +17,8 @@ from multistage.domain.vigilance import StallWatch, find_bad_worker
 from multistage.errors import AllRunsFailedError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 
+SUSPICIOUS = 3
+"""So many runs of a stage, all that have ended and all failed, and a resume trains them again."""
 HOPELESS = 20
 """So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone."""
 
@@ -188,13 +190,13 @@ class StageDriver:
         return slots
 
     def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
-        """Give the slots of a stage that was given up because all of its runs failed another chance, once a resume.
+        """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.
 
         What made them all fail was no config, and may be mended by now.
         """
         if self._pardoned is None:
             failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}
-            self._pardoned = failed if self._proposes and self._is_hopeless(slots) else {}
+            self._pardoned = failed if self._proposes and self._failed_whole(slots, SUSPICIOUS) else {}
         return {
             index: slot.model_copy(update={"status": "retry", "outcome": None})
             if self._pardoned.get(index) == slot.last.name.attempt
@@ -202,10 +204,9 @@ class StageDriver:
             for index, slot in slots.items()
         }
 
-    def _is_hopeless(self, slots: Mapping[int, Slot]) -> bool:
+    def _failed_whole(self, slots: Mapping[int, Slot], enough: int) -> bool:
         used = [slot for slot in slots.values() if slot.status == "used"]
-        enough = min(self._stage.runs, HOPELESS)
-        return len(used) >= enough and all(slot.outcome == "failed" for slot in used)
+        return len(used) >= min(self._stage.runs, enough) and all(slot.outcome == "failed" for slot in used)
 
     def _check(self, slots: Mapping[int, Slot]) -> None:
         used = [slot for slot in slots.values() if slot.status == "used"]
@@ -219,7 +220,7 @@ class StageDriver:
                 if logged
                 else "They logged nothing at all: does the training call wandb.log?",
             )
-        if self._is_hopeless(slots):
+        if self._failed_whole(slots, HOPELESS):
             first = min(used, key=lambda slot: slot.index).decisive
             reason = first.error or self._fleet.explain_failure(first)
             raise AllRunsFailedError(

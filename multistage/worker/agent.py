@@ -148,7 +148,7 @@ class SweepAgent(wandb_agent.Agent):
         trainings: list[Training] = list(self._run_processes.values())
         end_trainings(trainings)
         for training in trainings:
-            if isinstance(training, ProgramTraining) and training.poll() != 0:
+            if isinstance(training, ProgramTraining) and training.wait() < 0:
                 run_aside(close_run, INTERRUPTED, "", limit=CLOSE_PATIENCE)
         self._end_core(next((training.poll() for training in trainings if not training.ended_in_order), None))
 
