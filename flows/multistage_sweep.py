@@ -57,7 +57,9 @@ def multistage_sweep(
     train_arg: Annotated[list[str] | None, Field(description="Fixed key=value settings of every run.")] = None,
     launcher: Annotated[Literal["local", "modal"] | None, Field(description="Where trainings run.")] = None,
     runs_per_worker: Annotated[int | None, Field(ge=1, description="On Modal: runs that a container trains.")] = None,
-    keep_workers: Annotated[bool, Field(description="On Modal: an interrupted sweep's containers go on.")] = False,
+    keep_workers: Annotated[
+        bool | None, Field(description="On Modal: an interrupted sweep's containers go on.")
+    ] = None,
     max_cost: Annotated[float | None, Field(gt=0, description="On Modal: dollars that are never passed.")] = None,
     project_dir: Annotated[Path | None, Field(description="On Modal: your project.")] = None,
     image_python: Annotated[str | None, Field(description="On Modal: the containers' Python.")] = None,

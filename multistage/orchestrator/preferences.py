@@ -28,7 +28,7 @@ SETTINGS_VARIABLE = "MULTISTAGE_SETTINGS"
 """Names another settings file than the current folder's."""
 TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
 
-CONTAINERS_ONLY = ("runs_per_worker", "max_cost", "modal", "image_python", "project_dir")
+CONTAINERS_ONLY = ("runs_per_worker", "keep_workers", "max_cost", "modal", "image_python", "project_dir")
 """What means nothing on this machine."""
 FILE_SAYS: Mapping[str, tuple[str, ...]] = {
     "params": ("parameters",),

@@ -47,6 +47,7 @@ def draw_state(state: State, state_file: Path, driver: int | None = None) -> Gro
         runs = f"{now.used}/{now.runs}, {now.running} running"
         table.add_row(str(now.stage), state.plan[now.stage - 1].method, runs, str(now.failed), str(now.attempts_lost),
                       format_number(now.best_metric), "")  # fmt: skip
+    asked = state.pending_approval
     lines = [
         f"{state.name}: {state.status}"
         + (", but its driver is gone" if state.status == "running" and driver is None else "")
@@ -55,6 +56,11 @@ def draw_state(state: State, state_file: Path, driver: int | None = None) -> Gro
         *([f"Sweep: {now.sweep_url}"] if now and now.sweep_url else []),
         *([f"Prefect: {state.prefect_url}"] if state.prefect_url else []),
         *describe_cost(state),
+        *(
+            [f"Stage {asked.stage} waits for you: press Resume at {asked.url}, or `multistage-sweep approve`"]
+            if asked
+            else []
+        ),
     ]
     ends = [
         f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",
