@@ -36,7 +36,7 @@ PATHS = ("runs_dir", "project_dir", "program")
 class Preferences(SweepWishes, RunWishes):
     """What a sweep is begun with unless told otherwise."""
 
-    workers: Annotated[int, Field(ge=1, le=1000)] = 1
+    workers: Annotated[int, Field(ge=1, le=1000, json_schema_extra=lambda schema: schema.pop("default", None))] = 1
     """Trainings at once; by default the cores, on Modal 8."""
     runs_dir: Path = Path("runs")
     """Where the sweeps' folders lie."""

@@ -1,5 +1,6 @@
 """Looks whether a sweep could run here tonight; starts nothing, changes nothing, shows no secret."""
 
+import difflib
 import json
 import os
 import shutil
@@ -13,15 +14,23 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from multistage.domain.model import Model
-from multistage.domain.preferences import SETTINGS_FILE
+from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.errors import MissingExtraError, MultistageError
-from multistage.orchestrator.preferences import find_runs_dir, find_settings_file, read_settings_file, read_variables
+from multistage.orchestrator.preferences import (
+    PREFIX,
+    SETTINGS_VARIABLE,
+    find_runs_dir,
+    find_settings_file,
+    read_settings_file,
+    read_variables,
+)
 from multistage.services.embedded import build_wandb_service, find_wandb_server
 from multistage.services.local_service import LocalService, find_free_port, is_free
 from multistage.services.prefect import build_prefect_service, check_reachable, find_prefect_server
 from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
+from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
 
 DISTRIBUTION = "multistage-sweep"
 Verdict = Literal["good", "note", "bad"]
@@ -29,6 +38,8 @@ Verdict = Literal["good", "note", "bad"]
 
 SCARCE, FULL = 2.0, 0.2
 """GB of free disk below which it is worth knowing, and below which a sweep would fail."""
+OWN_VARIABLES = (WORKER_VARIABLE, RUN_LOGS_VARIABLE)
+"""Set by this project itself."""
 ANSWER_TIMEOUT = 10.0
 """Seconds that a server has to tell its version."""
 
@@ -106,10 +117,19 @@ def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
 
 def _look_at_settings(directory: Path) -> Iterator[tuple[Verdict, str, str]]:
     read_variables()
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and not _is_variable(name))
+    for name in unknown:
+        near = difflib.get_close_matches(name, [f"{PREFIX}{key.upper()}" for key in Preferences.model_fields], n=1)
+        yield "note", f"{name} is no variable of multistage-sweep.", f"Did you mean {near[0]}?" if near else ""
     path = find_settings_file(directory)
     file = read_settings_file(path)
     named = f", with {', '.join(file.configs)}" if file.configs else ""
     yield "good", f"{path}{named}" if path else f"no {SETTINGS_FILE} here, so the defaults", ""
+
+
+def _is_variable(name: str) -> bool:
+    key = name.removeprefix(PREFIX).partition("__")[0].lower()
+    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in {*Preferences.model_fields, *Settings.model_fields}
 
 
 def _look_at_disk(directory: Path, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:

@@ -51,6 +51,7 @@ def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
     monkeypatch.setenv("WANDB_BASE_URL", dead)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("PREFECT_API_URL", f"{dead}/api")
+    monkeypatch.setenv("MULTISTAGE_WORKRS", "3")
     code, found, printed = ask(capsys)
     assert code == 1
     for subject, what, remedy in (
@@ -62,6 +63,7 @@ def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
         assert what in found[subject]["what"]
         assert remedy in found[subject]["remedy"]
     assert KEY not in printed
+    assert "Did you mean MULTISTAGE_WORKERS?" in printed
 
 
 def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
