@@ -1,8 +1,12 @@
-"""What a hundred workers on Modal cost the orchestrator, on the stand-in: launching, recording and polling.
+"""What workers on Modal cost, on the stand-in: a hundred of them the orchestrator, and eight of them their containers.
 
-    python benchmarks/launch.py [--workers 100] [--watch 140]
+    python benchmarks/launch.py [--workers 100] [--watch 140] [--budget 160]
 
-No container is started: what is measured is this side of the wire.
+For the first, launching, recording and polling, no container is started: what is measured is this side of the wire.
+For the second a whole sweep runs at ``--workers 8``, of trainings that sleep for 20 s: eight that computed would
+measure how many cores this machine has. A budget of 160 gives stages of 48, 80 and 32 runs, so that no container waits
+for others at a stage's end. What starting containers and programs costs is measured on this machine's cores all the
+same.
 """
 
 import argparse
@@ -12,13 +16,15 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from multistage.domain.resources import Resources
 from multistage.domain.workers import WorkerRecord
 from multistage.launchers.modal import ModalLauncher
 from multistage.launchers.modal_app import describe_content
 from multistage.orchestrator.sweep_folder import write_atomically
+from tests.launchers.modal_sweeps import ModalSweeps
+from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 
 
@@ -53,9 +59,62 @@ def launch(workers: int, watch: float) -> None:
             print(f"{workers} workers stopped: {time.perf_counter() - began:.2f} s")
 
 
+TRAIN = """
+import atexit, os, sys, time
+began = time.time()
+atexit.register(lambda: os.write(log, f"{time.time() - began}\\n".encode()))
+log = os.open(os.path.join(os.path.dirname(__file__), "seconds"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+import wandb
+run = wandb.init()
+for step in range(20):
+    time.sleep(1)
+    run.log({"score": -(run.config["x"] - 0.3) ** 2})
+run.finish()
+"""
+
+
+def train(workers: int, budget: int) -> None:
+    """Run a whole sweep of trainings that sleep for 20 s; print what share of the containers' time they are."""
+    with (
+        tempfile.TemporaryDirectory(prefix="t-") as folder,
+        ServerProcess(make_folder(folder, "tracker")) as tracker,
+        ModalServer(make_folder(folder, "m"), {"wandb-secret": {"WANDB_API_KEY": tracker.key}}) as modal,
+    ):
+        sweeps = ModalSweeps(make_folder(folder, "home"), modal, tracker)
+        project = make_folder(folder, "project")
+        (project / "train.py").write_text(TRAIN)
+        try:
+            began = time.perf_counter()
+            done = sweeps.call(
+                *("mine:v1", "--program", str(project / "train.py"), "--project-dir", str(project)),
+                *("--params", "x:0-1", "--metric", "score", "--budget", str(budget)),
+                *("--launcher", "modal", "--workers", str(workers), "--name", "sleeping"),
+                timeout=3600,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            elapsed = time.perf_counter() - began
+        finally:
+            sweeps.close()
+        trainings = [float(line) for line in (project / "seconds").read_text().splitlines()]
+        containers = sum(one.ended_at - one.started_at for one in modal.plane.containers)
+        print(f"{budget} runs of 20 s, {workers} workers: {elapsed:.0f} s, {len(modal.plane.containers)} containers")
+        print(f"containers' time: {containers:.0f} s, trainings {sum(trainings) / containers:.1%} of it")
+        print(f"their 20 s alone: {20 * len(trainings) / containers:.1%} of it")
+
+
+def make_folder(parent: str, name: str) -> Path:
+    """Make a folder within another."""
+    path = Path(parent, name)
+    path.mkdir()
+    return path
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=100)
     parser.add_argument("--watch", type=float, default=140.0, help="seconds of polling")
+    parser.add_argument("--budget", type=int, default=160, help="runs of the whole sweep; 0: none")
     options = parser.parse_args()
     launch(options.workers, options.watch)
+    if options.budget:
+        train(8, options.budget)

@@ -10,6 +10,13 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PROGRAM = "multistage-sweep"
 
 
+def list_blocks(page: str) -> list[str]:
+    """Give the fenced blocks of commands of a page in docs/, their continued lines joined."""
+    text = (ROOT / "docs" / page).read_text()
+    found = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [block.replace("\\\n", " ") for block in found]
+
+
 def list_commands(program: str = PROGRAM) -> Iterator[tuple[str, list[str]]]:
     """Give each command of a fenced block: where it stands, and its words after the program."""
     for page in PAGES:

@@ -2,28 +2,16 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.launchers.modal_sweeps import ModalSweeps, wait_until
-from tests.server_process import ServerProcess
-from tests.stand_ins.modal_server import ModalServer
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "modal", "--train-arg", "epochs=5")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-
-
-@pytest.fixture(scope="module")
-def sweeps(tmp_path_factory: pytest.TempPathFactory, wandb_server: ServerProcess) -> Iterator[ModalSweeps]:
-    secrets = {"wandb-secret": {"WANDB_API_KEY": wandb_server.key}}
-    with ModalServer(tmp_path_factory.mktemp("m"), secrets) as modal:
-        sweeps = ModalSweeps(tmp_path_factory.mktemp("w"), modal, wandb_server)
-        yield sweeps
-        sweeps.close()
 
 
 def test_three_stages_in_containers(sweeps: ModalSweeps) -> None:
@@ -53,12 +41,14 @@ def test_three_stages_in_containers(sweeps: ModalSweeps) -> None:
         record.sweep_id for record in state.stages_completed
     }
     assert 0 < state.cost.dollars < 0.05
+    assert state.cost.dollars_a_run == pytest.approx(state.cost.dollars / 12)
+    assert [cost.stage for cost in state.cost.stages] == [1, 2, 3]
+    assert all(cost.dollars_a_run for cost in state.cost.stages)
     assert "Cost: $" in found.stdout
+    assert "a run, stage 1: $" in found.stdout
 
 
-def test_killed_orchestrator_resumes_and_uses_exactly_the_budget(
-    sweeps: ModalSweeps, wandb_server: ServerProcess
-) -> None:
+def test_killed_orchestrator_resumes_and_uses_exactly_the_budget(sweeps: ModalSweeps) -> None:
     process = sweeps.start(*SWEEP, "--budget", "14", "--workers", "2", "--name", "killed")
     try:
 
@@ -70,7 +60,11 @@ def test_killed_orchestrator_resumes_and_uses_exactly_the_budget(
         wait_until(trains_stage_2, 120)
     finally:
         sweeps.kill(process)
+    # Nobody proposes any more: the containers finish what is queued, find nothing for 45 s, and leave.
+    wait_until(lambda: not sweeps.modal.list_containers(), 80)
+    spawned = len(sweeps.modal.list_calls())
     found = sweeps.call("--resume", "killed")
+    assert len(sweeps.modal.list_calls()) > spawned
     assert found.returncode == 0, found.stdout + found.stderr
     state = sweeps.read("killed")
     assert state.budget_used == 14

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ class Container:
         self._absent = set(absent)
         self._server = Server([make_handlers(self)])
         self.process: asyncio.subprocess.Process | None = None
+        self.started_at = self.ended_at = 0.0
+        """Seconds since the epoch; 0 before."""
 
     @property
     def log(self) -> Path:
@@ -90,6 +93,7 @@ class Container:
         )
         (self.folder / "arguments").write_bytes(arguments.SerializeToString())
         socket = self.folder / "s"
+        self.started_at = time.time()
         await self._server.start(path=str(socket))
         try:
             with self.log.open("ab") as log:
@@ -101,6 +105,7 @@ class Container:
             code = await self.process.wait()
         finally:
             self.kill()
+            self.ended_at = time.time()
             self._server.close()
             await self._server.wait_closed()
         return code

@@ -45,6 +45,14 @@ class ControlPlane(Scheduler):
     async def auth_token_get(self, _request: Any) -> api_pb2.AuthTokenGetResponse:
         return api_pb2.AuthTokenGetResponse(token="stand-in")
 
+    async def token_flow_create(self, _request: Any) -> api_pb2.TokenFlowCreateResponse:
+        return api_pb2.TokenFlowCreateResponse(token_flow_id="tf-1", web_url="http://127.0.0.1/token", wait_secret="w")
+
+    async def token_flow_wait(self, _request: Any) -> api_pb2.TokenFlowWaitResponse:
+        return api_pb2.TokenFlowWaitResponse(
+            token_id="ak-stand-in", token_secret="as-stand-in", workspace_username="stand-in"
+        )
+
     async def workspace_name_lookup(self, _request: Any) -> Any:
         return api_pb2.WorkspaceNameLookupResponse(workspace_name="stand-in", username="stand-in")
 
@@ -62,6 +70,10 @@ class ControlPlane(Scheduler):
     async def secret_get_or_create(
         self, request: api_pb2.SecretGetOrCreateRequest
     ) -> api_pb2.SecretGetOrCreateResponse:
+        if request.object_creation_type == api_pb2.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS:
+            if request.deployment_name in self.secrets:
+                raise GRPCError(Status.ALREADY_EXISTS, f"Secret '{request.deployment_name}' exists already")
+            self.secrets[request.deployment_name] = dict(request.env_dict)
         if request.deployment_name:
             values = self.secrets.get(request.deployment_name)
             if values is None:
@@ -156,6 +168,15 @@ class ControlPlane(Scheduler):
         for app in self.apps.values():
             state = api_pb2.APP_STATE_STOPPED if app.stopped else api_pb2.APP_STATE_DEPLOYED
             response.apps.add(app_id=app.app_id, name=app.name, description=app.name, state=state)
+        return response
+
+    async def app_fetch_logs(self, request: api_pb2.AppFetchLogsRequest) -> api_pb2.AppFetchLogsResponse:
+        response = api_pb2.AppFetchLogsResponse()
+        for one in self.containers:
+            if one.function.app.app_id == request.app_id and one.log.exists():
+                batch = response.batches.add(task_id=one.task_id)
+                text = one.log.read_text(errors="replace")
+                batch.items.add(data=text, timestamp=time.time(), file_descriptor=api_pb2.FILE_DESCRIPTOR_STDOUT)
         return response
 
     async def app_stop(self, request: api_pb2.AppStopRequest) -> Empty:
