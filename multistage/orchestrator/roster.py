@@ -117,7 +117,7 @@ class Roster:
 
     def _endure(self, error: CloudAwayError, asked_before: float) -> None:
         """Bear that the cloud does not answer for a while, once it has answered at all."""
-        if not self._has_launched and not any(isinstance(one, ModalWorker) for one in self.workers):
+        if not self._has_launched and not any(isinstance(one, ModalWorker) and one.call_id for one in self.workers):
             raise error
         if self._away_since is None or self._asked_at - asked_before > 2 * AWAY_PAUSE:
             self._away_since = self._asked_at

@@ -85,12 +85,14 @@ def stop_sweep(
     # Whoever stopped it between two stages has said so already.
     kept = "stopped" if state.status == "stopped" else status
     changes: dict[str, Any] = {"status": kept, "ended_because": state.ended_because or reason[:1000] or None}
-    if not (status == "stopped" and state.options.keep_workers and state.options.launcher == "modal"):
-        changes |= end_workers(state, sweep_folder.logs)
-    if session:
-        session.update_state(**changes)
-    else:
-        sweep_folder.write_state(state.model_copy(update={**changes, "updated_at": datetime.now(UTC)}))
+    try:
+        if not (status == "stopped" and state.options.keep_workers and state.options.launcher == "modal"):
+            changes |= end_workers(state, sweep_folder.logs)
+    finally:  # workers that cannot be ended stay noted
+        if session:
+            session.update_state(**changes)
+        else:
+            sweep_folder.write_state(state.model_copy(update={**changes, "updated_at": datetime.now(UTC)}))
     return sweep_folder
 
 

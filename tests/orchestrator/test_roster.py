@@ -1,0 +1,206 @@
+"""The roster against a launcher in memory: the canary, the cost cap, a cloud that is away, and what is noted."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from multistage.domain.plan import RunOptions
+from multistage.domain.resources import GRACE, Cost, Rates, Resources
+from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
+from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
+from multistage.errors import CloudAwayError, LaunchError
+from multistage.orchestrator.journal import Journal
+from multistage.orchestrator.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
+from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.orchestrator.worker_fleet import WorkerFleet
+from tests.states import make_state
+
+SWEEP = "local/digits/one"
+LONGEST = Resources().timeout + GRACE
+RATE = Rates().price(Resources())
+PRICE = LONGEST * RATE
+"""Dollars that one worker may cost."""
+
+
+class MemoryLauncher:
+    """Workers that live until their end is set."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, WorkerEnd] = {}
+        self.away = False
+        self.stopped: list[str] = []
+        self._count = 0
+
+    def prepare(self) -> None:
+        return
+
+    def launch(self, sweep: str, count: int) -> Iterable[WorkerRecord]:
+        for _ in range(count):
+            self._count += 1
+            intent = ModalWorker(
+                worker_id=f"w{self._count}",
+                app="app",
+                sweep=sweep,
+                seconds=LONGEST,
+                rate=RATE,
+                launched_at=datetime.now(UTC),
+            )
+            yield intent
+            if self.away:
+                raise CloudAwayError("Modal does not answer.")
+            yield intent.model_copy(update={"call_id": f"fc-{self._count}"})
+
+    def is_alive(self, record: WorkerRecord) -> bool:
+        return self.inspect(record) is None
+
+    def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
+        if isinstance(record, ModalWorker) and record.call_id is None and not self.away:
+            return WorkerEnd(fault="machine", reason="It was never spawned.")
+        return self.ends.get(record.worker_id)
+
+    def stop(self, records: Sequence[WorkerRecord]) -> None:
+        self.stopped += [one.worker_id for one in records]
+
+    def read_failure(self, run_id: str) -> str:  # noqa: ARG002
+        return ""
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture
+def launcher() -> MemoryLauncher:
+    return MemoryLauncher()
+
+
+def open_roster(tmp_path: Path, launcher: MemoryLauncher, workers: int = 4, max_cost: float | None = None) -> Roster:
+    folder = SweepFolder(tmp_path / "made")
+    options = RunOptions(workers=workers, directory=tmp_path, launcher="modal", max_cost=max_cost)
+    folder.write_state(make_state(options=options, cost=Cost(rates=Rates())))
+    return Roster(Journal(folder), launcher)
+
+
+def read_workers(tmp_path: Path) -> list[ModalWorker]:
+    return [one for one in SweepFolder(tmp_path / "made").load_state().workers if isinstance(one, ModalWorker)]
+
+
+def make_slots(phase: RunPhase, error: str = "", logged: tuple[str, ...] = ()) -> dict[int, Slot]:
+    run = RunRecord(
+        run_id="r", name=SlotName(stage=1, index=0), phase=phase, config={"lr": 1.0}, error=error, logged=logged
+    )
+    return {0: settle_slot(0, [run])}
+
+
+def test_the_fleet_follows_its_canary(tmp_path: Path, launcher: MemoryLauncher) -> None:
+    roster = open_roster(tmp_path, launcher)
+    assert len(roster.launch(SWEEP, 4)) == 1
+    assert roster.launch(SWEEP, 4) == []
+    roster.learn(make_slots("active"))
+    assert roster.launch(SWEEP, 3) == []
+    roster.learn(make_slots("active", logged=("score",)))
+    assert len(roster.launch(SWEEP, 3)) == 3
+    assert [one.call_id for one in read_workers(tmp_path)] == ["fc-1", "fc-2", "fc-3", "fc-4"]
+
+
+def test_a_training_that_cannot_import_ends_the_sweep_at_its_canary(tmp_path: Path, launcher: MemoryLauncher) -> None:
+    roster = open_roster(tmp_path, launcher)
+    roster.learn(make_slots("failed", "ValueError: no good"))
+    with pytest.raises(LaunchError, match="No module named 'torch'"):
+        roster.learn(make_slots("failed", "ModuleNotFoundError: No module named 'torch'"))
+    roster.learn(make_slots("active", logged=("score",)))
+    roster.learn(make_slots("failed", "ModuleNotFoundError: No module named 'torch'"))
+
+
+def test_nobody_is_started_who_could_pass_the_cap(tmp_path: Path, launcher: MemoryLauncher) -> None:
+    roster = open_roster(tmp_path, launcher, max_cost=PRICE * 2.5)
+    roster.learn(make_slots("active", logged=("score",)))
+    fleet = WorkerFleet(roster, SWEEP)
+    fleet.tend(9, progressed=True)
+    assert len(read_workers(tmp_path)) == 2, "a third could pass the cap, with what is set aside for the two"
+    launcher.ends["w1"] = WorkerEnd(fault="none", seconds=LONGEST / 4)
+    fleet.tend(9, progressed=True)
+    assert len(read_workers(tmp_path)) == 3, "what the first left over is free again"
+    for worker in ("w2", "w3"):
+        launcher.ends[worker] = WorkerEnd(fault="none", seconds=LONGEST)
+    assert not fleet.exhausted
+    fleet.tend(9, progressed=True)
+    assert fleet.exhausted
+    state = SweepFolder(tmp_path / "made").load_state()
+    assert state.cost is not None
+    assert state.cost.dollars == pytest.approx(PRICE * 2.25)
+
+
+def test_a_cloud_that_is_away_is_borne(
+    tmp_path: Path, launcher: MemoryLauncher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("multistage.orchestrator.roster.time.monotonic", lambda: clock[0])
+    roster = open_roster(tmp_path, launcher)
+    launcher.away = True
+    with pytest.raises(CloudAwayError):  # it has never answered: the user hears of it at once
+        roster.launch(SWEEP, 4)
+    launcher.away = False
+    roster = open_roster(tmp_path, launcher)
+    roster.launch(SWEEP, 1)
+    roster.learn(make_slots("active", logged=("score",)))
+    launcher.away = True
+    with caplog.at_level(logging.WARNING):
+        assert roster.launch(SWEEP, 2) == []
+        clock[0] += 1
+        noted = len(read_workers(tmp_path))
+        assert roster.launch(SWEEP, 2) == []
+        assert len(read_workers(tmp_path)) == noted, "it is not asked at every look"
+    assert sum("does not answer" in record.message for record in caplog.records) == 1
+    launcher.away = False
+    clock[0] += AWAY_PAUSE
+    assert len(roster.launch(SWEEP, 2)) == 2
+    launcher.away = True
+    gone_at = clock[0]
+    while clock[0] <= gone_at + LONGEST_AWAY:
+        clock[0] += AWAY_PAUSE
+        assert roster.launch(SWEEP, 1) == []
+    clock[0] += AWAY_PAUSE
+    with pytest.raises(CloudAwayError):
+        roster.launch(SWEEP, 1)
+
+
+def test_an_end_is_noted_once_with_its_cause(
+    tmp_path: Path, launcher: MemoryLauncher, caplog: pytest.LogCaptureFixture
+) -> None:
+    roster = open_roster(tmp_path, launcher)
+    roster.launch(SWEEP, 1)
+    launcher.ends["w1"] = WorkerEnd(fault="machine", reason="It ran out of time.", seconds=30)
+    with caplog.at_level(logging.WARNING):
+        assert roster.list_alive(SWEEP) == []
+        assert roster.list_alive(SWEEP) == []
+    assert [record.message for record in caplog.records] == ["Worker w1 was lost: It ran out of time."]
+    (worker,) = read_workers(tmp_path)
+    assert worker.end == launcher.ends["w1"]
+    cost = SweepFolder(tmp_path / "made").load_state().cost
+    assert cost is not None
+    assert cost.dollars == pytest.approx(30 * RATE)
+    assert cost.stages[0].seconds == pytest.approx(30)
+
+
+def test_what_all_workers_share_ends_the_sweep(tmp_path: Path, launcher: MemoryLauncher) -> None:
+    roster = open_roster(tmp_path, launcher)
+    roster.launch(SWEEP, 1)
+    launcher.ends["w1"] = WorkerEnd(fault="setup", reason="No module named 'x'")
+    with pytest.raises(LaunchError, match="Workers cannot work: No module named 'x'"):
+        roster.list_alive(SWEEP)
+
+
+def test_workers_that_die_without_any_progress_are_not_replaced_for_ever(
+    tmp_path: Path, launcher: MemoryLauncher
+) -> None:
+    roster = open_roster(tmp_path, launcher, workers=1)
+    fleet = WorkerFleet(roster, SWEEP)
+    for number in range(1, 4):
+        fleet.tend(5, progressed=False)
+        launcher.ends[f"w{number}"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
+    with pytest.raises(LaunchError, match="ended 3 times without any run having moved"):
+        fleet.tend(5, progressed=False)
+    assert len(read_workers(tmp_path)) == 3
