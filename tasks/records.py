@@ -37,6 +37,7 @@ def mirror_state(
         next_space=narrowing.space if narrowing else None,
         runs_failed=count.failed,
         attempts_lost=count.attempts_lost,
+        cut_short=count.cut_short,
         started_at=started,
         ended_at=max(started, datetime.now(UTC)),
     )

@@ -72,7 +72,7 @@ def brief_stage(session: Session, number: StageNumber) -> StageBrief:
         folder=session.folder.path,
         stage=stage,
         box=before.get(number) or state.settings.space,
-        key=f"{state.settings.hash_identity()}-{stage.runs}",
+        key=f"{state.settings.hash_identity()}-{stage.runs}" + (f"-{stage.reopened}" if stage.reopened else ""),
         last=number == len(state.plan),
     )
 

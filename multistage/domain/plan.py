@@ -180,6 +180,8 @@ class StagePlan(Model):
     """Points of the grid among the stage's runs."""
     finalists: int = 0
     """The stage's last runs, which train contenders again on fresh seeds."""
+    reopened: int = 0
+    """How often a resume went on with the stage after it had ended before its runs were used."""
 
 
 class StageBrief(Model):
@@ -248,7 +250,7 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
 
 
 def grow_stages(
-    stages: tuple[StagePlan, ...], completed: Collection[int], grown: SweepSettings
+    stages: tuple[StagePlan, ...], completed: Collection[int], grown: SweepSettings, unused: int = 0
 ) -> tuple[StagePlan, ...]:
     """Give a larger budget's additional runs to the stages that are not complete, by their split; else to the last.
 
@@ -256,8 +258,9 @@ def grow_stages(
         stages: As they were planned so far.
         completed: Numbers of the stages that are complete; they are not run again.
         grown: The settings with the larger budget.
+        unused: Runs that complete stages have left.
     """
-    added = grown.budget - sum(stage.runs for stage in stages)
+    added = max(0, grown.budget - sum(stage.runs for stage in stages) + unused)
     unfinished = [one.stage for one in stages if one.stage not in completed] or [stages[-1].stage]
     shares = {stage: grown.split.shares[stage - 1] for stage in unfinished}
     whole = sum(shares.values())

@@ -31,12 +31,17 @@ class TopConfig(Model):
     run_id: str
 
 
+CutShort = Literal["deadline", "cost cap"]
+"""What may end a stage before its runs are used; a resume goes on with it."""
+
+
 class StageCount(Model):
     """How a stage's slots ended."""
 
     used: int
     failed: int
     attempts_lost: int
+    cut_short: CutShort | None = None
 
 
 class Approval(Model):
@@ -84,6 +89,8 @@ class StageRecord(Model):
     runs_failed: int = 0
     attempts_lost: int = 0
     """Runs that the machine lost; their slots were trained again."""
+    cut_short: CutShort | None = None
+    """What ended the stage before its runs were used."""
     started_at: datetime
     ended_at: datetime
 

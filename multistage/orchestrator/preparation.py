@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from multistage.domain.budget import parse_split, split_budget
 from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions, grow_stages
+from multistage.domain.plan import RunOptions, StagePlan, grow_stages
 from multistage.domain.request import SweepRequest
-from multistage.domain.state import State
+from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
 from multistage.orchestrator.preferences import FILE_SAYS, find_runs_dir, gather_parameters
 from multistage.orchestrator.request import ResolvedRequest, count_cores
@@ -183,6 +183,28 @@ def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -
     return state
 
 
+def reopen_stages(state: State) -> tuple[tuple[StageRecord, ...], tuple[StagePlan, ...]]:
+    """Find the stages that a resume goes on with although they have ended: those that something cut short.
+
+    A stage from which another has been narrowed and trained stays as it is; what it left goes to later ones.
+
+    Args:
+        state: The sweep's.
+
+    Returns:
+        The records of the stages that stay complete, and the plan of all.
+    """
+    kept = list(state.stages_completed)
+    while kept and kept[-1].cut_short is not None:
+        kept.pop()
+    open_again = {record.stage for record in state.stages_completed[len(kept) :]}
+    plan = tuple(
+        stage.model_copy(update={"reopened": stage.reopened + 1}) if stage.stage in open_again else stage
+        for stage in state.plan
+    )
+    return tuple(kept), plan
+
+
 def prepare_folder(
     folder: SweepFolder, request: SweepRequest, resolved: ResolvedRequest, options: RunOptions, resume: bool
 ) -> State:
@@ -196,13 +218,18 @@ def prepare_folder(
     settings = resolved.plan.settings
     state = check_folder(folder, resolved, resume)
     if state is not None:
+        kept, plan = reopen_stages(state)
+        completed = [record.stage for record in kept]
+        unused = sum(state.plan[record.stage - 1].runs - record.runs_completed for record in kept if record.cut_short)
         state = state.model_copy(
             update={
+                "stages_completed": kept,
+                "budget_used": sum(record.runs_completed for record in kept),
                 "options": options.model_copy(update={"directory": state.options.directory}),
                 "settings": settings,
                 "request": state.request.model_copy(update={"budget": settings.budget}),
                 "total_budget": settings.budget,
-                "plan": grow_stages(state.plan, [record.stage for record in state.stages_completed], settings),
+                "plan": grow_stages(plan, completed, settings, unused),
                 "status": "running",
                 "ended_because": None,
                 "updated_at": now,
@@ -224,6 +251,7 @@ def prepare_folder(
                 update={
                     name: getattr(settings, name)
                     for name in ("program", "tracker", "entity", "project", "metric", "goal", "search", "early_stop")
+                    if not (request.single and name in ("metric", "goal"))  # what its own config says stays there
                 }
             ),
             settings=settings,

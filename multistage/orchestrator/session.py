@@ -15,7 +15,7 @@ from multistage.domain.resources import Cost
 from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, Slot, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
-from multistage.domain.state import Recommended, StageCount, StageProgress, StageRecord, State
+from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import open_launcher
@@ -212,7 +212,8 @@ class Session:
 
     def drive_stage(self, stage: StagePlan, box: SearchSpace, sweep_id: str) -> StageCount:
         """Work until every slot of a stage is used; see `StageDriver.drive`."""
-        overdue = self._watch_deadline(self.begin_stage(stage, sweep_id).started_at)
+        self.begin_stage(stage, sweep_id)
+        overdue = self._watch_deadline()
         earlier = self.read_earlier(stage.stage)
         fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
         driver = StageDriver(
@@ -238,26 +239,29 @@ class Session:
             is_overdue=overdue,
         )
         slots = driver.drive()
-        if len(slots) and sum(slot.status == "used" for slot in slots.values()) < stage.runs and overdue():
+        used = [slot for slot in slots.values() if slot.status == "used"]
+        cut_short: CutShort | None = None
+        if fleet.exhausted:
+            cut_short = "cost cap"
+            self.update_state(ended_because=COST_CAP)
+        elif len(used) < stage.runs and overdue():
+            cut_short = "deadline"
             self.roster.launcher.stop(self.roster.list_alive(f"{self.connection.path}/{sweep_id}"))
             self.update_state(ended_because=f"stage {stage.stage}'s deadline")
-        if fleet.exhausted:
-            self.update_state(ended_because=COST_CAP)
         self._keep_evaluations(stage, slots)
-        used = [slot for slot in slots.values() if slot.status == "used"]
         return StageCount(
             used=len(used),
             failed=sum(slot.outcome == "failed" for slot in used),
             attempts_lost=sum(slot.lost for slot in slots.values()),
+            cut_short=cut_short,
         )
 
-    def _watch_deadline(self, began: datetime) -> Callable[[], bool]:
-        """Give the question whether a stage's deadline has passed; a clock that jumps meanwhile is not believed."""
+    def _watch_deadline(self) -> Callable[[], bool]:
+        """Give the question whether the stage's deadline has passed, which counts from now: a resume has its own."""
         deadline = self.state.options.stage_deadline
         if deadline is None:
             return lambda: False
-        spent = max(0.0, (datetime.now(UTC) - began).total_seconds())
-        ends_at = time.monotonic() + deadline - spent
+        ends_at = time.monotonic() + deadline
         return lambda: time.monotonic() > ends_at
 
     def _report_progress(self, slots: Mapping[int, Slot]) -> None:

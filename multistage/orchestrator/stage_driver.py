@@ -124,6 +124,8 @@ class StageDriver:
         self._proposes = settings.search == "gp"
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
+        self._seen_ended = False
+        """Whether a sweep that W&B's engine fills had ended at the last look, with all its runs."""
         self._sent: dict[int, tuple[SlotName, Config]] = {}
         """Enqueued by this process and not yet seen in the tracker, by slot."""
         self._pardoned: Mapping[int, int] | None = None
@@ -145,11 +147,10 @@ class StageDriver:
         while True:
             try:
                 slots = self._advance()
-            except TrackerError as error:
-                self._tracker.endure(error)
-            else:
                 if self._is_done(slots):
                     return slots
+            except TrackerError as error:
+                self._tracker.endure(error)
             time.sleep(self._tracker.interval)
 
     def _is_done(self, slots: Mapping[int, Slot]) -> bool:
@@ -162,8 +163,10 @@ class StageDriver:
         self._asked_at = now
         if not self._tracker.has_ended():
             return False
-        if not self._proposes:
-            return used == len(slots)
+        if not self._proposes and not (used == len(slots) and self._seen_ended):
+            # Its runs may go on after it has ended, and its list of them be older than its state.
+            self._seen_ended = used == len(slots)
+            return False
         raise SweepFailedError(
             f"The sweep of stage {self._stage.stage} was stopped from outside, with {used} of its "
             f"{self._stage.runs} runs done.",

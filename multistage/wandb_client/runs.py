@@ -1,6 +1,7 @@
 """Runs of a sweep: read what changed since the last look."""
 
 import math
+import time
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from wandb.apis.public.runs import Run
 from multistage.domain.layout import flatten_config
 from multistage.domain.metric import extract_value, parse_metric_value
 from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.slots import RunRecord, SlotName, classify_run, parse_slot_name
+from multistage.domain.slots import RunPhase, RunRecord, SlotName, classify_run, parse_slot_name
 from multistage.domain.workers import WORKER_TAG
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
@@ -18,13 +19,16 @@ from multistage.wandb_client.run_archive import RunArchive
 
 PAGE = 500
 """Runs a request."""
+LOOK_EVERY = 20.0
+"""Seconds between two looks whether queued runs are still there."""
 
 
 class RunReader:
     """Reads a sweep's runs; each `read` costs by what changed since the one before.
 
     A run that reported since is found by its heartbeat; one that is being trained is asked for by its id, since a
-    server may settle a silent run without a heartbeat.
+    server may settle a silent run without a heartbeat. Now and then queued ones are asked for, too: a run that was
+    deleted is not there any more, and counts as lost.
 
     Args:
         connection: Where the sweep is.
@@ -57,6 +61,11 @@ class RunReader:
         if archive is not None:
             self.records, self._cursor = archive.load()
         self._trusts_archive = bool(self.records)
+        self._asked_for: frozenset[str] = frozenset()
+        """Ids of the runs that the last request asked for by name."""
+        self._missed: set[str] = set()
+        """Of those, the ones that were not there."""
+        self._looked_at = -math.inf
 
     def read(self) -> list[RunRecord]:
         """Read the runs that changed; also found in `records` afterwards.
@@ -78,7 +87,9 @@ class RunReader:
 
     def _read_changes(self) -> list[RunRecord]:
         changed = []
-        for run in self._connection.call(self._fetch):
+        found = self._connection.call(self._fetch)
+        changed += self._find_deleted({run.id for run in found})
+        for run in found:
             record = self._interpret(run)
             self._cursor = max(self._cursor or "", run.heartbeat_at or "") or None
             if record is not None and record != self.records.get(record.run_id):
@@ -86,17 +97,32 @@ class RunReader:
                 changed.append(record)
         return changed
 
+    def _find_deleted(self, present: Collection[str]) -> list[RunRecord]:
+        """Settle runs that are not there any more: asked for twice by name, since a server's lists may lag behind."""
+        missing = self._asked_for - set(present)
+        gone = [self.records[run_id] for run_id in sorted(missing & self._missed)]
+        self._missed = (self._missed - self._asked_for) | (missing - {run.run_id for run in gone})
+        deleted = [run.model_copy(update={"phase": "lost", "error": "The run was deleted."}) for run in gone]
+        self.records.update({run.run_id: run for run in deleted})
+        return deleted
+
     def _count(self) -> int:
         runs = self._connection.api.runs(self._connection.path, filters={"sweep": self._sweep_id}, per_page=1)
         return len(runs)
 
     def _fetch(self) -> list[Run]:
         conditions: list[dict[str, Any]] = [{"sweep": self._sweep_id}]
+        self._asked_for = frozenset()
         if self._trusts_archive:
             conditions.append({"$or": [{"heartbeatAt": {"$gte": self._cursor}}, {"state": {"$ne": "finished"}}]})
         elif self._cursor is not None:
-            active = [run.run_id for run in self.records.values() if run.phase == "active"]
-            conditions.append({"$or": [{"heartbeatAt": {"$gte": self._cursor}}, {"name": {"$in": active}}]})
+            now = time.monotonic()
+            phases: tuple[RunPhase, ...] = ("active",)
+            if now - self._looked_at >= LOOK_EVERY:
+                self._looked_at, phases = now, ("active", "queued")
+            named = {run.run_id for run in self.records.values() if run.phase in phases} | self._missed
+            self._asked_for = frozenset(named)
+            conditions.append({"$or": [{"heartbeatAt": {"$gte": self._cursor}}, {"name": {"$in": sorted(named)}}]})
         runs = self._connection.api.runs(
             self._connection.path,
             filters={"$and": conditions},

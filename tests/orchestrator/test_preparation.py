@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import RunOptions, StageBrief
+from multistage.domain.plan import RunOptions, StageBrief, StageNumber
+from multistage.domain.state import CutShort, StageRecord
 from multistage.errors import FolderError, UsageError
 from multistage.orchestrator.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
 from multistage.orchestrator.request import ResolvedRequest, count_cores, resolve_request
 from multistage.orchestrator.sweep_folder import SweepFolder
-from tests.states import make_settings
+from tests.states import make_settings, make_stage
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +110,38 @@ def test_a_resume_may_not_change_what_the_sweep_is(tmp_path: Path, changes: dict
     with pytest.raises(UsageError, match=words):
         begin(asked, resolved)
     assert asked.folder.state_file.read_bytes() == before
+
+
+def cut(number: StageNumber, runs: int, why: CutShort | None = None) -> StageRecord:
+    return make_stage(number).model_copy(update={"runs_completed": runs, "cut_short": why})
+
+
+@pytest.mark.parametrize(
+    ("records", "kept", "runs", "reopened"),
+    [
+        # A deadline ended stage 1, and the others were trained from it: what it left is stage 3's.
+        ([cut(1, 4, "deadline"), cut(2, 10), cut(3, 4)], [1, 2, 3], [6, 10, 6], [0, 0, 0]),
+        # The money ended stage 2: it goes on, and stage 3, which trained nothing, comes after it.
+        ([cut(1, 6), cut(2, 3, "cost cap"), cut(3, 0, "cost cap")], [1], [6, 10, 4], [0, 1, 1]),
+        ([cut(1, 4, "deadline"), cut(2, 10), cut(3, 1, "deadline")], [1, 2], [6, 10, 6], [0, 0, 1]),
+        ([cut(1, 2, "deadline")], [], [6, 10, 4], [1, 0, 0]),
+        ([cut(1, 6), cut(2, 10), cut(3, 4)], [1, 2, 3], [6, 10, 4], [0, 0, 0]),
+    ],
+)
+def test_a_resume_goes_on_with_what_a_deadline_or_a_cost_cap_left(
+    records: list[StageRecord], kept: list[int], runs: list[int], reopened: list[int], tmp_path: Path
+) -> None:
+    changes = {"budget": 20, "stage1": "sobol"}
+    first = begin(*ask(tmp_path, **changes))
+    SweepFolder(tmp_path / "runs" / first.name).write_state(
+        first.model_copy(update={"stages_completed": tuple(records), "status": "completed"})
+    )
+    for _ in range(2):
+        state = begin(*ask(tmp_path, resume=True, **changes))
+        assert [record.stage for record in state.stages_completed] == kept
+        assert [stage.runs for stage in state.plan] == runs
+        assert state.budget_used == sum(record.runs_completed for record in records[: len(kept)])
+        assert [stage.reopened for stage in state.plan] == reopened
 
 
 def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:

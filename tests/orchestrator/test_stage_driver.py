@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, count, repeat
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -63,6 +63,7 @@ class MemoryTracker:
         """Enqueued and not told of yet: a server may answer before its lists know."""
         self._runs: dict[str, RunRecord] = {}
         self._ids = count()
+        self.worker: Callable[[SlotName], str | None] = lambda _: None
 
     def read(self) -> Sequence[RunRecord]:
         if self.outages:
@@ -74,6 +75,11 @@ class MemoryTracker:
             self._runs[run.run_id] = run
         self.hidden.clear()
         return changed
+
+    def fill(self, runs: int) -> None:
+        """Propose runs as W&B's engine does."""
+        for index in range(runs):
+            self.enqueue(SlotName(stage=2, index=index), {"lr": 1e-2, "a": 0.5}, None)
 
     def work(self) -> None:
         active = [run for run in self._runs.values() if run.phase == "active"][:2]
@@ -88,6 +94,7 @@ class MemoryTracker:
         self._runs[run.run_id] = run.model_copy(
             update={
                 "phase": phase,
+                "worker": self.worker(run.name),
                 "value": judge(run.config) if has_value else None,
                 "logged": self.logged if phase == "finished" else (),
                 "error": self.error if phase == "failed" else "",
@@ -158,6 +165,7 @@ def make_driver(
     earlier: Sequence[Evaluation] = (),
     fleet: MemoryFleet | None = None,
     report: Callable[[Mapping[int, Slot]], None] = lambda _: None,
+    **options: Any,
 ) -> StageDriver:
     plan = plan_sweep(sweep).stages
     proposer = search(
@@ -169,7 +177,7 @@ def make_driver(
     )
     return StageDriver(
         settings=sweep, stage=plan[number - 1], box=sweep.space, earlier=earlier, search=proposer, tracker=tracker,
-        fleet=fleet or MemoryFleet(), ahead=2, report=report,
+        fleet=fleet or MemoryFleet(), ahead=2, report=report, **options,
     )  # fmt: skip
 
 
@@ -373,6 +381,83 @@ def test_a_sweep_stopped_from_outside_ends_the_stage(monkeypatch: pytest.MonkeyP
     tracker.ended = True
     with pytest.raises(SweepFailedError, match=r"stopped from outside, with 0 of its 6 runs"):
         make_driver(make_sweep(), 1, tracker).drive()
+
+
+@pytest.mark.parametrize("engine", ["gp", "wandb"])
+@pytest.mark.parametrize("phase", ["finished", "failed", "lost", "stopped", "queued"])
+def test_however_a_run_ends_its_slot_is_settled(phase: RunPhase, engine: Literal["gp", "wandb"]) -> None:
+    """Killed, crashed and deleted runs are lost ones, and preempted runs are queued again."""
+    seen: set[int] = set()
+
+    def end(name: SlotName) -> RunPhase:
+        first = name.index not in seen
+        seen.add(name.index)
+        return phase if name.index == 1 and first else "finished"
+
+    sweep = make_sweep(search=engine)
+    tracker = MemoryTracker(end)
+    if engine == "wandb":
+        tracker.fill(find_stage(sweep, 2).runs)
+    slots = make_driver(sweep, 2, tracker).drive()
+    assert len(slots) == find_stage(sweep, 2).runs
+    assert {slot.status for slot in slots.values()} == {"used"}
+    lost = "failed" if engine == "wandb" else "finished"
+    expected = {"finished": "finished", "queued": "finished", "lost": lost}
+    assert slots[1].outcome == expected.get(phase, phase)
+
+
+def test_a_stopped_sweep_of_wandbs_engine_ends_the_stage_once_its_runs_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+    tracker = MemoryTracker()
+    tracker.ended = True
+    tracker.fill(3)
+    with pytest.raises(SweepFailedError, match=r"stopped from outside, with 3 of its 10 runs"):
+        make_driver(make_sweep(search="wandb"), 2, tracker).drive()
+
+
+def test_a_server_that_leaves_when_it_is_asked_for_the_sweeps_state_is_endured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+
+    class Leaving(MemoryTracker):
+        def has_ended(self) -> bool:
+            if not self.endured:
+                raise TrackerError("away")
+            return False
+
+    tracker = Leaving()
+    assert len(make_driver(make_sweep(), 1, tracker).drive()) == 6
+    assert tracker.endured == 1
+
+
+def test_a_stage_that_is_overdue_ends_with_what_it_has() -> None:
+    looks = count()
+    driver = make_driver(make_sweep(), 1, MemoryTracker(), is_overdue=lambda: next(looks) > 3)
+    slots = driver.drive()
+    assert 0 < sum(slot.status == "used" for slot in slots.values()) < 6
+
+
+def test_a_run_without_progress_is_reported_stopped_and_trained_again() -> None:
+    stuck = "s1-0002"
+    warnings: list[str] = []
+    tracker = MemoryTracker(lambda name: "active" if str(name) == stuck else "finished")
+    slots = make_driver(make_sweep(), 1, tracker, stall_after=0.05, warn=warnings.append).drive()
+    assert slots[2].outcome == "finished"
+    assert [run.phase for run in slots[2].attempts] == ["lost", "finished"]
+    assert tracker.stopped == [slots[2].attempts[0].run_id]
+    assert stuck in warnings[0]
+
+
+def test_a_worker_on_which_alone_everything_fails_is_retired() -> None:
+    def end(name: SlotName) -> RunPhase:
+        return "failed" if name.index % 2 else "finished"
+
+    tracker, fleet = MemoryTracker(end), MemoryFleet()
+    warnings: list[str] = []
+    tracker.worker = lambda name: "bad" if name.index % 2 else "good"
+    slots = make_driver(make_sweep(40), 1, tracker, fleet=fleet, warn=warnings.append).drive()
+    assert len(slots) == 12
+    assert fleet.retired == ["bad"]
+    assert "Worker bad is retired" in warnings[0]
 
 
 def test_progress_counts_slots_and_never_takes_an_infinite_best() -> None:

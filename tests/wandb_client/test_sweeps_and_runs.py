@@ -19,7 +19,7 @@ from multistage.domain.parameters import (
     PowerOfTwoParameter,
 )
 from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
-from multistage.domain.slots import RunRecord, SlotName
+from multistage.domain.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.space import SearchSpace
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
@@ -38,6 +38,7 @@ from multistage.wandb_client.sweeps import (
 )
 from tests.server_process import ServerProcess
 from tests.states import make_settings
+from tests.wandb_server.server_requests import Session
 
 SCRIPT = """
 import math
@@ -190,6 +191,53 @@ def test_runs_are_read_as_they_are_queued_and_as_they_end(
     assert set(by_index(later)) == {1, 2, 3}, "a run that is gone is not believed in"
 
 
+def test_runs_that_are_deleted_are_lost_to_their_slots(
+    connection: Connection, settings: SweepSettings, wandb_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that trains is missed at the next looks, one that waits when the queue is looked at."""
+    monkeypatch.setattr("multistage.wandb_client.runs.LOOK_EVERY", 0.0)
+    sweep_id = make_sweep(connection, settings, "deleted")
+    enqueue(connection, sweep_id, [0.1, 0.2, 0.3])
+    reader = RunReader(connection, sweep_id, settings, find_stage(settings))
+    reader.read()
+    queued = by_index(reader)
+    with Session(wandb_server) as session:
+        session.log("client-tests", queued[0].run_id, 0, {"score": 1.0})
+    reader.read()
+    assert by_index(reader)[0].phase == "active"
+    for index in (0, 1):
+        connection.api.run(f"{connection.path}/{queued[index].run_id}").delete()
+    for _ in range(2):
+        reader.read()
+    assert [record.phase for record in by_index(reader).values()] == ["lost", "lost", "queued"]
+    assert by_index(reader)[1].error == "The run was deleted."
+    assert reader.read() == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "phase"),
+    [
+        ({"complete": True, "exitcode": 0}, "finished"),
+        ({"complete": True, "exitcode": 1}, "failed"),
+        ({"complete": True, "exitcode": 255}, "lost"),
+        ({"preempting": True, "complete": True, "exitcode": 1}, "queued"),
+    ],
+)
+def test_however_a_run_ends_it_is_read_as_ended(
+    connection: Connection, settings: SweepSettings, wandb_server: ServerProcess, ends: dict[str, Any], phase: RunPhase
+) -> None:
+    sweep_id = make_sweep(connection, settings, f"ends {ends}")
+    enqueue(connection, sweep_id, [0.1])
+    reader = RunReader(connection, sweep_id, settings, find_stage(settings))
+    reader.read()
+    run_id = by_index(reader)[0].run_id
+    with Session(wandb_server) as session:
+        session.log("client-tests", run_id, 0, {"score": 1.0})
+        session.report("client-tests", run_id, **ends)
+    (ended,) = reader.read()
+    assert ended.phase == phase
+
+
 def test_a_run_started_by_hand_is_no_slot(connection: Connection, settings: SweepSettings) -> None:
     sweep_id = make_sweep(connection, settings, "by hand")
     sweep = open_sweep(connection, sweep_id)
@@ -262,7 +310,11 @@ def test_a_nan_stays_one() -> None:
         (IntParameter(name="p", low=1, high=9), {"distribution": "int_uniform", "min": 1, "max": 9}),
         (
             IntParameter(name="p", low=1, high=9, scale="log"),
-            {"distribution": "q_log_uniform_values", "min": 1, "max": 9},
+            {"distribution": "q_log_uniform_values", "min": 1, "max": 9, "q": 1},
+        ),
+        (
+            FloatParameter(name="p", low=0.5, high=2, step=0.5),
+            {"distribution": "q_uniform", "min": 0.5, "max": 2, "q": 0.5},
         ),
         (PowerOfTwoParameter(name="p", low=16, high=64), {"values": [16, 32, 64]}),
         (CategoricalParameter(name="p", choices=("a", "b")), {"values": ["a", "b"]}),
