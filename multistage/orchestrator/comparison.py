@@ -43,6 +43,8 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
         SweepFailedError: A search or a winner failed.
     """
     state = session.state
+    if session.settings.definition is not None:
+        raise UsageError(f"The sweep {state.name} has one stage itself.", "Compare one of three stages.")
     if state.status != "completed":
         raise UsageError(
             f"The sweep {state.name} is {state.status}, not completed.",

@@ -73,6 +73,8 @@ def build_environment(folder: Path, port: int, environment: Mapping[str, str]) -
         "PREFECT_CLI_PROMPT": "false",
         # Without it the pages of a server on any port but 4200 stay empty.
         "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        # For the links in notifications.
+        "PREFECT_UI_URL": f"http://127.0.0.1:{port}",
     }
 
 
