@@ -1,6 +1,7 @@
 """Ask a person between two stages, in a form of Prefect's."""
 
 import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -61,7 +62,8 @@ def _ask(
                 wait_for_input=form,
                 timeout=FOREVER,
                 poll_interval=POLL_INTERVAL,
-                key=f"stage{record.stage + 1}-{attempt}",
+                # A key that a flow run had before, also before a retry, would bring its old answer.
+                key=f"stage{record.stage + 1}-{secrets.token_hex(4)}-{attempt}",
             ).model_dump()
         if expired.is_set():
             get_run_logger().warning("Nobody approved the ranges of stage %d in time", record.stage + 1)
