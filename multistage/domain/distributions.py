@@ -197,10 +197,9 @@ def _parse_range(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> S
     else:
         return _make_range(path, kind, spec, lambda value: value, lambda place: place, low, high)
     if kind.startswith("inv_"):
-        # Uniform in the logarithm of the inverse: as log_uniform, searched from the other end.
-        return _make_range(
-            path, kind, spec, lambda value: -math.log(value), lambda place: math.exp(-place), -end, -start
-        )
+        # Uniform in the logarithm of the inverse, of which exponents are the bounds.
+        ends = (-end, -start) if kind.endswith("_values") else (start, end)
+        return _make_range(path, kind, spec, lambda value: -math.log(value), lambda place: math.exp(-place), *ends)
     return _make_range(path, kind, spec, math.log, math.exp, start, end)
 
 

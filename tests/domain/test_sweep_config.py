@@ -1,5 +1,6 @@
 """What W&B's sweep configs say, and the sentence for each that makes no sense."""
 
+import math
 from typing import Any
 
 import pytest
@@ -48,6 +49,10 @@ def test_a_range_is_drawn_from_within_its_bounds_and_placed_where_it_came_from(
     value = parameter.pick(unit)
     if spec["distribution"] in ("uniform", "int_uniform", "log_uniform_values", "inv_log_uniform_values"):
         assert spec["min"] <= value <= spec["max"]
+    if spec["distribution"] == "log_uniform":
+        assert spec["min"] - 1e-9 <= math.log(value) <= spec["max"] + 1e-9
+    if spec["distribution"] == "inv_log_uniform":
+        assert spec["min"] - 1e-9 <= math.log(1 / value) <= spec["max"] + 1e-9
     if parameter.step is None and spec["distribution"] != "int_uniform":
         assert parameter.place(value) == pytest.approx(unit, abs=2e-5)
     elif parameter.step is not None:

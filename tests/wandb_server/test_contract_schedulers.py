@@ -33,7 +33,8 @@ FOLLOW = """
 """
 CONTROLLER = """
 import sys, time, wandb
-controller = wandb.controller(sys.argv[1])
+entity, project, sweep = sys.argv[1].split("/")
+controller = wandb.controller(sweep, entity=entity, project=project)
 while not controller.done():
     controller.step()
     time.sleep(0.3)
