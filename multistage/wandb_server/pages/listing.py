@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic_core import from_json
+
 from multistage.wandb_server.filters import Clause
 from multistage.wandb_server.store import Reader, Row
 
@@ -20,8 +22,6 @@ FIELDS = (
     "name, display_name, state, stop_requested, exitcode, sweep, agent_id, created_at, started_at, ended_at, "
     "heartbeat_at, config, summary"
 )
-
-Values = dict[str, Any]
 
 
 def list_changes(store: Reader, condition: Clause, since: int) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _make_row(run: Row, columns: dict[tuple[str, str], int]) -> list[Any]:
     fixed = len(row)
     row.extend([None] * len(columns))
     for section, values in (("config", read_config(run["config"])), ("summary", read_summary(run["summary"]))):
-        for key, value in values.items():
+        for key, value in values:
             place = columns.get((section, key))
             if place is None:
                 if len(columns) >= MAX_COLUMNS:
@@ -83,33 +83,41 @@ def _make_row(run: Row, columns: dict[tuple[str, str], int]) -> list[Any]:
     return row
 
 
-def read_config(text: str) -> Values:
+def parse(text: str) -> dict[str, Any]:
+    """A stored object; at twice the speed of the standard library, which also takes halves of surrogate pairs."""
+    try:
+        found: dict[str, Any] = from_json(text)
+    except ValueError:
+        found = json.loads(text)
+    return found
+
+
+def read_config(text: str) -> Iterator[tuple[str, Any]]:
     """A run's hyperparameters: flat, without the client's own."""
-    config = {
-        key: value["value"] if isinstance(value, dict) and "value" in value else value
-        for key, value in json.loads(text).items()
-        if key != "_wandb"
-    }
-    return dict(flatten(config))
+    config = parse(text)
+    config.pop("_wandb", None)
+    for key, value in config.items():
+        if isinstance(value, dict) and "value" in value:
+            config[key] = value["value"]
+    return flatten(config)
 
 
-def read_summary(text: str) -> Values:
+def read_summary(text: str) -> Iterator[tuple[str, Any]]:
     """A run's summary: flat, without media and without the client's own."""
-    summary = json.loads(text)
-    return dict(flatten({key: value for key, value in summary.items() if key[:1] != "_" or key in KEPT_KEYS}))
+    summary = parse(text)
+    return flatten({key: value for key, value in summary.items() if key[:1] != "_" or key in KEPT_KEYS})
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Plain values by dotted keys; lists as short texts, media left out."""
+    # Plain ones first: a page of 5,000 runs has tens of thousands of values.
     for key, value in values.items():
-        match value:
-            case dict() if "_type" in value:
-                continue
-            case dict() if value and depth < MAX_DEPTH:
+        if isinstance(value, float):
+            yield f"{prefix}{key}", value if math.isfinite(value) else str(value)
+        elif value is None or isinstance(value, int):
+            yield f"{prefix}{key}", value
+        elif isinstance(value, dict) and value and depth < MAX_DEPTH:
+            if "_type" not in value:
                 yield from flatten(value, f"{prefix}{key}.", depth + 1)
-            case float() if not math.isfinite(value):
-                yield f"{prefix}{key}", str(value)
-            case None | bool() | int() | float():
-                yield f"{prefix}{key}", value
-            case _:
-                yield f"{prefix}{key}", (value if isinstance(value, str) else json.dumps(value))[:MAX_TEXT]
+        else:
+            yield f"{prefix}{key}", (value if isinstance(value, str) else json.dumps(value))[:MAX_TEXT]

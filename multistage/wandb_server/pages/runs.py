@@ -49,8 +49,8 @@ def describe_run(store: Reader, project: Row, run: Row) -> dict[str, Any]:
             "notes": run["notes"],
             "description": run["description"],
         },
-        "config": read_config(run["config"]),
-        "summary": read_summary(run["summary"]),
+        "config": dict(read_config(run["config"])),
+        "summary": dict(read_summary(run["summary"])),
         "artifacts": _list_artifacts(store, run),
     }
 

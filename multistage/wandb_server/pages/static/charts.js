@@ -3,7 +3,7 @@
 import { element, formatNumber, formatSpan, shape } from "./format.js";
 import { findRange, isNumber, linear } from "./scales.js";
 
-export const COLORS = ["#2f6db5", "#d9622b", "#3b8a5a", "#8a5bb0", "#c9982a", "#c23b6b", "#2a9aa5", "#7a6a58", "#6f8fd8", "#9aa33a"];
+export const COLORS = Array.from({ length: 10 }, (_, place) => `var(--curve-${place})`);
 const SMALL = { left: 44, right: 10, top: 8, bottom: 20 };
 
 /** An empty drawing with axes in a figure; null where there is nothing to draw. */
@@ -64,11 +64,11 @@ export function drawCurves(figure, curves, { height = 260, axis = "steps", smoot
   if (!made) return sayNone(figure, none);
   for (const curve of [...seen].reverse()) {
     curve.shown = smooth ? smoothen(curve.values, smooth) : curve.values;
-    const add = (values, kind) => made.body.append(shape("path", { class: `curve ${kind}`, stroke: curve.color, d: trace(curve.places, values, made), "data-run": curve.id }));
+    const add = (values, kind) => made.body.append(shape("path", { class: `curve ${kind}`, vars: { stroke: curve.color }, d: trace(curve.places, values, made), "data-run": curve.id }));
     if (smooth) add(curve.values, "raw");
     add(curve.shown, "");
     if (curve.values.length === 1) {
-      made.body.append(shape("circle", { cx: made.x.place(curve.places[0]), cy: made.y.place(curve.values[0]), r: 3, fill: curve.color }));
+      made.body.append(shape("circle", { cx: made.x.place(curve.places[0]), cy: made.y.place(curve.values[0]), r: 3, vars: { fill: curve.color } }));
     }
   }
   const parts = [made.drawing];
@@ -139,7 +139,8 @@ export function follow(figure, made, look, light = () => {}) {
     const box = made.drawing.getBoundingClientRect();
     found = look(event.clientX - box.left, event.clientY - box.top);
     if (!found || !isNumber(found.atX) || !isNumber(found.atY)) return hide();
-    for (const [name, value] of Object.entries({ cx: found.atX, cy: found.atY, fill: found.color, visibility: "visible" })) mark.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ cx: found.atX, cy: found.atY, visibility: "visible" })) mark.setAttribute(name, value);
+    mark.style.fill = found.color;
     tip.textContent = found.text;
     tip.hidden = false;
     tip.style.left = `${Math.max(0, Math.min(found.atX + 12, made.width - tip.offsetWidth))}px`;
@@ -156,7 +157,7 @@ export function follow(figure, made, look, light = () => {}) {
 /**
  * Draw each run's value in the order in which the runs were made, and the best so far.
  *
- * @param points each `{id, label, value, color, href}`, oldest first
+ * @param points each `{id, label, value, color, counts, href}`, oldest first; `counts` tells whether it may be the best
  */
 export function drawValues(figure, points, { goal, height = 280, light }) {
   const valued = points.map((point, index) => ({ ...point, at: index + 1 })).filter((point) => isNumber(point.value));
@@ -174,12 +175,13 @@ export function drawValues(figure, points, { goal, height = 280, light }) {
   for (const [color, d] of paths) body.append(shape("path", { class: "dots", d, vars: { stroke: `var(--${color})` }, "stroke-opacity": valued.length > 1000 ? 0.5 : 0.8 }));
   let best = null;
   let stair = "";
-  for (const { value, pixel } of valued) {
+  for (const { value, pixel, counts } of valued) {
+    if (!counts) continue;
     if (best !== null && (goal === "maximize" ? value <= best : value >= best)) continue;
     best = value;
     stair += stair ? `H${pixel[0].toFixed(1)}V${pixel[1].toFixed(1)}` : `M${pixel[0].toFixed(1)} ${pixel[1].toFixed(1)}`;
   }
-  body.append(shape("path", { class: "stair", d: `${stair}H${x.place(points.length).toFixed(1)}` }));
+  if (stair) body.append(shape("path", { class: "stair", d: `${stair}H${x.place(points.length).toFixed(1)}` }));
   figure.replaceChildren(made.drawing);
   follow(figure, made, (pixelX, pixelY) => {
     let [found, least] = [null, 40];

@@ -59,6 +59,19 @@ export function formatMoment(moment) {
   return new Date(moment).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** The time of day, with the date where that is another one. */
+export function formatClock(moment) {
+  const then = new Date(moment);
+  const clock = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  if (then.toDateString() === new Date().toDateString()) return clock;
+  return `${then.toLocaleDateString([], { month: "short", day: "numeric" })}, ${clock}`;
+}
+
+/** The end of a long name, which tells more than its beginning. */
+export function shorten(name, most) {
+  return name.length > most ? `…${name.slice(1 - most)}` : name;
+}
+
 export function formatSize(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let place = 0;

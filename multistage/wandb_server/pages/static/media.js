@@ -49,6 +49,6 @@ function draw({ kind, caption, url }) {
   switch (kind) {
     case "video": return element("video", { src: url, controls: true, muted: true, loop: true, playsinline: true });
     case "audio": return element("audio", { src: url, controls: true });
-    default: return element("img", { src: url, alt: caption || "", loading: "lazy" });
+    default: return element("img", { src: url, alt: caption || "", onload: ({ target }) => target.classList.toggle("tiny", target.naturalWidth < 200) });
   }
 }

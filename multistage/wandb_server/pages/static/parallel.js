@@ -1,12 +1,13 @@
 // Parallel coordinates: an axis a hyperparameter, a strand a run, warm where the value is among the best.
 
-import { element, formatNumber, shape } from "./format.js";
+import { element, formatNumber, shape, shorten } from "./format.js";
 import { sayNone } from "./charts.js";
 import { categories, findRange, isNumber, linear, logarithmic, looksLogarithmic } from "./scales.js";
 
 const MARGIN = { left: 46, right: 40, top: 34, bottom: 14 };
 const SHADES = 12;
 const HEIGHT = 300;
+const MOST_TICKS = 6;
 
 export class Parallel {
   /** @param changed called when other runs are chosen on the axes */
@@ -45,7 +46,7 @@ export class Parallel {
     this.strands = shape("g");
     drawing.append(this.strands);
     this.order(runs, goal);
-    for (const axis of this.axes) this.drawAxis(axis, top, bottom);
+    for (const axis of this.axes) this.drawAxis(axis, top, bottom, Math.max(8, Math.floor(step / 7)));
     this.lit = shape("path", { class: "strand lit", visibility: "hidden" });
     drawing.append(this.lit);
     const holder = element("div", { class: "scroll" }, drawing);
@@ -65,8 +66,10 @@ export class Parallel {
     } else {
       const range = axis.worse ? findRange(numbers, axis.worse) : [numbers.reduce((a, b) => Math.min(a, b)), numbers.reduce((a, b) => Math.max(a, b))];
       const [least, most] = [Math.min(range[0], low ?? range[0]), Math.max(range[1], high ?? range[1])];
-      const log = axis.scale === "log" || (axis.scale !== "linear" && looksLogarithmic(numbers));
+      const distinct = [...new Set(numbers)].sort((a, b) => a - b);
+      const log = axis.scale === "log" || (axis.scale !== "linear" && looksLogarithmic(distinct));
       axis.map = log && least > 0 && least < most ? logarithmic(least, most, from, to) : linear(least, most, from, to);
+      if (distinct.length <= MOST_TICKS) axis.ticks = distinct;
     }
     axis.measure = (run) => {
       const value = axis.read(run);
@@ -118,12 +121,12 @@ export class Parallel {
     );
   }
 
-  drawAxis(axis, top, bottom) {
-    const title = axis.name.length > 16 ? `${axis.name.slice(0, 15)}…` : axis.name;
+  drawAxis(axis, top, bottom, room) {
+    const last = axis === this.axes[this.axes.length - 1];
     const group = shape("g", { "data-axis": axis.name },
       shape("line", { class: "axis", x1: axis.at, x2: axis.at, y1: top, y2: bottom }),
-      shape("text", { class: "name", x: axis.at, y: 14, "text-anchor": "middle" }, title, shape("title", {}, axis.name)));
-    for (const tick of axis.map.ticks(5)) {
+      shape("text", { class: "name", x: last ? axis.at + MARGIN.right : axis.at, y: 14, "text-anchor": last ? "end" : "middle" }, shorten(axis.name, room), shape("title", {}, axis.name)));
+    for (const tick of axis.ticks || axis.map.ticks(5)) {
       const at = axis.map.place(tick);
       group.append(
         shape("line", { class: "axis", x1: axis.at - 4, x2: axis.at, y1: at, y2: at }),

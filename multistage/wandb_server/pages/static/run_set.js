@@ -50,9 +50,16 @@ export class RunSet {
     places.forEach((place, index) => {
       if (row[FIELDS.length + index] !== null && row[FIELDS.length + index] !== undefined) run.values[place] = row[FIELDS.length + index];
     });
+    run.error = this.readError(run);
     [run.word, run.color] = nameState(run.state, run.stopped, !run.taken, this.early);
     this.runs.set(run.id, run);
     return run;
+  }
+
+  /** What a run said of its failure: the key under which the bundled trainings leave it. */
+  readError(run) {
+    const place = this.places.get("summary.error");
+    return place === undefined ? null : run.values[place];
   }
 
   /** How many runs are in each state, in the order in which states matter. */

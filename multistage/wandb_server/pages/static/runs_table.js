@@ -1,10 +1,11 @@
 // The table of runs: columns to choose, sorting, filters, pages. What it shows is kept in the page's address.
 
-import { element, find, formatSpan, formatMoment, formatValue, tell } from "./format.js";
+import { element, find, formatClock, formatMoment, formatSpan, formatValue, tell } from "./format.js";
 import { readFilter, sortRuns } from "./run_set.js";
 
-const PAGE = 50;
+const PAGE = matchMedia("(max-width: 50rem)").matches ? 20 : 50;
 const MAX_SHOWN = 14;
+const SPECIAL = new Set(["NaN", "Infinity", "-Infinity"]);
 
 export class RunsTable {
   /**
@@ -35,7 +36,7 @@ export class RunsTable {
       { id: "name", title: "run", read: (run) => run.label },
       { id: "state", title: "state", read: (run) => run.word },
       ...extra,
-      { id: "made", title: "made", read: (run) => run.made, show: (run) => formatMoment(run.made) },
+      { id: "made", title: "made", read: (run) => run.made, show: (run) => formatClock(run.made), tell: (run) => formatMoment(run.made) },
       { id: "took", title: "trained for", read: (run) => this.measure(run), show: (run) => this.showSpan(run) },
     ];
     this.filter = find("#filter");
@@ -59,10 +60,15 @@ export class RunsTable {
     return span === null ? "" : formatSpan(span);
   }
 
+  /** All columns, and those to show: in the page's own order, what else was chosen after that. */
   columns() {
     const all = [...this.own, ...this.set.columns];
-    const chosen = this.chosen || new Set(this.choose(this.set, MAX_SHOWN));
-    return { all, shown: all.filter((column) => chosen.has(column.id)), chosen };
+    const usual = this.choose(this.set, MAX_SHOWN);
+    const chosen = this.chosen || new Set(usual);
+    const order = new Map(usual.map((id, place) => [id, place]));
+    const shown = all.filter((column) => chosen.has(column.id));
+    shown.sort((a, b) => (order.get(a.id) ?? all.length) - (order.get(b.id) ?? all.length));
+    return { all, shown, chosen };
   }
 
   /** The runs that pass every filter, sorted. */
@@ -113,7 +119,7 @@ export class RunsTable {
     if (this.place >= this.shown.length) this.place = Math.max(0, Math.floor((this.shown.length - 1) / PAGE) * PAGE);
     const page = this.shown.slice(this.place, this.place + PAGE);
     const { shown } = this.columns();
-    this.drawHead(shown);
+    this.drawHead(shown, page);
     const best = this.best();
     find("tbody", this.root).replaceChildren(
       ...page.map((run) => this.drawRow(run, shown, run.id === best, fresh.has(run.id))),
@@ -131,13 +137,14 @@ export class RunsTable {
     this.changed(this.shown);
   }
 
-  drawHead(shown) {
+  drawHead(shown, page) {
     find("thead", this.root).replaceChildren(
       element("tr", {}, ...shown.map((column) => {
         const by = (this.sort || "-made").replace(/^-/, "") === column.id;
         const order = by ? ((this.sort || "-made").startsWith("-") ? "descending" : "ascending") : null;
         const label = element("button", { type: "button", title: column.id, onclick: () => this.sortBy(column) }, column.title);
-        return element("th", { "aria-sort": order, "data-column": column.id }, label);
+        const kind = !column.show && page.some((run) => typeof column.read(run) === "number") ? "number" : null;
+        return element("th", { "aria-sort": order, "data-column": column.id, class: kind }, label);
       })),
     );
   }
@@ -153,10 +160,10 @@ export class RunsTable {
       if (column.id === "name") {
         row.append(element("td", { title: run.id }, element("a", { href: `${this.base}/runs/${encodeURIComponent(run.id)}` }, text)));
       } else if (column.id === "state") {
-        row.append(element("td", { class: `state is-${run.color}` }, element("span", {}, text)));
+        row.append(element("td", { class: `state is-${run.color}`, title: run.error }, element("span", {}, text)));
       } else {
-        const kind = typeof value === "number" && !column.show ? "number" : null;
-        row.append(element("td", { class: best && column.isMetric ? "number best" : kind, title: text.length > 24 ? text : null }, text));
+        const kind = !column.show && (typeof value === "number" || SPECIAL.has(value)) ? "number" : null;
+        row.append(element("td", { class: best && column.isMetric ? "number best" : kind, title: column.tell ? column.tell(run) : text.length > 24 ? text : null }, text));
       }
     }
     return row;

@@ -25,7 +25,7 @@ export function logarithmic(low, high, from, to) {
     place: (value) => inner.place(Math.log10(value)),
     invert: (pixel) => 10 ** inner.invert(pixel),
     ticks: (count) => tickLog(10 ** inner.low, 10 ** inner.high, count),
-    show: (value) => formatNumber(Number(value.toPrecision(3))),
+    show: (value) => formatNumber(Number(value.toPrecision(4))),
   };
 }
 
@@ -82,9 +82,10 @@ export function findRange(values, worse = null) {
   return [low, high];
 }
 
-/** Whether numbers are better seen on a log scale: above 0, over two decades and more. */
-export function looksLogarithmic(values) {
-  const numbers = values.filter(isNumber);
-  const low = Math.min(...numbers);
-  return numbers.length > 1 && low > 0 && Math.max(...numbers) / low >= 100;
+/** Whether distinct numbers, ascending and above 0, are better seen on a log scale: over two decades, or by doubling. */
+export function looksLogarithmic(numbers) {
+  if (numbers.length < 3 || numbers[0] <= 0) return false;
+  if (numbers[numbers.length - 1] / numbers[0] >= 100) return true;
+  const steps = numbers.slice(1).map((value, place) => value / numbers[place]);
+  return numbers.length <= 20 && Math.min(...steps) >= 1.5 && Math.max(...steps) / Math.min(...steps) < 1.5;
 }

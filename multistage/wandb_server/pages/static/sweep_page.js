@@ -1,7 +1,7 @@
 // A sweep: how far it is, what it found, which hyperparameters that took, who trains.
 
 import { COLORS, drawCurves, drawValues, sayNone } from "./charts.js";
-import { element, find, formatAge, formatNumber, formatSpan, nameState, showFacts, showMeter, tell } from "./format.js";
+import { element, find, formatAge, formatNumber, formatSpan, formatValue, nameState, showFacts, showMeter, tell } from "./format.js";
 import { eventually, follow, onResize } from "./feed.js";
 import { Parallel } from "./parallel.js";
 import { RunSet } from "./run_set.js";
@@ -46,12 +46,15 @@ const readMetric = (run) => {
   return isNumber(value) ? value : null;
 };
 
+/** Whether a run's value may be the best: not where the training broke off. */
+const isCandidate = (run) => run.color !== "failed" && run.color !== "lost";
+
 function findBest() {
   let best = null;
   const sign = sweep?.goal === "maximize" ? 1 : -1;
   for (const run of set.runs.values()) {
     const value = readMetric(run);
-    if (value !== null && run.color !== "failed" && (!best || sign * (value - readMetric(best)) > 0)) best = run;
+    if (value !== null && isCandidate(run) && (!best || sign * (value - readMetric(best)) > 0)) best = run;
   }
   return best;
 }
@@ -66,7 +69,7 @@ function listParameters() {
 
 function chooseColumns(runs, most) {
   const parameters = listParameters().map((one) => one.column.id);
-  const more = runs.columns.filter((column) => column.section === "summary" && column !== metric && column.key[0] !== "_").map((column) => column.id);
+  const more = runs.columns.filter((column) => column.section === "summary" && column !== metric && !/^_|^error$/.test(column.key)).map((column) => column.id);
   return ["name", "state", ...(metric ? [metric.id] : []), ...parameters, ...more.slice(0, Math.max(0, most - 5 - parameters.length)), "took", "made"];
 }
 
@@ -90,11 +93,19 @@ function showHead(answer) {
     ["failed", by.failed ? element("span", { class: "is-failed" }, String(by.failed)) : null],
     ["lost", by.lost ? element("span", { class: "is-lost" }, String(by.lost)) : null],
     ["agents", open ? String(present.length) : null],
-    ["pace", measurePace(answer.now, open, done)],
+    ["pace", measurePace(answer.now, open && present.length > 0, done)],
   ]);
+  showBest(best);
   showMeter(find("#progress"), counts, sweep.expected);
   for (const stage of sweep.stages) showStage(stage);
   showAgents(answer.agents, present, answer.now);
+}
+
+/** The best run's hyperparameters, in a line. */
+function showBest(best) {
+  const line = find("#best");
+  line.hidden = !best;
+  if (best) line.replaceChildren(...listParameters().map((one) => element("span", {}, element("i", {}, one.name), ` ${formatValue(one.column.read(best))}`)));
 }
 
 /** Runs an hour over the last twenty, and how long the rest will take at that pace. */
@@ -142,7 +153,7 @@ const link = (run) => `${base}/runs/${encodeURIComponent(run.id)}`;
 
 function drawValuesNow() {
   const runs = [...set.runs.values()].sort((a, b) => a.made - b.made);
-  drawValues(find("#values"), runs.map((run) => ({ id: run.id, label: run.label, color: run.color, value: readMetric(run), href: link(run) })), { goal: sweep.goal, light });
+  drawValues(find("#values"), runs.map((run) => ({ id: run.id, label: run.label, color: run.color, counts: isCandidate(run), value: readMetric(run), href: link(run) })), { goal: sweep.goal, light });
   const missing = runs.filter((run) => readMetric(run) === null && !["queued", "running"].includes(run.color)).length;
   tell(find("#values_note"), missing ? `${missing} of ${runs.length} runs left no value` : sweep.metric || "");
 }
