@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 AUTOMATION = "multistage-sweep: mark silently killed flow runs as crashed"
-FLOWS = ("multistage-sweep", "sweep-stage")
+FLOWS = ("multistage-sweep", "single-sweep", "sweep-stage")
 """Names of the flows that are watched; a shared server's other flows are not."""
 MISSED_HEARTBEATS = 3
 """So many heartbeats must be missing before a flow run counts as killed."""

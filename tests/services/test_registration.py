@@ -1,0 +1,39 @@
+"""What a Prefect server is told of this project: once, and again only where it differs."""
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.schemas.automations import Automation
+
+from flows.multistage_sweep import multistage_sweep
+from flows.single_sweep import single_sweep
+from flows.stage import sweep_stage
+from multistage.services import PrefectServer
+from multistage.services.prefect_worker import WORK_POOL
+from multistage.services.registration import AUTOMATION, FLOWS, register_with_prefect
+
+
+def read_automation(server: PrefectServer) -> Automation:
+    with SyncPrefectClient(server.api_url) as client:
+        (found,) = client.read_automations_by_name(AUTOMATION)
+        return found
+
+
+def test_the_pool_and_the_watch_are_made_once_and_kept_true(
+    prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_with_prefect(prefect_server.api_url)
+    first = read_automation(prefect_server)
+    with SyncPrefectClient(prefect_server.api_url) as client:
+        assert client.read_work_pool(WORK_POOL).type == "process"
+    register_with_prefect(prefect_server.api_url)
+    assert read_automation(prefect_server) == first
+
+    monkeypatch.setattr("multistage.services.registration.MISSED_HEARTBEATS", 5)
+    register_with_prefect(prefect_server.api_url)
+    changed = read_automation(prefect_server)
+    assert changed.id == first.id
+    assert changed.trigger != first.trigger
+
+
+def test_every_flow_is_watched() -> None:
+    assert set(FLOWS) == {flow.name for flow in (multistage_sweep, single_sweep, sweep_stage)}
