@@ -85,6 +85,11 @@ class LocalService:
         record = self.read_record()
         return record if record and is_alive(record) and answers(self._build_health_url(record)) else None
 
+    def has_died(self) -> bool:
+        """Whether it was started once and neither lives nor answers; a clock that jumped makes nobody dead."""
+        record = self.read_record()
+        return record is not None and not is_alive(record) and not answers(self._build_health_url(record))
+
     def ensure(self) -> StartedService:
         """Give the running service, starting it where it does not run.
 

@@ -7,7 +7,6 @@ from typing import Self
 
 from multistage.errors import ServiceError
 from multistage.services.local_service import LocalService
-from multistage.services.processes import is_alive
 
 INTERVAL = 2.0
 """Seconds between two looks at the process."""
@@ -42,8 +41,7 @@ class ServiceWatch:
     def _watch(self) -> None:
         while not self._ended.wait(INTERVAL):
             try:
-                record = self._service.read_record()
-                if record is not None and not is_alive(record):
+                if self._service.has_died():
                     self._service.ensure()
             except ServiceError as error:
                 logger.warning("%s", error)

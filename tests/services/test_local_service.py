@@ -18,6 +18,7 @@ from multistage.errors import ServiceError
 from multistage.services import processes
 from multistage.services.local_service import LocalService, ServiceRecord
 from multistage.services.processes import is_alive
+from multistage.services.watch import ServiceWatch
 
 SERVER = """
 import signal, subprocess, sys
@@ -198,3 +199,24 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="cannot be used") as caught:
         make_service(tmp_path / "file" / "service").ensure()
     assert "MULTISTAGE_HOME" in caught.value.hint
+
+
+def test_a_watched_one_that_dies_is_started_again_and_a_jumping_clock_starts_no_second(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multistage.services.watch.INTERVAL", 0.05)
+    first = service.ensure().record
+    with ServiceWatch(service):
+        os.kill(first.pid, signal.SIGKILL)
+        wait_for(lambda: (found := service.find()) is not None and found.pid != first.pid)
+        second = service.find()
+        assert second is not None
+        assert second.port == first.port
+        # After a jump of the clock by an hour, every process seems to have started at another time.
+        moved = second.model_copy(update={"process_started_at": second.process_started_at - 3600})
+        (service.folder / "process.json").write_text(moved.model_dump_json())
+        assert not is_alive(moved)
+        assert not service.has_died()
+        time.sleep(0.3)
+    assert service.read_record() == moved
+    (service.folder / "process.json").write_text(second.model_dump_json())
