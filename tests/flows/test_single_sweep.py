@@ -73,6 +73,7 @@ def test_a_files_grid_is_run_to_its_bound_and_then_further(
     assert (len(runs), len(points), folder.load_state().budget_used) == (6, 6, 6)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_there_gets_more_runs_and_is_left_as_it_was(
     commands: CommandLine, account: dict[str, str], wandb_server: ServerProcess, workplace: Path
 ) -> None:
