@@ -18,21 +18,26 @@ from multistage.domain.parameters import (
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
+from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings, plan_sweep
+from multistage.domain.results import Config
 from multistage.domain.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.space import SearchSpace
+from multistage.domain.sweep_file import read_sweep_file
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader, read_metric
 from multistage.wandb_client.sweeps import (
     build_sweep_config,
+    cap_runs,
     create_sweep,
     describe_parameter,
+    end_sweep,
     enqueue_run,
     find_sweep,
     finish_sweep,
     open_sweep,
+    read_sweep,
     read_sweep_state,
     reopen_sweep,
 )
@@ -189,6 +194,55 @@ def test_runs_are_read_as_they_are_queued_and_as_they_end(
     later = RunReader(connection, sweep_id, settings, find_stage(settings), archive=archive)
     later.read()
     assert set(by_index(later)) == {1, 2, 3}, "a run that is gone is not believed in"
+
+
+def test_nested_values_and_lists_are_queued_as_they_stand_and_read_back(
+    connection: Connection, settings: SweepSettings
+) -> None:
+    file = read_sweep_file(
+        {
+            "method": "random",
+            "parameters": {
+                "optimizer": {"parameters": {"lr": {"min": 0.1, "max": 1.0}, "momentum": {"value": 0.9}}},
+                "layers": {"values": [[1, 2], None]},
+            },
+        }
+    )
+    nested = settings.model_copy(update={"space": file.space, "fixed": file.fixed, "layout": file.layout})
+    described = build_sweep_config(nested, find_stage(nested), file.space, "nested")
+    assert described["parameters"] == {
+        "optimizer": {
+            "parameters": {
+                "momentum": {"value": 0.9},
+                "lr": {"distribution": "uniform", "min": 0.1, "max": 1.0},
+            }
+        },
+        "layers": {"values": [[1, 2], None]},
+    }
+    sweep_id = create_sweep(connection, described)
+    config: Config = {"optimizer.lr": 0.5, "layers": "[1, 2]"}
+    sweep = open_sweep(connection, sweep_id)
+    enqueue_run(connection, sweep, str(SlotName(stage=1, index=0)), config, nested.fixed, nested.layout)
+    reader = RunReader(connection, sweep_id, nested, find_stage(nested))
+    (record,) = reader.read()
+    assert record.config == config
+    run = connection.api.run(f"{connection.path}/{record.run_id}")
+    assert run.config == {"optimizer": {"lr": 0.5, "momentum": 0.9}, "layers": [1, 2]}
+
+
+def test_a_sweep_is_capped_and_left_as_it_was_found(connection: Connection, settings: SweepSettings) -> None:
+    config = {"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}, "program": "train.py"}
+    sweep_id = create_sweep(connection, config)
+    before = read_sweep(connection, sweep_id)
+    adopted = AdoptedSweep(sweep_id=sweep_id, state=before.state, runs=0)
+    cap_runs(connection, sweep_id, 5)
+    assert read_sweep(connection, sweep_id).config["run_cap"] == 5
+    finish_sweep(connection, sweep_id)
+    end_sweep(connection, sweep_id, adopted)
+    after = read_sweep(connection, sweep_id)
+    assert (after.config, after.state) == (before.config, "RUNNING")
+    with pytest.raises(TrackerError, match="no-such"):
+        read_sweep(connection, "no-such")
 
 
 def test_runs_that_are_deleted_are_lost_to_their_slots(
