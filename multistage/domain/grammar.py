@@ -92,6 +92,8 @@ def format_parameter(parameter: Parameter) -> str:
             return f"{parameter.name}:pow2:{format_range(parameter)}"
         case CategoricalParameter():
             return f"{parameter.name}:{format_range(parameter)}"
+        case _:
+            assert_never(parameter)
 
 
 def format_range(parameter: Parameter) -> str:

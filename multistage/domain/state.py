@@ -152,7 +152,7 @@ class State(Model):
     current_stage: StageProgress | None = None
     pending_approval: PendingApproval | None = None
     """A person is waited for between two stages."""
-    plan: tuple[StagePlan, ...]
+    plan: Annotated[tuple[StagePlan, ...], Field(min_length=1, max_length=3)]
     """Its stages: three, or one where a W&B sweep is run as it is."""
     request: SweepRequest
     """What was asked for; a resume asks for it again."""

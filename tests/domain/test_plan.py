@@ -55,6 +55,11 @@ def test_what_a_grid_leaves_goes_to_stage_2() -> None:
     assert plan.stages[0].method == "grid"
 
 
+def test_a_w_and_b_sweep_that_is_run_as_it_is_has_one_stage() -> None:
+    (stage,) = plan_sweep(change(definition={"method": "bayes"})).stages
+    assert (stage.stage, stage.runs, stage.method) == (1, 100, "bayes")
+
+
 def test_a_grid_that_does_not_fit_is_refused_with_its_size() -> None:
     with pytest.raises(BudgetError, match="36 points does not fit the 30 runs") as caught:
         plan_sweep(change(stage1="grid", grid_resolution=6))

@@ -1,13 +1,15 @@
 """``multistage.toml``: all that a sweep takes, refused plainly where it makes no sense."""
 
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from multistage.domain.plan import RunOptions
+from multistage.cli.flags import SweepFlags
 from multistage.domain.preferences import Preferences, SettingsFile, build_schema, parse_settings
-from multistage.domain.request import SweepRequest
+from multistage.domain.resources import Resources
 from multistage.errors import UsageError
 
 WHOLE = """
@@ -57,13 +59,11 @@ def test_an_empty_file_asks_for_nothing() -> None:
     assert SettingsFile().list_given() == {}
 
 
-def test_it_takes_all_that_a_sweep_takes() -> None:
-    taken = set(Preferences.model_fields)
-    assert set(SweepRequest.model_fields) | set(RunOptions.model_fields) <= taken | {
-        "config_id",
-        "sweep_file",
-        "directory",
-    }
+def test_it_takes_all_that_the_command_line_takes() -> None:
+    flags = {flag.name for flag in fields(SweepFlags)}
+    taken = set(Preferences.model_fields) | {f"modal_{name}" for name in Resources.model_fields}
+    # These belong to one sweep.
+    assert flags - taken == {"name", "settings", "sweep_file"}
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,6 @@ def test_a_mistake_is_named_with_its_remedy(text: str, what: str, remedy: str) -
 
 
 def test_editors_get_a_schema_that_takes_what_is_taken_and_refuses_what_is_refused() -> None:
-    import tomllib
-
     schema = build_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(tomllib.loads(WHOLE), schema)
