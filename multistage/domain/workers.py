@@ -1,9 +1,9 @@
 """What identifies a worker to any process, so that it can be watched, adopted and ended."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from multistage.domain.model import Model
 
@@ -58,6 +58,15 @@ class ModalWorker(Model):
     launched_at: AwareDatetime
     end: WorkerEnd | None = None
     """How it ended; None while it lives, as far as is known."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_paid(cls, raw: Any) -> Any:
+        """Read a record of 0.1.0, which held what an ended worker had cost."""
+        if not isinstance(raw, dict) or "paid" not in raw:
+            return raw
+        paid, rest = raw["paid"], {key: value for key, value in raw.items() if key != "paid"}
+        return rest if paid is None else {**rest, "end": {"fault": "none", "seconds": paid / raw["rate"]}}
 
     def price(self, now: datetime) -> float:
         """Price it up to now, or up to its end; dollars, and never more than was set aside for it."""

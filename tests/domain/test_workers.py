@@ -39,3 +39,10 @@ def test_a_container_is_priced_up_to_its_end_and_never_above_what_was_set_aside(
     assert MODAL.price(NOW - timedelta(hours=1)) == 0.0
     ended = MODAL.model_copy(update={"end": WorkerEnd(fault="machine", seconds=5.0)})
     assert ended.price(later) == pytest.approx(0.5)
+
+
+def test_a_record_of_the_first_release_is_read() -> None:
+    earlier = MODAL.model_dump(exclude={"end"})
+    assert ModalWorker.model_validate({**earlier, "paid": None}) == MODAL
+    ended = ModalWorker.model_validate({**earlier, "paid": 0.5})
+    assert ended.price(NOW) == pytest.approx(0.5)
