@@ -75,6 +75,7 @@ def test_killed_orchestrator_resumes_and_uses_exactly_the_budget(sweeps: ModalSw
 def test_cost_cap_ends_the_sweep_early(sweeps: ModalSweeps) -> None:
     # Two containers of at most 70 s each can be paid at once, and each trains one run.
     price = 70 * (2 * 0.0000131 + 4 * 0.00000222)
+    before = len(sweeps.modal.list_calls())
     found = sweeps.call(
         *(*SWEEP, "--budget", "12", "--workers", "2", "--name", "capped", "--modal-timeout", "10"),
         *("--runs-per-worker", "1", "--max-cost", f"{price * 1.3:.6f}"),
@@ -84,6 +85,7 @@ def test_cost_cap_ends_the_sweep_early(sweeps: ModalSweeps) -> None:
     assert state.ended_because == "cost cap"
     assert 0 < state.budget_used < 12
     assert len(state.stages_completed) == 3
+    assert len(sweeps.modal.list_calls()) - before >= state.budget_used
     assert state.cost is not None
     assert state.cost.dollars <= price * 1.3
     assert "cost cap" in found.stdout
