@@ -134,10 +134,12 @@ class ModalLauncher:
             return WorkerEnd(fault="none")
         if record.end is not None:
             return record.end
-        try:
-            call_id = self._watch.run(self._find_call(record))
-        except (refusals.Error, OSError):
-            return None
+        call_id = record.call_id or self._calls.get(record.worker_id)
+        if call_id is None:
+            try:
+                call_id = self._watch.run(self._find_call(record))
+            except (refusals.Error, OSError):
+                return None
         if call_id is None:
             return WorkerEnd(fault="machine", reason="It was never spawned.")
         return self._watch.find_end(call_id, record.launched_at.timestamp())
