@@ -34,8 +34,8 @@ def adopt_sweep(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         The same, with the sweep's config, its entity and project, and how it was found.
 
     Raises:
-        UsageError: If the id makes no sense, or the sweep is paused.
-        TrackerError: If there is no such sweep.
+        UsageError: If the id makes no sense, there is no such sweep, or it is paused.
+        TrackerError: If the server cannot be reached.
     """
     path = parameters.get("sweep_id")
     if not path:

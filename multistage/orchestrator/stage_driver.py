@@ -168,7 +168,7 @@ class StageDriver:
             self._seen_ended = used == len(slots)
             return False
         raise SweepFailedError(
-            f"The sweep of stage {self._stage.stage} was stopped from outside, with {used} of its "
+            f"The sweep of stage {self._stage.stage} was ended from outside, with {used} of its "
             f"{self._stage.runs} runs done.",
             "A resume opens it again and goes on.",
         )

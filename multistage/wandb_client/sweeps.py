@@ -12,6 +12,7 @@ from wandb.apis.public.sweeps import (
     _sweep_with_runs,
     _upsert_sweep,
 )
+from wandb.errors import CommError
 
 from multistage.domain.layout import Layout, decode_value, nest_config, nest_specs
 from multistage.domain.parameters import Parameter
@@ -19,11 +20,13 @@ from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings
 from multistage.domain.results import Config
 from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import parse_config
-from multistage.errors import TrackerError
+from multistage.errors import UsageError
 from multistage.wandb_client.connection import Connection
 
 SCHEDULER_NAME = "multistage-sweep"
-ENDED = ("FINISHED", "CANCELED")
+DELETED = "DELETED"
+"""What a sweep is that is not there any more; no word of W&B's."""
+ENDED = ("FINISHED", "CANCELED", DELETED)
 """States in which a sweep takes no runs."""
 BUNDLED_PROGRAM = "multistage.training"
 NOTHING_NESTED: Layout = MappingProxyType({})
@@ -148,10 +151,13 @@ def enqueue_run(
 
 
 def read_sweep_state(connection: Connection, sweep_id: str) -> str:
-    """Read a sweep's state: PENDING, RUNNING, PAUSED, FINISHED or CANCELED."""
-    return connection.call(
-        _get_sweep_state, connection.api, sweep_id, entity=connection.entity, project=connection.project
-    )
+    """Read a sweep's state: PENDING, RUNNING, PAUSED, FINISHED, CANCELED, or DELETED where it is not there."""
+    try:
+        return connection.call(
+            _get_sweep_state, connection.api, sweep_id, entity=connection.entity, project=connection.project
+        )
+    except TypeError:  # the client looks for the state in an answer without a sweep
+        return DELETED
 
 
 class FoundSweep(NamedTuple):
@@ -166,14 +172,23 @@ def read_sweep(connection: Connection, sweep_id: str) -> FoundSweep:
     """Read a sweep's config and state.
 
     Raises:
-        TrackerError: If there is no such sweep.
+        UsageError: If there is no such sweep.
     """
-    try:
-        found = connection.call(
-            _sweep_with_runs, connection.api, sweep_id, "{}", entity=connection.entity, project=connection.project
-        )
-    except ValueError as error:  # the client's word for a sweep that does not exist
-        raise TrackerError(f"There is no sweep {connection.path}/{sweep_id}: {error}.") from error
+
+    def look() -> dict[str, Any]:
+        try:
+            return _sweep_with_runs(
+                connection.api, sweep_id, "{}", entity=connection.entity, project=connection.project
+            )
+        except CommError as error:
+            if not str(error).endswith("not found"):
+                raise
+            raise UsageError(
+                f"There is no sweep {connection.path}/{sweep_id} on {connection.base_url}.",
+                "The address of its page has its entity, project and id.",
+            ) from error
+
+    found = connection.call(look)
     return FoundSweep(parse_config(found["config"]), found["state"], found["id"])
 
 
@@ -210,12 +225,17 @@ def finish_sweep(connection: Connection, sweep_id: str) -> None:
 
 
 def reopen_sweep(connection: Connection, sweep_id: str) -> None:
-    """Let a sweep that has ended take runs again. Does nothing to one that has not."""
-    if read_sweep_state(connection, sweep_id) in ENDED:
+    """Let a sweep that has ended take runs again. Does nothing to one that has not, or is not there any more."""
+    if read_sweep_state(connection, sweep_id) in ("FINISHED", "CANCELED"):
         _put_state(connection, sweep_id, "RUNNING")
 
 
 def _put_state(connection: Connection, sweep_id: str, state: SweepState) -> None:
-    connection.call(
-        _set_sweep_state, connection.api, sweep_id, state, entity=connection.entity, project=connection.project
-    )
+    def put() -> None:
+        try:
+            _set_sweep_state(connection.api, sweep_id, state, entity=connection.entity, project=connection.project)
+        except Exception as error:  # the client raises no other kind where the server was quicker
+            if not str(error).startswith("Sweep already"):
+                raise
+
+    connection.call(put)

@@ -96,5 +96,5 @@ def test_a_sweep_that_is_there_gets_more_runs_and_is_left_as_it_was(
 
     again = commands.run("single", "--sweep-id", path, "--count", "3", code=2, variables=account)
     assert "holds a sweep of digits:mlp already" in again.stderr
-    nothing = commands.run("single", "--sweep-id", "local/there/nothing", "--count", "3", code=1, variables=account)
+    nothing = commands.run("single", "--sweep-id", "local/there/nothing", "--count", "3", code=2, variables=account)
     assert "no sweep local/there/nothing" in nothing.stderr

@@ -379,7 +379,7 @@ def test_a_sweep_stopped_from_outside_ends_the_stage(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
     tracker = MemoryTracker(lambda _: "active")
     tracker.ended = True
-    with pytest.raises(SweepFailedError, match=r"stopped from outside, with 0 of its 6 runs"):
+    with pytest.raises(SweepFailedError, match=r"ended from outside, with 0 of its 6 runs"):
         make_driver(make_sweep(), 1, tracker).drive()
 
 
@@ -411,7 +411,7 @@ def test_a_stopped_sweep_of_wandbs_engine_ends_the_stage_once_its_runs_have(monk
     tracker = MemoryTracker()
     tracker.ended = True
     tracker.fill(3)
-    with pytest.raises(SweepFailedError, match=r"stopped from outside, with 3 of its 10 runs"):
+    with pytest.raises(SweepFailedError, match=r"ended from outside, with 3 of its 10 runs"):
         make_driver(make_sweep(search="wandb"), 2, tracker).drive()
 
 

@@ -23,11 +23,12 @@ from multistage.domain.results import Config
 from multistage.domain.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_file import read_sweep_file
-from multistage.errors import TrackerError
+from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader, read_metric
 from multistage.wandb_client.sweeps import (
+    DELETED,
     build_sweep_config,
     cap_runs,
     create_sweep,
@@ -241,8 +242,14 @@ def test_a_sweep_is_capped_and_left_as_it_was_found(connection: Connection, sett
     end_sweep(connection, sweep_id, adopted)
     after = read_sweep(connection, sweep_id)
     assert (after.config, after.state) == (before.config, "RUNNING")
-    with pytest.raises(TrackerError, match="no-such"):
+    with pytest.raises(UsageError, match="no sweep local/client-tests/no-such"):
         read_sweep(connection, "no-such")
+
+
+def test_a_sweep_that_is_not_there_any_more_has_ended(connection: Connection) -> None:
+    assert read_sweep_state(connection, "no-such") == DELETED
+    finish_sweep(connection, "no-such")
+    reopen_sweep(connection, "no-such")
 
 
 def test_runs_that_are_deleted_are_lost_to_their_slots(
