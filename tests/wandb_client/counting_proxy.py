@@ -3,6 +3,7 @@
 import http.client
 import threading
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,8 @@ class CountingProxy:
         """Requests, by path."""
         self.refusal: int | None = None
         """The status that every request gets instead of an answer."""
+        self.change: Callable[[bytes], bytes] = bytes
+        """What is made of each answer's body."""
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,7 +38,7 @@ class CountingProxy:
                 try:
                     connection.request(self.command, self.path, body, dict(self.headers))
                     answer = connection.getresponse()
-                    self._answer(answer.status, dict(answer.getheaders()), answer.read())
+                    self._answer(answer.status, dict(answer.getheaders()), proxy.change(answer.read()))
                 finally:
                     connection.close()
 
