@@ -94,7 +94,7 @@ def build_form(record: StageRecord, proposed: SearchSpace, problem: str) -> type
     }
     fields[GO_ON] = (bool, Field(default=True, title="Go on", description="Off ends the sweep; a resume asks again."))
     form: type[RunInput] = create_model("Ranges", __base__=RunInput, **fields)
-    form._description = describe_proposal(record, proposed, problem)
+    form._description = describe_proposal(record, problem)
     return form
 
 

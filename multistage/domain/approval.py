@@ -1,7 +1,7 @@
 """A person between two stages: what is proposed to them, and what they make of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 from multistage.domain.grammar import format_range, parse_params
@@ -108,24 +108,20 @@ def approve(record: StageRecord, space: SearchSpace, by: str, at: datetime) -> S
     return record.model_copy(update={"next_space": space, "narrowing": tuple(notes), "approval": approval})
 
 
-def describe_proposal(record: StageRecord, space: SearchSpace, problem: str = "") -> str:
+def describe_proposal(record: StageRecord, problem: str = "") -> str:
     """Write what a person is asked, as Markdown.
 
     Args:
         record: The finished stage.
-        space: The ranges proposed for the next one.
         problem: What was wrong with the last answer; empty where there was none.
     """
     best = "none" if record.best_metric is None else f"{record.best_metric:.5g}"
-    lines: Sequence[str] = [
+    lines = [
         *([f"**That cannot be: {problem}**", ""] if problem else []),
         f"Stage {record.stage} is done: {record.runs_completed} runs, best {best}.",
-        f"Stage {record.stage + 1} would search:",
         "",
-        *(f"- `{one.name}` {format_range(one)}" for one in space.parameters),
+        *(f"- {note.evidence}" for note in record.narrowing),
         "",
-        *(f"> {note.evidence}" for note in record.narrowing),
-        "",
-        "Change what you know better, within the sweep's own ranges.",
+        f"This is what stage {record.stage + 1} would search. Change what you know better, within the sweep's own ranges.",
     ]
     return "\n".join(lines)
