@@ -122,6 +122,6 @@ def describe_proposal(record: StageRecord, problem: str = "") -> str:
         "",
         *(f"- {note.evidence}" for note in record.narrowing),
         "",
-        f"This is what stage {record.stage + 1} would search. Change what you know better, within the sweep's own ranges.",
+        f"This is what stage {record.stage + 1} would search. Change what you know better, within the sweep's ranges.",
     ]
     return "\n".join(lines)
