@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import task
 
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageCount, StageRecord, State, TopConfig
 from multistage.orchestrator.session import open_session
-from multistage.report.banner import describe_result
+from tasks.artifacts import publish_result, publish_stage
 from tasks.persistence import PERSISTED, RETRIED
 
 
@@ -19,7 +18,7 @@ from tasks.persistence import PERSISTED, RETRIED
 def mirror_state(
     brief: StageBrief, sweep_id: str, count: StageCount, top: Sequence[TopConfig], narrowing: Narrowing | None
 ) -> StageRecord:
-    """Add the finished stage to ``state.json`` and show its top configs in Prefect."""
+    """Add the finished stage to ``state.json``; show it in Prefect and in the report."""
     session = open_session(brief.folder)
     best = top[0] if top else None
     started = session.state.current_stage.started_at if session.state.current_stage else session.state.updated_at
@@ -42,22 +41,14 @@ def mirror_state(
         ended_at=max(started, datetime.now(UTC)),
     )
     session.complete_stage(record)
-    create_table_artifact(
-        table=[{**one.config, session.settings.metric: one.value, "run": one.run_id} for one in top],
-        key=f"stage-{brief.stage.stage}-top-configs",
-        description=f"The best configs of stage {brief.stage.stage} of {session.folder.name}.",
-    )
+    publish_stage(session, record)
     return record
 
 
 @task(task_run_name="publish_report", **RETRIED)
 def publish_report(folder: Path) -> State:
-    """Settle what the sweep recommends, end it, and show the result in Prefect."""
+    """Settle what the sweep recommends, end it, and show the result in Prefect and in the report."""
     session = open_session(folder)
     state = session.complete_sweep()
-    create_markdown_artifact(markdown=describe_result(state), key="result", description=f"Result of {state.name}.")
-    try:
-        session.write_report()
-    except Exception:  # a sweep that is done does not fail for its report
-        get_run_logger().exception("No report was written; `multistage-sweep report %s` tries again", state.name)
+    publish_result(session)
     return state

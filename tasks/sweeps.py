@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import task
+from prefect import tags, task
 from prefect.client.orchestration import get_client
 from prefect.runtime import deployment, flow_run
 
@@ -20,6 +20,7 @@ from multistage.orchestrator.single import adopt_sweep, describe_single
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account
+from tasks.artifacts import label_run, publish_plan
 from tasks.persistence import PERSISTED, RETRIED
 
 
@@ -49,8 +50,10 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         session.prepare_workers()
+        publish_plan(session)
         try:
-            yield session
+            with tags(*label_run(session)):
+                yield session
         finally:
             close_session(asked.folder.path)
 

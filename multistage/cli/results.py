@@ -50,7 +50,8 @@ def report(name: str, /, *, runs_dir: Path | None = None) -> int:
 
     folder = find_folder(name, locate_runs(runs_dir))
     try:
-        print(open_session(folder.path).write_report())
+        session = open_session(folder.path)
+        print(session.write_report(session.collect_report()))
     finally:
         close_session(folder.path)
     return 0

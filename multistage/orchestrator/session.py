@@ -7,8 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.resources import Cost
@@ -29,6 +30,9 @@ from multistage.search.multistage import StagedSearch
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
+
+if TYPE_CHECKING:
+    from multistage.report.data import ReportData
 
 COST_CAP = "cost cap"
 """Why a sweep ended that could pay no further worker."""
@@ -210,8 +214,10 @@ class Session:
             self.update_state(current_stage=current, status="running")
         return current
 
-    def drive_stage(self, stage: StagePlan, box: SearchSpace, sweep_id: str) -> StageCount:
-        """Work until every slot of a stage is used; see `StageDriver.drive`."""
+    def drive_stage(
+        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress], None]
+    ) -> StageCount:
+        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every change."""
         self.begin_stage(stage, sweep_id)
         overdue = self._watch_deadline()
         earlier = self.read_earlier(stage.stage)
@@ -233,7 +239,7 @@ class Session:
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
-            report=self._report_progress,
+            report=partial(self._report_progress, watch),
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
@@ -264,7 +270,7 @@ class Session:
         ends_at = time.monotonic() + deadline
         return lambda: time.monotonic() > ends_at
 
-    def _report_progress(self, slots: Mapping[int, Slot]) -> None:
+    def _report_progress(self, watch: Callable[[StageProgress], None], slots: Mapping[int, Slot]) -> None:
         self.roster.learn(slots)
         before = self.state.current_stage
         if before is None:
@@ -273,6 +279,7 @@ class Session:
         if now != before:
             done = sum(record.runs_completed for record in self.state.stages_completed if record.stage != now.stage)
             self.update_state(current_stage=now, budget_used=done + now.used)
+            watch(now)
 
     def complete_stage(self, record: StageRecord) -> State:
         """Add a finished stage to the state."""
@@ -303,18 +310,26 @@ class Session:
             current_stage=None,
         )
 
-    def write_report(self) -> Path:
-        """Write ``report.html``, one page that needs no network; gives its path.
+    def collect_report(self) -> "ReportData":
+        """Read what the report shows.
 
         Raises:
             TrackerError: If the runs cannot be read.
-            FolderError: If the file cannot be written.
         """
         from multistage.report.collection import collect_report
+
+        return collect_report(self.connection, self.state, self.folder.path, self.folder.locate_archive)
+
+    def write_report(self, data: "ReportData") -> Path:
+        """Write ``report.html``, one page that needs no network; gives its path.
+
+        Raises:
+            FolderError: If the file cannot be written.
+        """
         from multistage.report.page import build_report
 
         path = self.folder.path / "report.html"
-        write_atomically(path, build_report(collect_report(self.connection, self.state, self.folder.path)))
+        write_atomically(path, build_report(data))
         return path
 
     def close(self) -> None:

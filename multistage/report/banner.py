@@ -54,22 +54,3 @@ def format_banner(state: State, state_file: Path) -> str:
         rule,
     ]
     return "\n".join(lines)
-
-
-def describe_result(state: State) -> str:
-    """Write the result as Markdown, for Prefect's artifact."""
-    rows = "\n".join(
-        f"| {one.stage} | {one.method} | {one.runs_completed} | {format_number(one.best_metric)} | "
-        f"`{format_config(one.best_config)}` |"
-        for one in state.stages_completed
-    )
-    recommended = state.recommended.config if state.recommended else None
-    return (
-        f"# {state.config_id}: {format_number(state.best_metric)}\n\n"
-        f"Best value of `{state.metric_name}` seen"
-        + (f", in stage {state.best_stage}" if state.best_stage else "")
-        + f", of {state.budget_used} runs.\n\n"
-        f"Best config: `{format_config(state.best_config)}`\n\n"
-        f"Recommended: `{format_config(recommended)}`, {describe_recommendation(state)}.\n\n"
-        f"| stage | search | runs | best | config |\n|---|---|---|---|---|\n{rows}\n"
-    )

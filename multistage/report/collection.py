@@ -1,6 +1,7 @@
 """Read what a report shows from the tracker."""
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from multistage.domain.slots import RunRecord
 from multistage.domain.state import State
 from multistage.report.data import Curve, ReportData
 from multistage.wandb_client.connection import Connection
+from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import PAGE, RunReader
 
 MOST_CURVES = 24
@@ -18,13 +20,16 @@ MOST_ROWS = 200
 """Points of a curve."""
 
 
-def collect_report(connection: Connection, state: State, folder: Path | None = None) -> ReportData:
-    """Read all runs of a sweep's stages.
+def collect_report(
+    connection: Connection, state: State, folder: Path, locate_archive: Callable[[str], Path]
+) -> ReportData:
+    """Read all runs of a sweep's stages, and the learning curves of those that lead.
 
     Args:
         connection: Where the sweep is.
         state: The sweep.
         folder: Where its state lies.
+        locate_archive: Where the finished runs of a stage's sweep are kept, by the sweep's id.
 
     Raises:
         TrackerError: If the server cannot be reached.
@@ -35,7 +40,8 @@ def collect_report(connection: Connection, state: State, folder: Path | None = N
     runs: list[RunRecord] = []
     for stage, sweep_id in sorted(sweeps.items()):
         prior = [run.run_id for run in runs]
-        reader = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1], prior)
+        archive = RunArchive(locate_archive(sweep_id))
+        reader = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1], prior, archive)
         reader.read()
         runs += reader.records.values()
     data = ReportData(state=state, runs=tuple(runs), folder=folder, written_at=datetime.now(UTC))

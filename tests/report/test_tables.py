@@ -17,7 +17,8 @@ from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, State
 from multistage.errors import FolderError
 from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.report.banner import describe_result, format_banner, format_config, format_number
+from multistage.report.artifacts import describe_result
+from multistage.report.banner import format_banner, format_config, format_number
 from multistage.report.plan import draw_plan
 from multistage.report.tables import draw_state, draw_sweeps, format_best
 from tests.states import make_settings, make_stage, make_state
@@ -65,7 +66,7 @@ def test_a_sweep_without_any_value_has_an_honest_banner() -> None:
     assert "Best metric: none" in banner
     assert "Stage None" not in banner
     assert "no run finished with a value" in banner
-    assert "None" not in describe_result(nothing)
+    assert "None" not in describe_result(nothing, Path("s"))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -78,7 +79,7 @@ def test_numbers_are_written_as_people_read_them() -> None:
 
 
 def test_the_result_in_prefect_has_a_row_for_each_stage() -> None:
-    text = describe_result(finish())
+    text = describe_result(finish(), Path("s"))
     assert text.startswith("# digits:mlp: 0.9")
     assert all(f"| {number} | sobol | 9 | 0.9 |" in text for number in (1, 2, 3))
 

@@ -1,0 +1,169 @@
+"""What the Prefect UI shows of a sweep: its plan, each stage and the result, as Markdown and tables.
+
+Names and texts of runs are escaped: Prefect renders HTML that stands in Markdown.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from multistage.domain.narrowing import ParameterNarrowing
+from multistage.domain.results import Config, Value
+from multistage.domain.state import StageProgress, StageRecord, State
+from multistage.report.banner import describe_recommendation, format_config, format_number
+from multistage.report.costs import describe_cost
+from multistage.report.links import link_run, link_sweep
+from multistage.report.summary import format_seconds
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+
+
+def name_artifact(state: State, *parts: str) -> str:
+    """Give an artifact's key: what Prefect allows of the sweep's name, and which artifact of it."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join([state.name.lower(), *parts]).lower()).strip("-")
+
+
+def name_tags(state: State) -> list[str]:
+    """Name what a sweep's runs in Prefect are found by."""
+    search = "W&B's search" if state.settings.search == "wandb" else "gaussian process"
+    return [state.config_id, f"sweep: {state.name}", f"on: {state.options.launcher}", f"search: {search}"]
+
+
+def describe_plan(state: State, folder: Path) -> str:
+    """Write what a sweep is going to do, as Markdown."""
+    settings = state.settings
+    ranges = [
+        [_text(parameter.describe()), _value(settings.baseline.get(parameter.name))]
+        for parameter in settings.space.parameters
+    ]
+    stages = [
+        [
+            str(stage.stage),
+            str(stage.runs),
+            stage.method + (f", the last {stage.finalists} train the contenders again" if stage.finalists else ""),
+        ]
+        for stage in state.plan
+    ]
+    fixed = f"\n\nEvery run with {_code(settings.fixed)}." if settings.fixed else ""
+    return (
+        f"# {_text(state.config_id)}: the plan\n\n"
+        f"{settings.goal.capitalize()} {_name(settings.metric)} in **{settings.budget} runs**, "
+        f"{state.options.workers} at once.{fixed}\n\n"
+        f"{_table(['range', 'the default'], ranges)}\n{_table(['stage', 'runs', 'search'], stages)}\n"
+        f"{_list_links(state, folder)}"
+    )
+
+
+def describe_stage(state: State, record: StageRecord, folder: Path) -> str:
+    """Write what a stage found, and how it narrowed the ranges, as Markdown."""
+    seconds = (record.ended_at - record.started_at).total_seconds()
+    lost = f", {record.attempts_lost} lost to the machine and trained again" if record.attempts_lost else ""
+    found = (
+        f"Best value of {_name(state.metric_name)}: **{format_number(record.best_metric)}** by "
+        f"{_run(state, record.best_run)}, with {_code(record.best_config)}."
+        if record.best_config
+        else "No run has finished with a value."
+    )
+    narrowed = f"## The next ranges\n\n{_tabulate(record.narrowing)}\n" if record.narrowing else ""
+    evidence = "".join(f"- {_text(note.evidence)}\n" for note in record.narrowing)
+    return (
+        f"# Stage {record.stage}: {record.method}\n\n{found}\n\n"
+        f"{record.runs_completed} runs in {format_seconds(seconds)}, {record.runs_failed} failed{lost}.\n\n"
+        f"{narrowed}{evidence}\n{_list_links(state, folder, record)}"
+    )
+
+
+def list_top_configs(state: State, record: StageRecord) -> list[dict[str, Value]]:
+    """List a stage's best configs, for a table."""
+    names = state.settings.space.names
+    return [
+        {"place": place, state.metric_name: one.value, **{name: one.config.get(name, "") for name in names},
+         "run": one.run_id}
+        for place, one in enumerate(record.top_configs, start=1)
+    ]  # fmt: skip
+
+
+def describe_progress(now: StageProgress) -> str:
+    """Say where a stage stands, in a line."""
+    parts = [f"{now.used} of {now.runs} runs", f"{now.running} running"]
+    if now.failed:
+        parts.append(f"{now.failed} failed")
+    if now.attempts_lost:
+        parts.append(f"{now.attempts_lost} lost and trained again")
+    if now.best_metric is not None:
+        parts.append(f"best {format_number(now.best_metric)}")
+    return f"Stage {now.stage}: {', '.join(parts)}."
+
+
+def describe_result(state: State, folder: Path) -> str:
+    """Write a sweep's result, as Markdown."""
+    rows = [
+        [
+            str(one.stage), one.method, str(one.runs_completed), str(one.runs_failed), format_number(one.best_metric),
+            _code(one.best_config) if one.best_config else "",
+        ]
+        for one in state.stages_completed
+    ]  # fmt: skip
+    recommended = state.recommended
+    better = recommended.probability_better_than_defaults if recommended else None
+    told = (
+        f"**Recommended:** {_code(recommended.config)}, {describe_recommendation(state)}"
+        + (f"; better than the defaults with a probability of {better:.0%}" if better else "")
+        + f".\n\nTrain it again: `multistage-sweep train {state.name}`"
+        if recommended
+        else "Nothing is recommended: no run finished with a value."
+    )
+    early = f" Ended early: {_text(state.ended_because or '')}." if state.budget_used < state.total_budget else ""
+    cost = "".join(f"{_text(line)}\n\n" for line in describe_cost(state))
+    return (
+        f"# {_text(state.config_id)}: {format_number(state.best_metric)}\n\n{told}\n\n"
+        f"Best value of {_name(state.metric_name)} seen: {format_number(state.best_metric)}"
+        + (f", in stage {state.best_stage}" if state.best_stage else "")
+        + f", in {state.budget_used} of {state.total_budget} runs. The best of many noisy runs flatters its config."
+        + f"{early}\n\n{cost}{_table(['stage', 'search', 'runs', 'failed', 'best', 'config'], rows)}\n"
+        f"{_list_links(state, folder)}"
+    )
+
+
+def _tabulate(notes: Sequence[ParameterNarrowing]) -> str:
+    edges = {"none": "", "low": "the lower bound", "high": "the upper bound", "both": "both bounds"}
+    rows = [[_name(note.name), _span(note.before), _span(note.after), edges[note.edge]] for note in notes]
+    return _table(["parameter", "this stage", "next stage", "the best push against"], rows)
+
+
+def _span(bounds: Sequence[Value]) -> str:
+    numeric = len(bounds) == 2 and all(isinstance(end, int | float) and not isinstance(end, bool) for end in bounds)
+    return f"{_value(bounds[0])} to {_value(bounds[1])}" if numeric else ", ".join(map(_value, bounds))
+
+
+def _list_links(state: State, folder: Path, record: StageRecord | None = None) -> str:
+    stages = [record] if record else state.stages_completed
+    pages = [(f"Stage {one.stage} in the tracker", link_sweep(state, one.sweep_id)) for one in stages]
+    lines = [f"- [{text}]({url})\n" for text, url in pages if url]
+    return "".join([*lines, f"- Report: `{str(folder / 'report.html').replace('`', '')}`\n"])
+
+
+def _run(state: State, run_id: str | None) -> str:
+    url = link_run(state, run_id) if run_id else None
+    return f"[{_text(run_id or '')}]({url})" if url else f"run {_text(run_id or '')}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _text(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _name(text: str) -> str:
+    return f"**{_text(text)}**"
+
+
+def _value(value: Value | None) -> str:
+    return "" if value is None else _text(f"{value:.5g}" if isinstance(value, float) else str(value))
+
+
+def _code(config: Config | None) -> str:
+    return f"`{format_config(config).replace('`', chr(39)).replace('|', '¦')}`"
