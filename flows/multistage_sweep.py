@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.runtime import flow_run
 from pydantic import Field
 
@@ -87,5 +87,6 @@ def multistage_sweep(
         for number in STAGES:
             await_approval(session, number)
             stage = sweep_stage.with_options(result_storage=session.folder.results)
-            stage(session.folder.name, number, brief_stage(session, number))
+            with tags(f"stage {number}"):
+                stage(session.folder.name, number, brief_stage(session, number))
         return publish_report(session.folder.path)

@@ -7,8 +7,15 @@ from uuid import UUID
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+)
 
+from multistage.report.artifacts import name_artifact
 from tests.flows.command_line import BUDGET, CommandLine, FinishedSweep, check_budget
 
 GUIDE_KEYS = {
@@ -16,6 +23,8 @@ GUIDE_KEYS = {
     "best_metric", "best_config",
 }  # fmt: skip
 TASKS = {"create_sweep", "launch_workers", "wait_for_runs", "fetch_top_configs", "narrow_ranges", "mirror_state"}
+
+STAGE_ARTIFACTS = [(f"stage-{number}", *kind) for number in (1, 2, 3) for kind in ((), ("progress",), ("top-configs",))]
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +79,8 @@ def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None
         parent = client.read_flow_run(parent_id)
         assert parent.state_name == "Completed"
         assert parent.parameters["config_id"] == "digits:mlp"
+        assert parent.name == f"digits:mlp, {BUDGET} runs"
+        assert {"digits:mlp", f"sweep: {finished.folder.name}", "on: local"} <= set(parent.tags)
         below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent_id]))
         stages = client.read_flow_runs(flow_run_filter=below)
         assert {stage.name for stage in stages} == {f"{finished.folder.name}-stage{number}" for number in (1, 2, 3)}
@@ -79,6 +90,27 @@ def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None
             wanted = TASKS if not stage.name.endswith("3") else TASKS - {"narrow_ranges"}
             assert {task.name.split()[0] for task in tasks} == wanted
             assert {task.state_name for task in tasks} == {"Completed"}
+            assert {*parent.tags, f"stage {stage.name[-1]}"} <= set(stage.tags)
+
+
+def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(finished: FinishedSweep) -> None:
+    state = finished.folder.load_state()
+    assert state.prefect_url
+    with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
+        keys = [name_artifact(state, *parts) for parts in (("plan",), ("history",), ("result",), *STAGE_ARTIFACTS)]
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=keys)))
+    shown = {artifact.key: artifact for artifact in found}
+    assert set(shown) == set(keys)
+    assert shown[name_artifact(state, "history")].type == "image"
+    for record in state.stages_completed:
+        stage = f"stage-{record.stage}"
+        text = str(shown[name_artifact(state, stage)].data)
+        assert all(note.name.replace("_", "\\_") in text for note in record.narrowing)
+        assert record.sweep_id in text
+        assert shown[name_artifact(state, stage, "progress")].data == 100.0
+        table = shown[name_artifact(state, stage, "top-configs")]
+        assert (table.type, str(table.data).count('"place"')) == ("table", len(record.top_configs))
+    assert "multistage-sweep train" in str(shown[name_artifact(state, "result")].data)
 
 
 def test_a_second_start_is_refused_and_says_how_to_go_on(commands: CommandLine, finished: FinishedSweep) -> None:

@@ -81,7 +81,7 @@ def test_numbers_are_written_as_people_read_them() -> None:
 def test_the_result_in_prefect_has_a_row_for_each_stage() -> None:
     text = describe_result(finish(), Path("s"))
     assert text.startswith("# digits:mlp: 0.9")
-    assert all(f"| {number} | sobol | 9 | 0.9 |" in text for number in (1, 2, 3))
+    assert all(f"| {number} | sobol | 9 | 0 | 0.9 |" in text for number in (1, 2, 3))
 
 
 def test_a_plan_shows_ranges_stages_and_warns_of_no_markup() -> None:

@@ -1,0 +1,139 @@
+"""What Prefect is told: Markdown that no name breaks, pictures that are whole documents, progress now and then."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+from xml.etree import ElementTree
+
+import pytest
+from prefect import flow
+from prefect.artifacts import update_progress_artifact
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+from multistage.domain.parameters import CategoricalParameter
+from multistage.domain.state import StageProgress
+from multistage.report.artifacts import (
+    describe_plan,
+    describe_result,
+    describe_stage,
+    list_top_configs,
+    name_artifact,
+    name_tags,
+)
+from multistage.report.pictures import draw_history_picture, embed_picture
+from multistage.services import PrefectServer
+from tasks import artifacts
+from tests.report.sweeps import LR, NOON, make_data, make_run, make_state, make_whole
+from tests.states import make_state as make_plain_state
+
+FOLDER = Path("/sweeps/odd")
+
+
+def test_a_stage_tells_its_narrowing_with_the_evidence_and_links() -> None:
+    state = make_whole().state
+    text = describe_stage(state, state.stages_completed[0], FOLDER)
+    for note in state.stages_completed[0].narrowing:
+        assert f"| **{note.name}** |" in text
+        assert note.evidence.split(":")[1].strip()[:20] in text
+    assert "http://127.0.0.1:8080/local/p/sweeps/sweep1" in text
+    assert "/sweeps/odd/report.html" in text
+    assert "The next ranges" not in describe_stage(state, state.stages_completed[2], FOLDER)
+    table = list_top_configs(state, state.stages_completed[0])
+    assert [row["place"] for row in table] == list(range(1, len(table) + 1))
+    assert {"reward", "lr", "noise", "run"} <= set(table[0])
+
+
+def test_plan_and_result_tell_what_matters() -> None:
+    state = make_whole().state
+    plan = describe_plan(state, FOLDER)
+    assert "**60 runs**" in plan
+    assert "| 1 | 18 | sobol |" in plan
+    result = describe_result(state, FOLDER)
+    for words in ("**Recommended:**", "97%", "multistage-sweep train odd", "in stage 2", "in 60 of 60 runs"):
+        assert words in result
+    assert "Nothing is recommended" in describe_result(make_state((LR,)), FOLDER)
+
+
+def test_names_are_never_markup_in_markdown() -> None:
+    act = CategoricalParameter(name="a|b\n<img src=x>", choices=("<script>", "`relu`"))
+    state = make_state((act,), metric="<b>|`x`")
+    for text in (describe_plan(state, FOLDER), describe_result(state, FOLDER)):
+        assert not {"<script>", "<img", "<b>"} & {tag for tag in ("<script>", "<img", "<b>") if f" {tag}" in text}
+        rows = [line for line in text.splitlines() if line.startswith("| a")]
+        assert all(line.replace("\\|", "").count("|") == 3 for line in rows)
+
+
+def test_keys_are_what_prefect_takes_and_tags_tell_the_sweep() -> None:
+    state = make_plain_state().model_copy(update={"name": "Überlang__Sweep.v1 (2)"})
+    assert name_artifact(state, "stage-1") == "berlang-sweep-v1-2-stage-1"
+    assert name_tags(state) == ["digits:mlp", f"sweep: {state.name}", "on: local", "search: gaussian process"]
+
+
+def test_the_history_is_a_picture() -> None:
+    svg = draw_history_picture(make_whole())
+    assert svg is not None
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own
+    assert len(root.findall("{*}circle")) >= 50
+    assert base64.b64decode(embed_picture(svg).partition(",")[2]).decode() == svg
+    assert draw_history_picture(make_data((LR,), [])) is None
+    ElementTree.fromstring(draw_history_picture(make_data((LR,), [make_run(0, {"lr": 0.1}, 1.0)])) or "")  # noqa: S314
+
+
+@pytest.fixture
+def prefect(prefect_server: PrefectServer) -> Iterator[SyncPrefectClient]:
+    with (
+        temporary_settings({PREFECT_API_URL: prefect_server.api_url, PREFECT_LOGGING_TO_API_ENABLED: False}),
+        SyncPrefectClient(prefect_server.api_url) as client,
+    ):
+        yield client
+
+
+def test_progress_is_one_artifact_that_changes_now_and_then(
+    prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates: list[float] = []
+
+    def count(artifact: UUID, progress: float, description: str) -> None:
+        updates.append(progress)
+        update_progress_artifact(artifact, progress, description)
+
+    monkeypatch.setattr(artifacts, "update_progress_artifact", count)
+    state = make_plain_state().model_copy(update={"name": "progressing"})
+
+    @flow
+    def watch() -> None:
+        note = artifacts.ProgressNote(state)
+        for used in range(201):
+            note(StageProgress(stage=1, runs=200, used=used, running=2, best_metric=0.5, started_at=NOON))
+
+    watch()
+    assert updates[-1] == 100.0
+    assert len(updates) <= 3, "200 runs within seconds are not 200 requests"
+    key = ArtifactFilterKey(any_=["progressing-stage-1-progress"])
+    (found,) = prefect.read_artifacts(artifact_filter=ArtifactFilter(key=key))
+    assert (found.type, found.data) == ("progress", 100.0)
+    assert found.description == "Stage 1: 200 of 200 runs, 2 running, best 0.5."
+
+
+def test_a_sweep_goes_on_where_prefect_takes_no_progress(
+    prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(*given: object) -> UUID:
+        asked.append(given)
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(artifacts, "create_progress_artifact", refuse)
+
+    @flow
+    def watch() -> None:
+        note = artifacts.ProgressNote(make_plain_state())
+        for used in range(50):
+            note(StageProgress(stage=1, runs=200, used=used, running=2, started_at=NOON))
+
+    watch()
+    assert len(asked) == 1, "it is not asked again at once"
