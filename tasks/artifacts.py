@@ -75,7 +75,7 @@ def publish_stage(session: Session, record: StageRecord) -> None:
         create_table_artifact(
             list_top_configs(state, record), name_artifact(state, stage, "top-configs"), f"The best configs of {of}."
         )
-    if record.stage < 3:  # after the last one comes the result, and the report with it
+    if record.stage < len(state.plan):  # after the last one comes the result, and the report with it
         _publish_report(session)
 
 

@@ -50,8 +50,8 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         session.prepare_workers()
-        publish_plan(session)
         try:
+            publish_plan(session)
             with tags(*label_run(session)):
                 yield session
         finally:
