@@ -13,7 +13,7 @@ from multistage.domain.state import StageProgress, StageRecord, State
 from multistage.report.banner import describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
 from multistage.report.links import link_run, link_sweep
-from multistage.report.summary import format_seconds
+from multistage.report.summary import format_seconds, tell_odds
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
@@ -77,10 +77,14 @@ def list_top_configs(state: State, record: StageRecord) -> list[dict[str, Value]
     """List a stage's best configs, for a table."""
     names = state.settings.space.names
     return [
-        {"place": place, state.metric_name: one.value, **{name: one.config.get(name, "") for name in names},
-         "run": one.run_id}
+        {
+            "place": place,
+            state.metric_name: float(f"{one.value:.6g}"),
+            **{name: one.config.get(name, "") for name in names},
+            "run": one.run_id,
+        }
         for place, one in enumerate(record.top_configs, start=1)
-    ]  # fmt: skip
+    ]
 
 
 def describe_progress(now: StageProgress) -> str:
@@ -108,7 +112,7 @@ def describe_result(state: State, folder: Path) -> str:
     better = recommended.probability_better_than_defaults if recommended else None
     told = (
         f"**Recommended:** {_code(recommended.config)}, {describe_recommendation(state)}"
-        + (f"; better than the defaults with a probability of {better:.0%}" if better else "")
+        + (f"; better than the defaults: {tell_odds(better)}" if better else "")
         + f".\n\nTrain it again: `multistage-sweep train {state.name}`"
         if recommended
         else "Nothing is recommended: no run finished with a value."

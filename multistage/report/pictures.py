@@ -9,7 +9,6 @@ from html import escape
 from itertools import accumulate
 
 from multistage.domain.results import Evaluation
-from multistage.report.banner import format_number
 from multistage.report.data import ReportData, value_of
 from multistage.report.figures.style import clip, find_floor, thin
 
@@ -47,7 +46,7 @@ def draw_history_picture(data: ReportData) -> str | None:
     grid = []
     for share in (0, 0.5, 1):
         y = HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM)
-        value = format_number(low + share * (high - low))
+        value = f"{low + share * (high - low):.4g}"
         grid.append(
             f"<path d='M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}' stroke='#e2e6eb'/>"
             f"<text x='{_LEFT - 8}' y='{y + 4:.1f}' text-anchor='end'>{value}</text>"

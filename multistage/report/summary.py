@@ -141,12 +141,13 @@ def _tell_certainty(state: State) -> list[str]:
         lines.append(
             "It is the trainer's defaults."
             if better == 0
-            else f"Better than the trainer's defaults: {_tell_odds(better)}."
+            else f"Better than the trainer's defaults: {tell_odds(better)}."
         )
     return [*lines, seen]
 
 
-def _tell_odds(probability: float) -> str:
+def tell_odds(probability: float) -> str:
+    """Write a probability in words."""
     return "practically certain" if probability > 0.995 else f"{probability:.0%} likely"
 
 
