@@ -243,6 +243,8 @@ def work(
     finally:  # also after a cancel, which is an exception, and Ctrl+C, the warning of a preemption
         alarm.cancel()
         end_session(process)
+        if process.stdout is not None:
+            process.stdout.close()
     failed = [run_id for run_id, code in codes.items() if code != 0][:QUOTED_RUNS]
     return _report(note, exit_code, list(tail), {run_id: quote_log(logs, run_id) for run_id in failed}, len(codes))
 

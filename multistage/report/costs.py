@@ -39,10 +39,13 @@ def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates, run_second
         over = options.max_cost is not None and dollars > options.max_cost
         table.add_row(words, f"${dollars:.2f}" + (", above --max-cost" if over else ""), format_duration(seconds))
     have = options.modal
-    parts = [f"{have.cpu:g} cores at ${rates.core * 3600:.4g}", f"{have.memory:g} GiB at ${rates.gib * 3600:.4g}"]
+    parts = [
+        f"{have.cpu:g} cores at ${rates.core * 3600:.4g} each",
+        f"{have.memory:g} GiB at ${rates.gib * 3600:.4g} each",
+    ]
     if have.gpu:
         name, count = name_gpu(have.gpu)
-        parts.append(f"{count} {name} at ${rates.gpus[name] * 3600:.4g}")
+        parts.append(f"{count} {name} at ${rates.gpus[name] * 3600:.4g} each")
     region = f", and more in the region {have.region}" if have.region else ""
     lines = [
         f"A container costs ${price * 3600:.4g} an hour: {', '.join(parts)}{region}, by {rates.source}.",

@@ -81,7 +81,10 @@ def test_a_plan_shows_cost_and_time_with_its_rates(
     said = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0, said
     assert "8 at once" in said
-    assert "2 cores at $0.04716, 4 GiB at $0.007992, 2 T4 at $0.5904, by Modal's price list of 2026-07-01" in said
+    assert (
+        "2 cores at $0.04716 each, 4 GiB at $0.007992 each, 2 T4 at $0.5904 each, by Modal's price list of 2026-07-01"
+        in said
+    )
     assert "if a run takes │ cost │ time" in said.replace("┃", "│")
     assert "ends early rather than cost more than $3" in said
     assert not server.plane.apps
