@@ -9,7 +9,9 @@ that a lost container's call is given to another one, without end; that a preemp
 then killed; that a timeout counts from the start of an attempt and kills the container; that three containers in a row
 which cannot import their function fail its calls; that a container without calls leaves after a while. Not modelled
 are queueing for machines, images (none is built; a container runs in this interpreter, where packages that the image
-would not hold are hidden), limits of memory and processors, retry policies, several inputs at once, volumes and logs.
+would not hold are hidden), limits of memory and processors, retry policies, several inputs at once and volumes. A new
+token is given without anybody's consent, and logs are told whole. A file that a function adds at a path of its own is
+taken from that path on this machine; what was uploaded is in the mounts.
 
     with ModalServer(folder, secrets={"wandb-secret": {"WANDB_API_KEY": key}}) as server:
         subprocess.run(["modal", "deploy", "app.py"], env={**os.environ, **server.environment})
