@@ -18,6 +18,7 @@ from pathlib import Path
 
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.search.stage1 import plan_stage1
+from multistage.services import ensure_wandb_server
 from tests.flows.command_line import CommandLine, TrackedRun, check_budget
 from tests.flows.victims import VICTIMS, kill_victim
 
@@ -61,6 +62,7 @@ class Chaos:
                     victim = self._dice.choice(VICTIMS)
                     if time.monotonic() < deadline and kill_victim(victim, self._commands.settings.home, folder.path):
                         self.kills[victim] += 1
+        ensure_wandb_server(self._commands.settings)  # it may have died after the sweep's end
         counted = check_budget(self._commands, folder)
         check_stage1(folder, counted)
         attempts = [run for runs in self._commands.list_runs(folder).values() for run in runs]
