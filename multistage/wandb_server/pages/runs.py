@@ -17,6 +17,7 @@ REWRITTEN = 20
 MAX_FILES = 500
 MAX_MEDIA = 2_000
 """Logged media in one answer; of more, the latest."""
+LISTS = ("videos", "audio")
 MEDIA = {"image-file": "image", "video-file": "video", "audio-file": "audio"}
 
 
@@ -142,6 +143,8 @@ def _find_media(value: dict[str, Any]) -> list[tuple[str, str, str]]:
         captions = value.get("captions")
         texts = captions if isinstance(captions, list) and len(captions) == len(several) else [""] * len(several)
         return [("image", str(text or ""), str(name)) for name, text in zip(several, texts, strict=True)]
+    if kind in LISTS and isinstance(value.get(kind), list):
+        return [found for item in value[kind] if isinstance(item, dict) for found in _find_media(item)]
     if kind in MEDIA and isinstance(path, str):
         return [(MEDIA[kind], str(value.get("caption") or ""), path)]
     return []

@@ -12,6 +12,7 @@ const streams = { history: new Map(), system: new Map() };
 const media = new Map();
 const figures = new Map();
 const log = new LogView(path);
+const UNGROUPED = 6;
 let run = null;
 
 /** Append what came to a stream's series; gives the names of those that changed. */
@@ -26,13 +27,13 @@ function take(stream, answer) {
   return changed;
 }
 
-/** A figure for each series, in groups by what stands before the first slash. */
+/** A figure for each series; many are in groups, by what stands before the first slash. */
 function arrange(stream, root) {
   const names = [...streams[stream].keys()];
   if (names.every((name) => figures.has(`${stream} ${name}`)) && names.length) return;
   const groups = new Map();
   for (const name of names.sort()) {
-    const group = name.includes("/") ? name.slice(0, name.indexOf("/")) : "";
+    const group = names.length > UNGROUPED && name.includes("/") ? name.slice(0, name.indexOf("/")) : "";
     groups.set(group, [...(groups.get(group) || []), name]);
   }
   const parts = [];
@@ -77,7 +78,6 @@ function showHead(now) {
     ["made", formatMoment(run.made)],
     ["last sign", run.ended ? null : formatAge(run.heard, now)],
     ["exit code", run.exitcode === null || run.exitcode === 0 ? null : element("span", { class: "is-failed" }, String(run.exitcode))],
-    ["stage", run.sweep?.stage ? `${run.sweep.stage.stage} of ${run.sweep.stage.name}` : null],
     ["host", run.facts.host],
   ]);
   const error = run.summary.error;
@@ -106,11 +106,14 @@ function showFiles(files) {
 
 function takeMedia(answer) {
   next.media = answer.next;
+  // A row that waited for its uploads comes once more, whole.
+  const fresh = new Map();
   for (const [key, step, kind, caption, url] of answer.media) {
+    const place = JSON.stringify([key, step]);
     if (!media.has(key)) media.set(key, new Map());
-    const steps = media.get(key);
-    const shown = steps.get(step) || [];
-    if (!shown.some((one) => one.url === url)) steps.set(step, [...shown, { kind, caption, url }]);
+    if (!fresh.has(place)) fresh.set(place, []);
+    fresh.get(place).push({ kind, caption, url });
+    media.get(key).set(step, fresh.get(place));
   }
   if (answer.media.length) showMedia(find("#media_part"), media);
 }
