@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +37,8 @@ class LiveView:
         self._thread = threading.Thread(target=self._watch, name="live view", daemon=True)
         self._began: tuple[float, int] | None = None
         """When the first run was seen to train, and how many runs were done by then."""
-        self._stages_told = 0
+        self._stages_told: set[tuple[int, datetime]] = set()
+        """The stages that were told, with their ends; a resume may open one again, which then ends once more."""
         self._begun_told = 0
         self._asked_for = 0
         self._line_at = 0.0
@@ -97,8 +99,12 @@ class LiveView:
                 soft_wrap=True,
                 markup=False,
             )
-        for record in state.stages_completed[self._stages_told :]:
-            self._stages_told += 1
+        if state.status == "completed" and not self._ended.is_set():
+            return  # as it was before a resume took it up
+        for record in state.stages_completed:
+            if (record.stage, record.ended_at) in self._stages_told:
+                continue
+            self._stages_told.add((record.stage, record.ended_at))
             self._console.print(
                 f"Stage {record.stage} done: {record.runs_completed} runs"
                 + (f" ({record.runs_failed} failed)" if record.runs_failed else "")

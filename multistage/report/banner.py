@@ -41,7 +41,7 @@ def format_banner(state: State, state_file: Path) -> str:
         "MULTI-STAGE SWEEP COMPLETE!" if len(state.plan) > 1 else "SWEEP COMPLETE!",
         rule,
         f"Total runs: {state.budget_used}" + (f" ({failed} failed)" if failed else ""),
-        *([f"Ended early: {state.ended_because}"] if state.budget_used < state.total_budget else []),
+        *([f"Ended early: {_explain_end(state)}"] if state.budget_used < state.total_budget else []),
         f"Best metric: {format_number(state.best_metric)}"
         + (f" (Stage {state.best_stage})" if state.best_stage and len(state.plan) > 1 else ""),
         f"Best config: {format_config(state.best_config)}",
@@ -54,3 +54,12 @@ def format_banner(state: State, state_file: Path) -> str:
         rule,
     ]
     return "\n".join(lines)
+
+
+def _explain_end(state: State) -> str:
+    """Say what ended a sweep before its budget was used, and how to go on where that can be."""
+    cut = {stage.cut_short for stage in state.stages_completed} - {None}
+    flags = [flag for why, flag in (("deadline", "--stage-deadline"), ("cost cap", "--max-cost")) if why in cut]
+    if not flags:
+        return str(state.ended_because)
+    return f"{state.ended_because}. `multistage-sweep resume {state.name}` goes on; change {' and '.join(flags)}"

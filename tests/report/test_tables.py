@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
+from multistage.domain.layout import Place
 from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.plan import RunOptions, plan_sweep
 from multistage.domain.space import SearchSpace
-from multistage.domain.state import Recommended, State
+from multistage.domain.state import CutShort, Recommended, State
 from multistage.errors import FolderError
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.artifacts import describe_result
@@ -51,6 +52,42 @@ def test_the_banner_says_what_the_guides_does_and_what_can_be_expected() -> None
         assert line in banner
     assert "Lost to the machine" not in banner
     assert "failed" not in banner
+
+
+@pytest.mark.parametrize(
+    ("why", "because", "words"),
+    [
+        (
+            "deadline",
+            "stage 3's deadline",
+            "deadline. `multistage-sweep resume made` goes on; change --stage-deadline",
+        ),
+        ("cost cap", "cost cap", "cost cap. `multistage-sweep resume made` goes on; change --max-cost"),
+        (None, "settled race", "Ended early: settled race\n"),
+    ],
+)
+def test_the_banner_of_a_sweep_that_was_cut_short_says_how_to_go_on(
+    why: CutShort | None, because: str, words: str
+) -> None:
+    stage = make_stage(3).model_copy(update={"cut_short": why})
+    assert words in format_banner(finish(stages_completed=(stage,), budget_used=9, ended_because=because), Path("s"))
+
+
+def test_the_banner_of_a_single_sweep_knows_no_stages() -> None:
+    single = finish()
+    banner = format_banner(single.model_copy(update={"plan": single.plan[:1], "best_stage": 1}), Path("s"))
+    assert "SWEEP COMPLETE!" in banner
+    assert "MULTI-STAGE" not in banner
+    assert "(Stage" not in banner
+
+
+def test_the_best_config_is_nested_as_its_sweep_file_had_it() -> None:
+    state = finish()
+    layout = {"optimizer.lr": Place(path=("optimizer", "lr")), "layers": Place(path=("layers",), is_json=True)}
+    settings = state.settings.model_copy(update={"layout": layout, "fixed": {"layers": "[1, 2]"}})
+    nested = state.model_copy(update={"settings": settings, "recommended": None, "best_config": {"optimizer.lr": 0.1}})
+    assert json.loads(format_best(nested, "json")) == {"layers": [1, 2], "optimizer": {"lr": 0.1}}
+    assert format_best(nested, "args") == "'--layers=[1, 2]' '--optimizer={\"lr\": 0.1}'"
 
 
 def test_the_banner_tells_of_failed_and_lost_runs() -> None:
