@@ -16,7 +16,9 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
+from multistage.domain.plan import SweepPlan
 from multistage.domain.state import StageProgress, StageRecord, State
+from multistage.orchestrator.forecast import warn_of
 from multistage.orchestrator.session import Session
 from multistage.report.artifacts import (
     describe_plan,
@@ -59,8 +61,12 @@ def publish_plan(session: Session) -> None:
     """Show what the sweep is going to do."""
     state = session.state
     with _say_what_fails("The plan"):
+        begins = not state.stages_completed and state.settings.definition is None
+        warnings = warn_of(SweepPlan(settings=state.settings, stages=state.plan), state.options) if begins else ()
         create_markdown_artifact(
-            describe_plan(state, session.folder.path), name_artifact(state, "plan"), f"The plan of {state.name}."
+            describe_plan(state, session.folder.path, warnings),
+            name_artifact(state, "plan"),
+            f"The plan of {state.name}.",
         )
 
 

@@ -29,8 +29,14 @@ def name_tags(state: State) -> list[str]:
     return [state.config_id, f"sweep: {state.name}", f"on: {state.options.launcher}", f"search: {search}"]
 
 
-def describe_plan(state: State, folder: Path) -> str:
-    """Write what a sweep is going to do, as Markdown."""
+def describe_plan(state: State, folder: Path, warnings: Sequence[str] = ()) -> str:
+    """Write what a sweep is going to do, as Markdown.
+
+    Args:
+        state: The sweep.
+        folder: Where it lies.
+        warnings: What its user should look at twice.
+    """
     settings = state.settings
     ranges = [
         [_text(parameter.describe()), _value(settings.baseline.get(parameter.name))]
@@ -44,13 +50,15 @@ def describe_plan(state: State, folder: Path) -> str:
         ]
         for stage in state.plan
     ]
+    advice = "".join(f"- {_text(warning)}\n" for warning in warnings)
     fixed = f"\n\nEvery run with {_code(settings.fixed)}." if settings.fixed else ""
     return (
         f"# {_text(state.config_id)}: the plan\n\n"
         f"{settings.goal.capitalize()} {_name(settings.metric)} in **{settings.budget} runs**, "
         f"{state.options.workers} at once.{fixed}\n\n"
         f"{_table(['range', 'the default'], ranges)}\n{_table(['stage', 'runs', 'search'], stages)}\n"
-        f"{_list_links(state, folder)}"
+        + (f"**To be looked at twice:**\n\n{advice}\n" if advice else "")
+        + f"{_list_links(state, folder)}"
     )
 
 

@@ -51,6 +51,11 @@ def test_plan_and_result_tell_what_matters() -> None:
     plan = describe_plan(state, FOLDER)
     assert "**60 runs**" in plan
     assert "| 1 | 18 | sobol |" in plan
+    assert "twice" not in plan
+    warned = describe_plan(state, FOLDER, ["200 <b>runs are few"])
+    assert "looked at twice" in warned
+    assert "runs are few" in warned
+    assert " <b>" not in warned
     result = describe_result(state, FOLDER)
     for words in ("**Recommended:**", "97%", "multistage-sweep train odd", "in stage 2", "in 60 of 60 runs"):
         assert words in result
