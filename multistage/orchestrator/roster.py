@@ -76,7 +76,8 @@ class Roster:
         Raises:
             LaunchError: If a training cannot import what it needs, before any run has logged a row.
         """
-        self._proven = self._proven or any(slot.last.logged for slot in slots.values())
+        # A run that fails leaves its reason in its summary, which is no row.
+        self._proven = self._proven or any(set(slot.last.logged) - {"error"} for slot in slots.values())
         if self._proven or self._options.launcher == "local":
             return
         from multistage.launchers.faults import judge_run

@@ -70,6 +70,8 @@ class ModalSweeps:
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
+            # What runs the tests in the background ignores Ctrl+C, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         )
 
     def read(self, name: str) -> State:

@@ -107,9 +107,9 @@ def test_the_fleet_follows_its_canary(tmp_path: Path, launcher: MemoryLauncher) 
 
 def test_a_training_that_cannot_import_ends_the_sweep_at_its_canary(tmp_path: Path, launcher: MemoryLauncher) -> None:
     roster = open_roster(tmp_path, launcher)
-    roster.learn(make_slots("failed", "ValueError: no good"))
+    roster.learn(make_slots("failed", "ValueError: no good", logged=("error",)))
     with pytest.raises(LaunchError, match="No module named 'torch'"):
-        roster.learn(make_slots("failed", "ModuleNotFoundError: No module named 'torch'"))
+        roster.learn(make_slots("failed", "ModuleNotFoundError: No module named 'torch'", logged=("error",)))
     roster.learn(make_slots("active", logged=("score",)))
     roster.learn(make_slots("failed", "ModuleNotFoundError: No module named 'torch'"))
 
