@@ -19,6 +19,7 @@ from multistage.report.figures.style import (
     STAGE_COLORS,
     build_axis,
     clip,
+    cut,
     escape,
     find_floor,
     finish,
@@ -138,4 +139,4 @@ def draw_contour(data: ReportData, influences: Sequence[Influence]) -> go.Figure
     )  # fmt: skip
     figure.update_xaxes(**build_axis(first))
     figure.update_yaxes(**build_axis(second))
-    return finish(figure, 440, escape(names[0]), escape(names[1]), showlegend=False)
+    return finish(figure, 440, escape(cut(names[0], 40)), escape(cut(names[1], 40)), showlegend=False)

@@ -23,6 +23,7 @@ from multistage.report.figures.style import (
     build_axis,
     choose_ticks,
     clip,
+    cut,
     escape,
     find_floor,
     finish,
@@ -81,7 +82,7 @@ def draw_history(data: ReportData) -> go.Figure | None:
             customdata=[number - 1 for number in failed], hovertemplate=HOVER,
             marker={"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": BAD}},
         )  # fmt: skip
-    return finish(figure, 400, "run", escape(data.state.metric_name))
+    return finish(figure, 400, "run", escape(cut(data.state.metric_name, 40)))
 
 
 def count_below(data: ReportData) -> int:
@@ -161,16 +162,17 @@ def draw_parallel(data: ReportData) -> go.Figure | None:
         ticks = list(parameter.choices) if isinstance(parameter, CategoricalParameter) else choose_ticks(parameter)
         dimensions.append(
             {
-                "label": escape(_cut(parameter.name)),
+                "label": escape(cut(parameter.name)),
                 "values": pack(parameter.to_unit(one.config[parameter.name]) for one in shown),
                 "range": [0, 1],
                 "tickvals": [parameter.to_unit(tick) for tick in ticks],
-                "ticktext": [escape(_cut(shorten(tick, 3))) for tick in ticks],
+                # These ticks show their text as it is, entities too: an angle quotation mark looks like "<".
+                "ticktext": [cut(shorten(tick, 3)).replace("<", "\u2039") for tick in ticks],
             }
         )
     values = [value_of(one) for one in shown]
     floor = find_floor([value_of(one) for one in data.placed], goal)
-    dimensions.append({"label": escape(_cut(data.state.metric_name)), "values": pack(clip(values, floor, goal))})
+    dimensions.append({"label": escape(cut(data.state.metric_name)), "values": pack(clip(values, floor, goal))})
     figure = go.Figure(
         go.Parcoords(
             dimensions=dimensions,
@@ -180,10 +182,6 @@ def draw_parallel(data: ReportData) -> go.Figure | None:
         )
     )  # fmt: skip
     return finish(figure, 400, margin={"l": 64, "r": 48, "t": 48, "b": 20})
-
-
-def _cut(text: str, most: int = 18) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def draw_curves(data: ReportData) -> go.Figure | None:
@@ -205,4 +203,4 @@ def draw_curves(data: ReportData) -> go.Figure | None:
             customdata=[numbers[curve.run_id]] * len(curve.steps), hovertemplate=HOVER,
         )  # fmt: skip
         named.add(name)
-    return finish(figure, 340, "step", escape(data.state.metric_name))
+    return finish(figure, 340, "step", escape(cut(data.state.metric_name, 40)))

@@ -44,6 +44,11 @@ def escape(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def cut(text: str, most: int = 18) -> str:
+    """Leave out the end of a text that is too long for its place."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def shorten(value: object, digits: int = 4) -> str:
     """Write a value in few characters, as text."""
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
@@ -101,7 +106,8 @@ def build_axis(parameter: Parameter) -> dict[str, Any]:
     match parameter:
         case CategoricalParameter(choices=choices):
             names = [escape(str(choice)) for choice in choices]
-            return {"type": "category", "categoryorder": "array", "categoryarray": names,
+            return {"type": "category", "categoryorder": "array", "categoryarray": names, "tickvals": names,
+                    "ticktext": [escape(cut(str(choice))) for choice in choices],
                     "range": [-0.5, len(names) - 0.5]}  # fmt: skip
         case PowerOfTwoParameter() | FloatParameter(scale="log") | IntParameter(scale="log"):
             ticks = choose_log_ticks(parameter)

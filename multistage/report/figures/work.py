@@ -16,6 +16,7 @@ from multistage.report.figures.style import (
     MUTED,
     PHASE_COLORS,
     STAGE_COLORS,
+    cut,
     escape,
     finish,
     pack,
@@ -61,10 +62,13 @@ def draw_contenders(data: ReportData, contenders: Sequence[Contender]) -> go.Fig
             x=[one.mean], y=[name], mode="markers", hovertemplate="mean %{x:.5g}<extra></extra>",
             marker={"color": color, "symbol": "diamond", "size": 11, "line": {"color": CARD, "width": 1}},
         )  # fmt: skip
+    ends = [end for one in contenders for end in (*one.values, *(one.interval or ()))]
+    margin = 0.04 * (max(ends) - min(ends)) or 0.5
+    figure.update_xaxes(range=[min(ends) - margin, max(ends) + margin])
     figure.update_yaxes(
         categoryorder="array", categoryarray=names[::-1], tickfont={"color": INK}, range=[-0.6, len(names) - 0.4]
     )
-    return finish(figure, 70 + 34 * len(names), escape(data.state.metric_name), showlegend=False)
+    return finish(figure, 70 + 34 * len(names), escape(cut(data.state.metric_name, 40)), showlegend=False)
 
 
 def draw_timeline(data: ReportData, workload: Workload) -> go.Figure | None:
