@@ -6,7 +6,6 @@ from multistage.domain.plan import StageBrief
 from multistage.domain.selection import select_top
 from multistage.domain.state import StageCount, TopConfig
 from multistage.orchestrator.session import open_session
-from multistage.wandb_client.sweeps import end_sweep
 from tasks.artifacts import ProgressNote
 from tasks.persistence import PERSISTED, RETRIED
 
@@ -16,7 +15,7 @@ def wait_for_runs(brief: StageBrief, sweep_id: str) -> StageCount:
     """Fill the sweep with the stage's slots, see every one settled, and end the sweep."""
     session = open_session(brief.folder)
     count = session.drive_stage(brief.stage, brief.box, sweep_id, ProgressNote(session.state))
-    end_sweep(session.connection, sweep_id, session.settings.adopted)
+    session.end_stage(sweep_id)
     get_run_logger().info("%d runs done, %d of them failed", count.used, count.failed)
     return count
 

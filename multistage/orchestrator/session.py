@@ -30,6 +30,7 @@ from multistage.search.multistage import StagedSearch
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.sweeps import end_sweep
 
 if TYPE_CHECKING:
     from multistage.report.data import ReportData
@@ -261,6 +262,13 @@ class Session:
             attempts_lost=sum(slot.lost for slot in slots.values()),
             cut_short=cut_short,
         )
+
+    def end_stage(self, sweep_id: str) -> None:
+        """End a stage's sweep; one that was there before is left as it was found, by this sweep's own workers too."""
+        adopted = self.settings.adopted
+        if adopted is not None:  # opened again, it would have work for them without end
+            self.roster.launcher.stop(self.roster.list_alive(f"{self.connection.path}/{sweep_id}"))
+        end_sweep(self.connection, sweep_id, adopted)
 
     def _watch_deadline(self) -> Callable[[], bool]:
         """Give the question whether the stage's deadline has passed, which counts from now: a resume has its own."""
