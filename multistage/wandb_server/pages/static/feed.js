@@ -24,7 +24,7 @@ export function follow(path, read) {
       const answer = await fetch(`${path}?${new URLSearchParams(query)}`, { headers: { Accept: "application/json" } });
       if (answer.status === 401) {
         sign.dataset.is = "lost";
-        sign.replaceChildren(Object.assign(document.createElement("a"), { href: location.href, textContent: "log in again" }));
+        sign.replaceChildren(Object.assign(document.createElement("a"), { href: location.pathname, textContent: "log in again" }));
         return;
       }
       if (!answer.ok) throw new Error(`the server answers ${answer.status}`);

@@ -1,6 +1,6 @@
 // Parallel coordinates: an axis a hyperparameter, a strand a run, warm where the value is among the best.
 
-import { element, formatNumber, shape, shorten } from "./format.js";
+import { element, shape, shorten } from "./format.js";
 import { sayNone } from "./charts.js";
 import { categories, findRange, isNumber, linear, logarithmic, looksLogarithmic } from "./scales.js";
 
@@ -153,7 +153,10 @@ export class Parallel {
       const [from, to] = [Math.min(start, at(event)), Math.max(start, at(event))];
       if (to - from < 4) return;
       const ends = axis.words ? [from, to] : [axis.map.invert(from), axis.map.invert(to)];
-      this.brushes.set(axis.name, { axis, from, to, low: Math.min(...ends), high: Math.max(...ends) });
+      const [low, high] = [Math.min(...ends), Math.max(...ends)];
+      // Up to an axis's end means all beyond it too: values far out are drawn there.
+      const [beyond, below] = axis.words ? [to >= bottom, from <= top] : [from <= top, to >= bottom];
+      this.brushes.set(axis.name, { axis, from, to, low: below ? -Infinity : low, high: beyond ? Infinity : high });
       for (const [name, value] of Object.entries({ y: from, height: to - from, visibility: "visible" })) band.setAttribute(name, value);
       this.paint();
     });
@@ -164,11 +167,6 @@ export class Parallel {
       this.paint();
       this.changed();
     });
-  }
-
-  /** What is chosen, for people. */
-  describe() {
-    return [...this.brushes.values()].map(({ axis, low, high }) => (axis.words ? axis.name : `${axis.name} ${formatNumber(low)} to ${formatNumber(high)}`)).join(", ");
   }
 
   /** Light one run's strand. */
