@@ -1,4 +1,4 @@
-"""The methods that the search benchmark compares: the product's own, and what a user would take instead.
+"""The peers of the search benchmark: what a user would take instead.
 
 A peer's package is imported where it is used; `make bench-env` brings them all.
 """
@@ -7,87 +7,31 @@ A peer's package is imported where it is used; `make bench-env` brings them all.
 # mypy: disable-error-code="import-not-found,unused-ignore"
 
 import math
+import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from search_methods import Method, Multistage, Peer, Recorded, Replicating
+from search_translations import (
+    fit_config,
+    flatten,
+    pick_grid_config,
+    raise_exponents,
+    read_labels,
+    to_hebo,
+    to_optuna,
+    to_smac,
+)
 
-from multistage.domain.budget import Split, count_finalists, split_budget
-from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, PowerOfTwoParameter
+from multistage.domain.budget import Split, split_budget
+from multistage.domain.parameters import CategoricalParameter, FloatParameter
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.selection import rank, select_top
+from multistage.domain.selection import select_top
 from multistage.domain.space import SearchSpace
-from multistage.search.multistage import Proposal, StagedSearch
-from multistage.search.sobol import key_of
-
-CONTENDERS = 5
-"""Configs that a replicating peer trains again, in turns."""
-
-
-class Method(Protocol):
-    """A way to spend a budget of runs on a space; more is better."""
-
-    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
-        """The config of the slot ``index``; None to wait until a pending run has ended."""
-
-    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
-        """The config that the method stands for, and the value that it reports for it."""
-
-
-class Multistage:
-    """The product's own search, driven as the flow drives it: a stage begins when the one before has ended."""
-
-    def __init__(self, space: SearchSpace, budget: int, seed: int, finalists: int | None = None) -> None:
-        self._budgets = split_budget(budget, Split())
-        count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
-        self._search = StagedSearch(space, "maximize", self._budgets, count, seed=seed)
-        self._planned = self._search.plan_stage1()
-        self._box, self._stage = space, 1
-
-    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
-        first, second, _ = self._budgets
-        if index < first:
-            return Proposal(config=self._planned[index])
-        stage, start = (2, first) if index < first + second else (3, first + second)
-        if stage > self._stage:
-            if pending:
-                return None
-            self._box = self._search.narrow(stage, done, self._box).space  # type: ignore[arg-type]
-            self._stage = stage
-        open_slots = [proposal for slot, proposal in pending.items() if slot >= start]
-        found = self._search.propose(stage, self._box, done, open_slots, index - start, 1)  # type: ignore[arg-type]
-        return found[0] if found else None
-
-    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
-        found = self._search.recommend(done)
-        assert found is not None
-        return found.config, found.mean
-
-    def find_stage(self, index: int) -> int:
-        """The stage of a slot."""
-        return 1 if index < self._budgets[0] else 2 if index < sum(self._budgets[:2]) else 3
-
-
-class Peer:
-    """A peer that proposes one config at a time and stands for the best mean of what it saw."""
-
-    def __init__(self, space: SearchSpace, budget: int, seed: int) -> None:
-        self.space, self.budget, self.seed = space, budget, seed
-        self.random = np.random.default_rng(seed)
-
-    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
-        config = self.suggest(index, done, pending)
-        return None if config is None else Proposal(config=config)
-
-    def suggest(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Config | None:
-        """The next config; chance, in the base."""
-        del index, done, pending
-        return self.space.from_unit(self.random.random(len(self.space)))
-
-    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
-        best = rank(done, "maximize")[0]
-        assert best.value is not None
-        return best.config, best.value
+from multistage.search.multistage import Proposal
 
 
 class Original(Peer):
@@ -102,16 +46,16 @@ class Original(Peer):
     def __init__(self, space: SearchSpace, budget: int, seed: int) -> None:
         super().__init__(space, budget, seed)
         first, second, _ = split_budget(budget, Split())
-        linear = SearchSpace(parameters=tuple(map(_flatten, space.parameters)))
+        linear = SearchSpace(parameters=tuple(map(flatten, space.parameters)))
         size = linear.grid_size(5)
         order = self.random.permutation(size) if self.shuffled else np.arange(size)
-        self._grid = [_pick(linear, int(place)) for place in order[:first]]
+        self._grid = [pick_grid_config(linear, int(place)) for place in order[:first]]
         self._ends = len(self._grid), first + second
         self._space, self._engine, self._start = linear, Wandb(linear, budget, seed), 0
 
     def suggest(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Config | None:
         if index < self._ends[0]:
-            return _fit(self.space, self._grid[index])
+            return fit_config(self.space, self._grid[index])
         start = self._ends[0] if index < self._ends[1] else self._ends[1]
         if start > self._start:
             if pending:
@@ -120,12 +64,12 @@ class Original(Peer):
             self._start = start
         seen = [run for run in done if run.index >= self._start]
         found = self._engine.suggest(index, seen, {k: v for k, v in pending.items() if k >= self._start})
-        return None if found is None else _fit(self.space, found)
+        return None if found is None else fit_config(self.space, found)
 
     def _narrow(self, runs: Sequence[Evaluation], width: float) -> None:
         top = select_top(runs, "maximize")
         parameters = []
-        for parameter, first in zip(map(_flatten, self.space.parameters), self._space.parameters, strict=True):
+        for parameter, first in zip(map(flatten, self.space.parameters), self._space.parameters, strict=True):
             if isinstance(parameter, CategoricalParameter) or isinstance(first, CategoricalParameter):
                 parameters.append(parameter)
                 continue
@@ -181,7 +125,7 @@ class Optuna(Peer):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction="maximize", sampler=self.make_sampler())
         self._open: dict[int, Any] = {}
-        self._distributions = {parameter.name: _distribute(parameter) for parameter in space.parameters}
+        self._distributions = {parameter.name: to_optuna(parameter) for parameter in space.parameters}
 
     def suggest(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Config | None:
         del pending
@@ -190,13 +134,7 @@ class Optuna(Peer):
                 self._study.tell(self._open.pop(run.index), run.value)
         asked = self._study.ask(self._distributions)
         self._open[index] = asked
-        return _fit(
-            self.space,
-            {
-                name: 2**value if isinstance(self.space[name], PowerOfTwoParameter) else value
-                for name, value in asked.params.items()
-            },
-        )
+        return fit_config(self.space, raise_exponents(self.space, asked.params))
 
 
 class OptunaProcess(Optuna):
@@ -233,30 +171,67 @@ class Evolution(Peer):
         return self.space.from_unit(point[: len(self.space)])
 
 
-class Replicating:
-    """A peer whose last runs train its best configs again, in turns; it stands for the best mean."""
+class Smac(Peer):
+    """SMAC3's facade for hyperparameters, told that trainings are noisy: it repeats its incumbents by itself."""
 
-    def __init__(self, inner: Peer, budget: int) -> None:
-        self._inner, self._from = inner, budget - count_finalists(budget)
-        self._top: list[Config] = []
+    def __init__(self, space: SearchSpace, budget: int, seed: int) -> None:
+        from smac import HyperparameterOptimizationFacade, Scenario
 
-    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
-        if index < self._from:
-            return self._inner.ask(index, done, pending)
-        if not self._top:
-            best = {key_of(run.config): run.config for run in rank(done, "maximize")}
-            self._top = list(best.values())[:CONTENDERS]
-        return Proposal(config=self._top[(index - self._from) % len(self._top)], finalist=True)
+        super().__init__(space, budget, seed)
+        self._folder = tempfile.TemporaryDirectory()
+        scenario = Scenario(
+            to_smac(space),
+            deterministic=False,
+            n_trials=budget,
+            seed=seed,
+            output_directory=Path(self._folder.name),
+        )
+        self._smac = HyperparameterOptimizationFacade(scenario, _refuse, overwrite=True, logging_level=False)
+        self._open: dict[int, Any] = {}
+
+    def suggest(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Config | None:
+        from smac.runhistory import TrialValue
+
+        del pending
+        for run in done:
+            if run.index in self._open:
+                self._smac.tell(self._open.pop(run.index), TrialValue(cost=-(run.value or 0.0)), save=False)
+        self._open[index] = asked = self._smac.ask()
+        return fit_config(self.space, raise_exponents(self.space, dict(asked.config)))
 
     def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
-        if not self._top:
-            return self._inner.recommend(done)
-        means = []
-        for config in self._top:
-            values = [run.value for run in done if run.config == config and run.value is not None]
-            means.append(float(np.mean(values)))
-        best = int(np.argmax(means))
-        return self._top[best], means[best]
+        """The incumbent, and the mean of its runs."""
+        incumbent = self._smac.intensifier.get_incumbent()
+        config = fit_config(self.space, raise_exponents(self.space, dict(incumbent)))
+        values = [run.value for run in done if run.config == config and run.value is not None]
+        return config, float(np.mean(values))
+
+
+class Hebo(Peer):
+    """HEBO: a Gaussian process on warped inputs and outputs, and three acquisitions at once."""
+
+    def __init__(self, space: SearchSpace, budget: int, seed: int) -> None:
+        import torch
+        from hebo.design_space.design_space import DesignSpace
+        from hebo.optimizers.hebo import HEBO
+
+        super().__init__(space, budget, seed)
+        torch.set_num_threads(1)
+        torch.manual_seed(seed)
+        self._hebo = HEBO(DesignSpace().parse([to_hebo(p) for p in space.parameters]), scramble_seed=seed)
+        self._open: dict[int, Any] = {}
+
+    def suggest(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Config | None:
+        del pending
+        np.random.seed(int(self.random.integers(2**31)))  # pymoo draws from the global state
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for run in done:
+                if run.index in self._open:
+                    self._hebo.observe(self._open.pop(run.index), np.array([[-(run.value or 0.0)]]))
+            self._open[index] = asked = self._hebo.suggest(n_suggestions=1)
+        values = {name: asked[name].iloc[0] for name in self.space.names}
+        return fit_config(self.space, read_labels(self.space, raise_exponents(self.space, values)))
 
 
 PEERS: Mapping[str, Callable[[SearchSpace, int, int], Peer]] = {
@@ -267,54 +242,36 @@ PEERS: Mapping[str, Callable[[SearchSpace, int, int], Peer]] = {
     "tpe": Optuna,
     "optuna-gp": OptunaProcess,
     "cma": Evolution,
+    "smac": Smac,
+    "hebo": Hebo,
 }
-SLOW = ("optuna-gp",)
+SLOW = ("optuna-gp", "smac", "hebo")
 """Peers of over 0.2 s a suggestion, which are run up to 150 runs only."""
 
 
-def make_method(name: str, space: SearchSpace, budget: int, seed: int) -> Method:
-    """A method by its id: ``multistage``, a peer, or a peer with ``+rep``."""
+def make_method(
+    name: str, space: SearchSpace, budget: int, seed: int, answers: Sequence[Proposal | None] | None = None
+) -> Method:
+    """A method by its id: ``multistage``, a peer, or a peer with ``+rep``.
+
+    Args:
+        name: The id.
+        space: What is searched.
+        budget: Runs in all.
+        seed: Of the method's draws.
+        answers: What the peer under a ``+rep`` answered when it was asked the same; computed again where None.
+
+    Raises:
+        KeyError: There is no such method.
+        ModuleNotFoundError: Its package is not installed.
+    """
     if name == "multistage":
         return Multistage(space, budget, seed)
-    peer = PEERS[name.removesuffix("+rep")](space, budget, seed)
-    return Replicating(peer, budget) if name.endswith("+rep") else peer
+    if not name.endswith("+rep"):
+        return PEERS[name](space, budget, seed)
+    inner = Recorded(answers) if answers else PEERS[name.removesuffix("+rep")](space, budget, seed)
+    return Replicating(inner, budget)
 
 
-def _flatten(parameter: Any) -> Any:
-    if isinstance(parameter, CategoricalParameter):
-        return parameter
-    return FloatParameter(name=parameter.name, low=parameter.low, high=parameter.high)
-
-
-def _pick(space: SearchSpace, place: int) -> Config:
-    """The grid's config at a place, without listing a grid that may be huge."""
-    config: Config = {}
-    for parameter in reversed(space.parameters):
-        values = parameter.grid(5)
-        place, index = divmod(place, len(values))
-        config[parameter.name] = values[index]
-    return {name: config[name] for name in space.names}
-
-
-def _fit(space: SearchSpace, config: Config) -> Config:
-    """The nearest possible config."""
-    return space.from_unit(space.to_unit({name: _raise(space, name, config[name]) for name in space.names}))
-
-
-def _raise(space: SearchSpace, name: str, value: Any) -> Any:
-    parameter = space[name]
-    if isinstance(parameter, CategoricalParameter):
-        return value
-    return min(max(float(value), parameter.low), parameter.high)
-
-
-def _distribute(parameter: Any) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(parameter, FloatParameter):
-        return FloatDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
-    if isinstance(parameter, IntParameter):
-        return IntDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
-    if isinstance(parameter, PowerOfTwoParameter):
-        return IntDistribution(int(math.log2(parameter.low)), int(math.log2(parameter.high)))
-    return CategoricalDistribution(parameter.choices)
+def _refuse(config: Any, seed: int = 0) -> float:
+    raise NotImplementedError("SMAC is asked and told, and trains nothing itself")

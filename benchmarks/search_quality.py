@@ -11,18 +11,20 @@ one. Tables that no fit explains (R2 below 0.5) are left out, and said so.
 import argparse
 import heapq
 import json
+import os
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from search_peers import PEERS, SLOW, Multistage, make_method
-from search_tables import Table
+from search_methods import Multistage
+from search_peers import PEERS, SLOW, make_method
+from search_summary import Cell, draw_plot, summarize
+from search_tables import Table, TableError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from multistage.domain.budget import count_finalists
 from multistage.domain.parameters import FloatParameter
 from multistage.domain.results import Evaluation
 from multistage.domain.selection import rank
@@ -32,26 +34,34 @@ from multistage.search.multistage import Proposal
 from multistage.search.sobol import sample_sobol
 
 WEAKEST_FIT = 0.5
-COLUMNS = (
-    "method",
-    "mean regret [95%]",
-    "median",
-    "rank",
-    "regret of the best seen",
-    "reported over true",
-    "s a suggestion",
-    "makespan over ideal",
-    "regret over multistage's [95%]",
-)
-Cell = dict[str, Any]
+LARGEST_SLOW = 150
+"""Runs up to which slow peers are run."""
+
+Answers = list[Proposal | None]
+"""What a method answered, call by call."""
 
 
-def simulate(name: str, table: Table, budget: int, repeat: int, workers: int) -> Cell:
-    """One sweep of a method on a table, with workers whose runs last unevenly long."""
+def simulate(
+    name: str, table: Table, budget: int, repeat: int, workers: int, answers: Answers | None = None
+) -> tuple[Cell, Answers]:
+    """One sweep of a method on a table, with workers whose runs last unevenly long.
+
+    Args:
+        name: The method's id.
+        table: The task.
+        budget: Runs in all.
+        repeat: Number of the repeat, which seeds everything.
+        workers: Trainings at once.
+        answers: What the method without ``+rep`` answered in the same cell, where that is known.
+
+    Returns:
+        The finished cell, and the method's answers.
+    """
     seed = repeat * 1000 + budget
     # The same noise and durations for every method, as far as they ask the same.
     random = np.random.default_rng([seed, 1])
-    method = make_method(name, table.space, budget, seed)
+    method = make_method(name, table.space, budget, seed, answers)
+    given: Answers = []
     done: list[Evaluation] = []
     pending: dict[int, Proposal] = {}
     ends: list[tuple[float, int]] = []
@@ -59,9 +69,10 @@ def simulate(name: str, table: Table, budget: int, repeat: int, workers: int) ->
     index = 0
     while len(done) < budget:
         while index < budget and len(pending) < workers:
-            start = time.perf_counter()
+            start = time.process_time()
             proposal = method.ask(index, done, pending)
-            spent.append(time.perf_counter() - start)
+            spent.append(time.process_time() - start)
+            given.append(proposal)
             if proposal is None:
                 break
             duration = float(random.lognormal(0.0, 0.25))
@@ -84,7 +95,7 @@ def simulate(name: str, table: Table, budget: int, repeat: int, workers: int) ->
             )
         )
     config, reported = method.recommend(done)
-    return {
+    cell: Cell = {
         "method": name,
         "table": table.name,
         "budget": budget,
@@ -96,100 +107,7 @@ def simulate(name: str, table: Table, budget: int, repeat: int, workers: int) ->
         "suggest_s": float(np.median(spent)),
         "makespan": clock / (busy / workers),
     }
-
-
-def summarize(cells: Iterable[Cell]) -> str:
-    """Tables in Markdown: the methods' regrets, then the product's own against each peer."""
-    by_budget: dict[int, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        by_budget[cell["budget"]].append(cell)
-    lines: list[str] = []
-    for budget, group in sorted(by_budget.items()):
-        regrets = _gather(group)
-        lines += [
-            "",
-            f"## {budget} runs",
-            "",
-            f"| {' | '.join(COLUMNS)} |",
-            "|---" * len(COLUMNS) + "|",
-        ]
-        ranks = _rank(regrets)
-        for method in sorted(regrets, key=lambda name: _mean(regrets[name])):
-            own = [cell for cell in group if cell["method"] == method]
-            low, high = _bootstrap(regrets[method])
-            versus = ""
-            if method != "multistage" and "multistage" in regrets:
-                paired = _pair(regrets[method], regrets["multistage"])
-                if paired:
-                    start, end = _bootstrap(paired)
-                    versus = f"{_mean(paired):+.3f} [{start:+.3f}, {end:+.3f}]"
-            over = np.mean([_overstate(cell, group) for cell in own])
-            lines.append(
-                f"| {method} | {_mean(regrets[method]):.3f} [{low:.3f}, {high:.3f}] "
-                f"| {np.median([cell['regret'] for cell in own]):.3f} | {ranks[method]:.2f} "
-                f"| {np.mean([cell['regret_seen'] for cell in own]):.3f} | {over:+.3f} "
-                f"| {np.median([cell['suggest_s'] for cell in own]):.4f} "
-                f"| {np.mean([cell['makespan'] for cell in own]):.2f} | {versus} |"
-            )
-    return "\n".join(lines).strip()
-
-
-Regrets = dict[str, dict[int, float]]
-
-
-def _gather(cells: Sequence[Cell]) -> dict[str, Regrets]:
-    """Regrets by method, table and repeat."""
-    found: dict[str, Regrets] = defaultdict(lambda: defaultdict(dict))
-    for cell in cells:
-        found[cell["method"]][cell["table"]][cell["repeat"]] = cell["regret"]
-    return found
-
-
-def _mean(regrets: Regrets) -> float:
-    """The mean over tables of the mean over repeats: every table counts the same."""
-    return float(np.mean([np.mean(list(repeats.values())) for repeats in regrets.values()]))
-
-
-def _pair(theirs: Regrets, ours: Regrets) -> Regrets:
-    pairs = {
-        table: {repeat: value - ours[table][repeat] for repeat, value in repeats.items() if repeat in ours[table]}
-        for table, repeats in theirs.items()
-        if table in ours
-    }
-    return {table: repeats for table, repeats in pairs.items() if repeats}
-
-
-def _bootstrap(regrets: Regrets, draws: int = 2000) -> tuple[float, float]:
-    """95% interval of the mean, its repeats drawn again within each table: the tables are what they are."""
-    random = np.random.default_rng(0)
-    means = np.zeros(draws)
-    for repeats in regrets.values():
-        values = np.array(list(repeats.values()))
-        means += random.choice(values, (draws, len(values))).mean(axis=1)
-    low, high = np.quantile(means / len(regrets), [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _rank(regrets: Mapping[str, Regrets]) -> dict[str, float]:
-    """Mean rank over tables and the repeats that all methods have; 1 is best."""
-    places: dict[str, list[float]] = defaultdict(list)
-    for table in {table for tables in regrets.values() for table in tables}:
-        methods = [method for method in regrets if table in regrets[method]]
-        shared = set.intersection(*(set(regrets[method][table]) for method in methods))
-        for repeat in shared:
-            values = np.array([regrets[method][table][repeat] for method in methods])
-            for method, value in zip(methods, values, strict=True):
-                places[method].append(float((values < value).sum() + ((values == value).sum() + 1) / 2))
-    return {method: float(np.mean(places[method] or [np.nan])) for method in regrets}
-
-
-def _overstate(cell: Cell, group: Sequence[Cell]) -> float:
-    """Reported minus true value, in units of regret."""
-    same = [other for other in group if other["table"] == cell["table"]]
-    # True value and regret of any two cells of a table tell what a unit of regret is worth.
-    low, high = min(same, key=lambda other: other["true"]), max(same, key=lambda other: other["true"])
-    spread = low["regret"] - high["regret"]
-    return float((cell["reported"] - cell["true"]) * spread / (high["true"] - low["true"])) if spread else 0.0
+    return cell, given
 
 
 def time_suggestions(sizes: Sequence[int] = (50, 500, 1000, 5000)) -> str:
@@ -217,27 +135,6 @@ def time_suggestions(sizes: Sequence[int] = (50, 500, 1000, 5000)) -> str:
             spent.append(time.process_time() - start)
         lines.append(f"| {size} | {np.median(spent[1:]):.4f} | {spent[0]:.2f} |")
     return "\n".join(lines)
-
-
-def draw_plot(cells: Sequence[Cell], path: Path) -> None:
-    """Mean regret by budget with its interval, a panel a budget."""
-    import matplotlib.pyplot as plt  # type: ignore[import-not-found,unused-ignore]
-
-    budgets = sorted({cell["budget"] for cell in cells})
-    figure, axes = plt.subplots(1, len(budgets), figsize=(4.2 * len(budgets), 4), squeeze=False)
-    for axis, budget in zip(axes[0], budgets, strict=True):
-        regrets = _gather([cell for cell in cells if cell["budget"] == budget])
-        methods = sorted(regrets, key=lambda name: -_mean(regrets[name]))
-        for place, method in enumerate(methods):
-            low, high = _bootstrap(regrets[method])
-            colour = "tab:red" if method == "multistage" else "tab:gray"
-            axis.plot([low, high], [place, place], color=colour)
-            axis.plot([_mean(regrets[method])], [place], "o", color=colour)
-        axis.set_yticks(range(len(methods)), methods)
-        axis.set_xlabel("mean regret of the true value")
-        axis.set_title(f"{budget} runs")
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def read_cells(path: Path) -> list[Cell]:
@@ -275,39 +172,100 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with threadpool_limits(1):
             print(time_suggestions())
         return
-    cells = read_cells(options.json) if options.json else []
-    known = {(cell["method"], cell["table"], cell["budget"], cell["repeat"]) for cell in cells}
+    methods, budgets = options.methods.split(","), [int(budget) for budget in options.budgets.split(",")]
+    unknown = [name for name in methods if name != "multistage" and name.removesuffix("+rep") not in PEERS]
+    if unknown:
+        parser.error(f"there is no method {unknown[0]!r}")
+    for name in methods:
+        if name.removesuffix("+rep") in SLOW and max(budgets) > LARGEST_SLOW:
+            print(f"{name} takes over 0.2 s a suggestion: it is run up to {LARGEST_SLOW} runs", file=sys.stderr)
     paths = sorted(options.data.glob("*.npz"))
     if options.tables:
         paths = [path for path in paths if path.stem in options.tables.split(",")]
     if not paths:
         parser.error(f"{options.data} holds no such table")
+    campaign = Campaign(options.workers, options.json, read_cells(options.json) if options.json else [])
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the peers' libraries, which are loaded later
     with threadpool_limits(1):
-        cells += _run(options, [Table(path) for path in paths], known)
-    print(summarize(cells))
+        tables = list(_open_tables(paths))
+        for repeat in range(options.repeats):
+            for budget in budgets:
+                for table in tables:
+                    campaign.run(methods, table, budget, repeat)
+    print(summarize(campaign.cells))
     if options.plot:
-        draw_plot(cells, options.plot)
+        draw_plot(campaign.cells, options.plot)
+    if not tables or campaign.failures:
+        sys.exit(1)
 
 
-def _run(options: argparse.Namespace, tables: list[Table], known: set[tuple[str, str, int, int]]) -> list[Cell]:
-    cells: list[Cell] = []
-    for table in tables:
+def _open_tables(paths: Sequence[Path]) -> Iterator[Table]:
+    """Fit the tables, telling of each how well that went; those that cannot be judged by are left out."""
+    for path in paths:
+        try:
+            table = Table(path)
+        except (TableError, OSError, ValueError, KeyError) as error:
+            print(f"{path.stem}: left out, {error}", file=sys.stderr)
+            continue
         verdict = "" if table.fidelity >= WEAKEST_FIT else ": too weak to judge by, left out"
         print(f"{table.name}: {len(table.space)} parameters, R2 {table.fidelity:.2f}{verdict}", file=sys.stderr)
-    tables = [table for table in tables if table.fidelity >= WEAKEST_FIT]
-    for repeat in range(options.repeats):
-        for budget in map(int, options.budgets.split(",")):
-            for table in tables:
-                for method in options.methods.split(","):
-                    if (method, table.name, budget, repeat) in known:
-                        continue
-                    if budget > 150 and method.removesuffix("+rep") in SLOW:
-                        continue
-                    cell = simulate(method, table, budget, repeat, options.workers)
-                    cells.append(cell)
-                    if options.json:
-                        append_cell(options.json, cell)
-    return cells
+        if not verdict:
+            yield table
+
+
+class Campaign:
+    """The cells that are asked for, one after the other; one that fails is told and does not end the others.
+
+    Args:
+        workers: Trainings at once.
+        output: Where finished cells are appended; None keeps them in memory only.
+        cells: The cells that are finished already.
+    """
+
+    def __init__(self, workers: int, output: Path | None, cells: Sequence[Cell]) -> None:
+        self.cells = list(cells)
+        self.failures = 0
+        self._workers, self._output = workers, output
+        self._known = {(cell["method"], cell["table"], cell["budget"], cell["repeat"]) for cell in cells}
+        self._absent: set[str] = set()
+
+    def run(self, methods: Sequence[str], table: Table, budget: int, repeat: int) -> None:
+        """Run these methods on one table; a replicated one right after its twin searches with its answers."""
+        answers: dict[str, Answers] = {}
+        for method in methods:
+            peer = method.removesuffix("+rep")
+            if (method, table.name, budget, repeat) in self._known or peer in self._absent:
+                continue
+            if budget > LARGEST_SLOW and peer in SLOW:
+                continue
+            twin = self._find(peer, table, budget, repeat) if method != peer else None
+            if twin and not count_finalists(budget):
+                self._keep({**twin, "method": method})  # with nothing to replicate they are the same
+                continue
+            try:
+                cell, answers[method] = simulate(method, table, budget, repeat, self._workers, answers.get(peer))
+            except ModuleNotFoundError as error:
+                self._absent.add(peer)
+                self._tell(f"{peer}: left out, there is no {error.name}; `make bench-env` brings it")
+            except Exception as error:  # a peer may break in any way, and the others go on
+                self._tell(f"{method} on {table.name}, {budget} runs, repeat {repeat}: {type(error).__name__}: {error}")
+            else:
+                if twin and peer in answers:
+                    cell["suggest_s"] = twin["suggest_s"]
+                self._keep(cell)
+
+    def _find(self, method: str, table: Table, budget: int, repeat: int) -> Cell | None:
+        wanted = {"method": method, "table": table.name, "budget": budget, "repeat": repeat}
+        return next((cell for cell in self.cells if wanted.items() <= cell.items()), None)
+
+    def _keep(self, cell: Cell) -> None:
+        self.cells.append(cell)
+        if self._output:
+            append_cell(self._output, cell)
+
+    def _tell(self, text: str) -> None:
+        self.failures += 1
+        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Tasks for the search benchmark: tables of real trainings, made continuous with their own seed noise.
 
 A table is an ``.npz`` with ``X`` (configs x parameters), ``hp`` (their names) and ``Y`` (configs x seeds x training
-lengths, or configs x seeds); more is better. For each config the seeds' values are sorted into quantiles, and the
-mean of an extremely randomized forest and a Gaussian process is fitted to these: a new run of any config draws from
-its quantiles, and its true value is their mean. So the noise stays as different from place to place as it is.
+lengths, configs x seeds, or a value a config); more is better. For each config the seeds' values are sorted into
+quantiles, and the mean of an extremely randomized forest and a Gaussian process is fitted to these: a new run of any
+config draws from its quantiles, and its true value is their mean. So the noise stays as different from place to place
+as it is; with one seed a config there is none.
 """
 
 import math
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +35,12 @@ from multistage.domain.space import SearchSpace
 
 Matrix = NDArray[np.float64]
 TREES = 60
+FEWEST = 10
+"""Configs that a fit takes at least."""
+
+
+class TableError(Exception):
+    """A table that cannot be made a task, and why."""
 
 
 class Table:
@@ -41,19 +51,31 @@ class Table:
     """
 
     def __init__(self, path: Path) -> None:
+        if not zipfile.is_zipfile(path):
+            raise TableError("it is no .npz file")
         with np.load(path, allow_pickle=False) as content:
-            settings = np.asarray(content["X"], dtype=np.float64)
-            values = np.asarray(content["Y"], dtype=np.float64)
+            missing = {"X", "Y", "hp"} - set(content)
+            if missing:
+                raise TableError(f"it holds no {', '.join(sorted(missing))}")
             names = [str(name) for name in content["hp"]]
+            settings = np.asarray(content["X"])
+            values = np.asarray(content["Y"], dtype=np.float64)
         self.name = path.stem
-        if values.ndim == 3:
-            values = values[:, :, -1]
-        self.space = SearchSpace(
-            parameters=tuple(infer_parameter(n, c) for n, c in zip(names, settings.T, strict=True))
-        )
+        # Runs of the longest training, whatever else there is; one value a config is one run.
+        values = (values[:, :, -1] if values.ndim == 3 else values).reshape(len(values), -1)
+        complete = ~np.any(settings != settings, axis=1)  # NaN differs from itself
+        settings, values = settings[complete], values[complete]
+        columns = [_read_column(column) for column in settings.T]
         known = np.isfinite(values).any(axis=1)
-        rows = np.array([self.space.to_unit(self._read(names, setting)) for setting in settings[known]])
-        quantiles = np.sort(floor_divergence(values[known]), axis=1)
+        if known.sum() < FEWEST:
+            raise TableError(f"{known.sum()} of its configs have a value, and a fit takes {FEWEST}")
+        self.space = SearchSpace(
+            parameters=tuple(infer_parameter(name, column) for name, column in zip(names, columns, strict=True))
+        )
+        configs = [self._read(row) for row, keep in zip(zip(*columns, strict=True), known, strict=True) if keep]
+        rows = np.array([self.space.to_unit(config) for config in configs])
+        values = values[known]
+        quantiles = np.sort(floor_divergence(values), axis=1)
         self._steps = (np.arange(quantiles.shape[1]) + 0.5) / quantiles.shape[1]
         self.fidelity = _validate(rows, quantiles)
         """Cross-validated R2 of the true values: how much of the table the fit explains."""
@@ -61,6 +83,8 @@ class Table:
         self._forest = _Forest(rows, quantiles)
         self._process = _Process(rows, quantiles)
         self.best, self.median = self._survey(rows)
+        if self.best - self.median < 1e-9 * max(1.0, abs(self.best)):
+            raise TableError("its best config is no better than a median one")
 
     def draw(self, config: Config, random: np.random.Generator) -> float:
         """The value of one more run of a config."""
@@ -75,11 +99,11 @@ class Table:
         """Regret: 0 for the best config there is, 1 for the median random one."""
         return (self.best - self.measure(config)) / (self.best - self.median)
 
-    def _read(self, names: list[str], setting: Matrix) -> Config:
+    def _read(self, row: Sequence[float | str]) -> Config:
         config: Config = {}
-        for name, value in zip(names, setting.tolist(), strict=True):
-            whole = not isinstance(self.space[name], FloatParameter) and float(value).is_integer()
-            config[name] = int(value) if whole else value
+        for parameter, value in zip(self.space.parameters, row, strict=True):
+            whole = not isinstance(parameter, FloatParameter) and isinstance(value, float) and value.is_integer()
+            config[parameter.name] = int(value) if whole else value
         return config
 
     def _predict(self, rows: Matrix) -> Matrix:
@@ -106,8 +130,20 @@ class Table:
         return np.array([self.space.to_unit(self.space.from_unit(point)) for point in points])
 
 
-def infer_parameter(name: str, values: Matrix) -> Parameter:
+def _read_column(column: NDArray[Any]) -> Sequence[float] | Sequence[str]:
+    """Numbers as numbers, even where one column of text made text of all; text as it is."""
+    try:
+        numbers: list[float] = column.astype(np.float64).tolist()
+    except ValueError:
+        return [str(value) for value in column]
+    return numbers
+
+
+def infer_parameter(name: str, column: Sequence[float] | Sequence[str]) -> Parameter:
     """A parameter's kind, scale and bounds, from a column of a random or Sobol sample of it."""
+    if isinstance(column[0], str):
+        return CategoricalParameter(name=name, choices=tuple(sorted(set(column))))
+    values = np.asarray(column, dtype=np.float64)
     distinct = np.unique(values)
     low, high = float(distinct[0]), float(distinct[-1])
     whole = bool(np.all(distinct == np.round(distinct)))
@@ -139,7 +175,9 @@ class _Forest:
     """An extremely randomized forest whose trees are walked at once, which a single row makes thirty times faster."""
 
     def __init__(self, rows: Matrix, targets: Matrix) -> None:
-        forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=0).fit(rows, targets)
+        forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=0).fit(
+            rows, targets if targets.shape[1] > 1 else targets.ravel()
+        )
         trees = [member.tree_ for member in forest.estimators_]
         size = max(tree.node_count for tree in trees)
         self._left = np.zeros((TREES, size), dtype=np.int64)
@@ -200,7 +238,7 @@ def _descend(objective: object, start: Matrix, bounds: Matrix) -> tuple[Matrix, 
 def _validate(rows: Matrix, quantiles: Matrix) -> float:
     truth = quantiles.mean(axis=1)
     predicted = np.zeros(len(rows))
-    for train, test in KFold(5, shuffle=True, random_state=0).split(rows):
+    for train, test in KFold(min(5, len(rows)), shuffle=True, random_state=0).split(rows):
         fits = _Forest(rows[train], quantiles[train]), _Process(rows[train], quantiles[train])
         predicted[test] = 0.5 * sum(fit.predict(rows[test]).mean(axis=1) for fit in fits)
     return float(1 - np.sum((truth - predicted) ** 2) / (np.sum((truth - truth.mean()) ** 2) + 1e-12))

@@ -1,7 +1,8 @@
 """From the ranges of one stage to those of the next."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,15 @@ SMALLEST_SHARE = 0.05
 chance must not end the search for that parameter."""
 
 
+class Importance(Model):
+    """What is known of one hyperparameter's importance."""
+
+    share: float
+    """Its part of the importance of all; they sum to 1."""
+    matters: bool
+    """Whether it is above what chance shows."""
+
+
 class ParameterNarrowing(Model):
     """What became of one parameter's range, and why."""
 
@@ -36,6 +46,8 @@ class ParameterNarrowing(Model):
     """Bounds or choices of the stage that comes."""
     edge: Edge = "none"
     """At which of the first bounds the leading configs push: a wider first range might hold better ones."""
+    importance: float | None = None
+    """Its part of the importance of all; None where too few runs tell."""
     evidence: str
     """One sentence for people."""
 
@@ -47,25 +59,34 @@ class Narrowing(Model):
     notes: tuple[ParameterNarrowing, ...]
 
 
-def narrow(first: SearchSpace, current: SearchSpace, top: Sequence[Evaluation], width: float) -> Narrowing:
+def narrow(
+    first: SearchSpace,
+    current: SearchSpace,
+    top: Sequence[Evaluation],
+    width: float,
+    importance: Mapping[str, Importance] = MappingProxyType({}),
+) -> Narrowing:
     """The ranges in which the leading configs lie.
 
     Each numeric range becomes the mean of the leading configs plus and minus ``width`` standard deviations,
     both on the parameter's own scale, within the *first* bounds: a range may move or widen again where the
     leaders do. It is never empty: real numbers keep a small share of the current width, whole numbers a step
-    to each side. Choices are those seen among the leaders.
+    to each side. Choices are those seen among the leaders. What does not matter is left alone: where its leaders
+    lie is chance.
 
     Args:
         first: The space that the user asked for.
         current: The space of the stage that ended.
         top: The leading runs; where there are none, nothing changes.
         width: Standard deviations to each side of the mean.
+        importance: What is known of each parameter's importance, by name; those without count as important.
     """
     narrowed: list[Parameter] = []
     notes: list[ParameterNarrowing] = []
     for parameter in current.parameters:
         values = [evaluation.config[parameter.name] for evaluation in top]
-        after, edge, evidence = _narrow_parameter(first[parameter.name], parameter, values, width)
+        known = importance.get(parameter.name)
+        after, edge, evidence = _narrow_parameter(first[parameter.name], parameter, values, width, known)
         narrowed.append(after)
         notes.append(
             ParameterNarrowing(
@@ -73,6 +94,7 @@ def narrow(first: SearchSpace, current: SearchSpace, top: Sequence[Evaluation], 
                 before=tuple(parameter.bounds),
                 after=tuple(after.bounds),
                 edge=edge,
+                importance=known.share if known else None,
                 evidence=evidence,
             )
         )
@@ -80,23 +102,27 @@ def narrow(first: SearchSpace, current: SearchSpace, top: Sequence[Evaluation], 
 
 
 def _narrow_parameter(
-    first: Parameter, current: Parameter, values: list[Value], width: float
+    first: Parameter, current: Parameter, values: list[Value], width: float, known: Importance | None
 ) -> tuple[Parameter, Edge, str]:
+    if first.size == 1:
+        return first, "none", f"{first.name} has one value only, {_show(first.bounds[0])}."
     if not values:
         return current, "none", f"{current.name} stays as it was: no run has a value to go by."
+    if known is not None and not known.matters:
+        reason = f"its {known.share:.0%} of the importance is no more than chance shows"
+        return current, "none", f"{current.name} is left alone at {_show_range(current)}, for {reason}."
+    weight = f", and it has {known.share:.0%} of the importance" if known else ""
     if isinstance(first, CategoricalParameter):
         seen = tuple(choice for choice in first.choices if choice in values)
         kept = first.model_copy(update={"choices": seen})
-        return kept, "none", _explain_choices(first, kept, values)
+        return kept, "none", _explain_choices(first, kept, values) + weight + "."
     assert not isinstance(current, CategoricalParameter)  # noqa: S101 - no narrowing changes a kind
-    if first.low == first.high:
-        return first, "none", f"{first.name} has one value only, {first.low:g}."
     scaled = np.array([first.to_scale(value) for value in values])
     mean, spread = float(scaled.mean()), float(scaled.std())
     low, high = _bound(first, current, mean - width * spread, mean + width * spread)
     after = first.model_copy(update={"low": low, "high": high})
     edge = _find_edge(first, mean, spread)
-    return after, edge, _explain_range(first, current, after, values, mean, spread, edge)
+    return after, edge, _explain_range(first, current, after, values, mean, spread, edge) + weight + "."
 
 
 def _bound(first: NumericParameter, current: NumericParameter, low: float, high: float) -> tuple[Value, Value]:
@@ -138,11 +164,20 @@ def _find_edge(first: NumericParameter, mean: float, spread: float) -> Edge:
     return "low" if at_low else "high" if at_high else "none"
 
 
+def _show(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _show_range(parameter: NumericParameter | CategoricalParameter) -> str:
+    shown = [_show(value) for value in parameter.bounds]
+    return " or ".join(shown) if isinstance(parameter, CategoricalParameter) else "..".join(shown)
+
+
 def _explain_choices(first: CategoricalParameter, after: CategoricalParameter, values: list[Value]) -> str:
     counts = ", ".join(f"{choice} ({values.count(choice)})" for choice in after.choices)
     dropped = [str(choice) for choice in first.choices if choice not in after.choices]
-    rest = f"; {', '.join(dropped)} did not lead" if dropped else ""
-    return f"{first.name} keeps what the top {len(values)} configs use: {counts}{rest}."
+    rest = f", while {' and '.join(dropped)} did not lead" if dropped else ""
+    return f"{first.name} keeps what the top {len(values)} configs use, {counts}{rest}"
 
 
 def _explain_range(
@@ -155,11 +190,11 @@ def _explain_range(
     edge: Edge,
 ) -> str:
     (start, end), (new_start, new_end) = current.extent, after.extent
-    moved = f"{first.name} goes from {current.low:g}..{current.high:g} to {after.low:g}..{after.high:g}"
+    moved = f"{first.name} goes from {_show_range(current)} to {_show_range(after)}"
     if after.bounds == current.bounds:
-        moved = f"{first.name} stays at {after.low:g}..{after.high:g}"
+        moved = f"{first.name} stays at {_show_range(after)}"
     elif new_end - new_start > end - start:
-        moved = f"{first.name} widens from {current.low:g}..{current.high:g} to {after.low:g}..{after.high:g}"
+        moved = f"{first.name} widens from {_show_range(current)} to {_show_range(after)}"
     match first:
         case PowerOfTwoParameter():
             centre, about = 2.0**mean, f"give or take a factor of {2.0**spread:.3g}"
@@ -167,10 +202,10 @@ def _explain_range(
             centre, about = math.exp(mean), f"give or take a factor of {math.exp(spread):.3g}"
         case _:
             centre, about = mean, f"give or take {spread:.3g}"
-    warnings = {
+    pinned = {
         "none": "",
-        "low": f" They push against the lower bound {first.low:g}.",
-        "high": f" They push against the upper bound {first.high:g}.",
-        "both": " They lie at both bounds.",
+        "low": f", pinned at the lower bound {first.low:g}, below which better ones may lie",
+        "high": f", pinned at the upper bound {first.high:g}, above which better ones may lie",
+        "both": ", from bound to bound",
     }
-    return f"{moved}: the top {len(values)} configs centre on {centre:.4g}, {about}.{warnings[edge]}"
+    return f"{moved}: the top {len(values)} configs centre on {centre:.4g}, {about}{pinned[edge]}"

@@ -18,6 +18,7 @@ from multistage.domain.selection import select_top
 from multistage.domain.space import SearchSpace
 from multistage.search.finalists import FinalistRace, Recommendation
 from multistage.search.gaussian_process import GaussianProcessSearch
+from multistage.search.importance import measure_importance
 from multistage.search.stage1 import Stage1Method, plan_stage1
 
 WIDTHS: Mapping[int, float] = {2: 2.0, 3: 1.0}
@@ -87,7 +88,8 @@ class StagedSearch:
             current: The box of the stage that ended.
         """
         ended = [evaluation for evaluation in evaluations if evaluation.stage == stage - 1]
-        return narrow(self._space, current, select_top(ended, self._goal), WIDTHS[stage])
+        importance = measure_importance(self._space, ended, self._goal, self._seed)
+        return narrow(self._space, current, select_top(ended, self._goal), WIDTHS[stage], importance)
 
     def propose(
         self,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.narrowing import Narrowing, narrow
+from multistage.domain.narrowing import Importance, Narrowing, narrow
 from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -64,7 +64,7 @@ def test_edges_are_told() -> None:
     parameter = FloatParameter(name="x", low=0, high=1)
     assert narrowed(parameter, 0.01, 0.02).notes[0].edge == "low"
     assert narrowed(parameter, 0.99, 0.97).notes[0].edge == "high"
-    assert "upper bound 1." in narrowed(parameter, 0.99, 0.97).notes[0].evidence
+    assert "pinned at the upper bound 1, above which" in narrowed(parameter, 0.99, 0.97).notes[0].evidence
     assert narrowed(parameter, *np.linspace(0, 1, 9).tolist()).notes[0].edge == "none"
 
 
@@ -92,7 +92,7 @@ def test_choices_are_those_seen_at_the_top_in_their_first_order() -> None:
     parameter = CategoricalParameter(name="x", choices=("a", "b", "c"))
     result = narrowed(parameter, "c", "a", "c")
     assert result.space.bounds["x"] == ["a", "c"]
-    assert result.notes[0].evidence == "x keeps what the top 3 configs use: a (1), c (2); b did not lead."
+    assert result.notes[0].evidence == "x keeps what the top 3 configs use, a (1), c (2), while b did not lead."
     assert "did not lead" not in narrowed(parameter, "a", "b", "c").notes[0].evidence
 
 
@@ -106,6 +106,32 @@ def test_what_cannot_narrow_stays() -> None:
     assert "no run has a value" in narrowed(parameter, current=current).notes[0].evidence
     small = IntParameter(name="x", low=1, high=2)
     assert "stays at 1..2" in narrowed(small, 1, 2).notes[0].evidence
+
+
+def test_what_does_not_matter_is_left_alone_and_what_does_says_how_much() -> None:
+    first = SearchSpace(
+        parameters=(
+            FloatParameter(name="x", low=0, high=1),
+            CategoricalParameter(name="act", choices=("a", "b", "c")),
+            FloatParameter(name="y", low=0, high=1),
+        )
+    )
+    top = [
+        Evaluation(stage=1, index=i, config={"x": 0.5, "act": "b", "y": 0.5}, outcome="finished", value=0.0)
+        for i in range(3)
+    ]
+    importance = {
+        "x": Importance(share=0.02, matters=False),
+        "act": Importance(share=0.03, matters=False),
+        "y": Importance(share=0.95, matters=True),
+    }
+    result = narrow(first, first, top, 2, importance)
+    assert result.space.bounds == {"x": [0, 1], "act": ["a", "b", "c"], "y": [0.475, 0.525]}
+    x, act, y = result.notes
+    assert x.evidence == "x is left alone at 0..1, for its 2% of the importance is no more than chance shows."
+    assert act.evidence.startswith("act is left alone at a or b or c, for its 3%")
+    assert y.evidence.endswith("centre on 0.5, give or take 0, and it has 95% of the importance.")
+    assert (x.importance, y.importance) == (0.02, 0.95)
 
 
 @settings(max_examples=200)

@@ -1,0 +1,125 @@
+"""What the search benchmark drives: the product's own search as the flow drives it, and peers of any kind."""
+
+# ruff: noqa: D102 - `Method` and `Peer` say what `ask`, `suggest` and `recommend` are for
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from multistage.domain.budget import Split, count_finalists, split_budget
+from multistage.domain.results import Config, Evaluation
+from multistage.domain.selection import rank
+from multistage.domain.space import SearchSpace
+from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.sobol import key_of
+
+CONTENDERS = 5
+"""Configs that a replicating peer trains again, in turns."""
+
+
+class Method(Protocol):
+    """A way to spend a budget of runs on a space; more is better."""
+
+    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        """The config of the slot ``index``; None to wait until a pending run has ended."""
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        """The config that the method stands for, and the value that it reports for it."""
+
+
+class Multistage:
+    """The product's own search, driven as the flow drives it: a stage begins when the one before has ended."""
+
+    def __init__(self, space: SearchSpace, budget: int, seed: int, finalists: int | None = None) -> None:
+        self._budgets = split_budget(budget, Split())
+        count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
+        self._search = StagedSearch(space, "maximize", self._budgets, count, seed=seed)
+        self._planned = self._search.plan_stage1()
+        self._box, self._stage = space, 1
+
+    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        first, second, _ = self._budgets
+        if index < first:
+            return Proposal(config=self._planned[index])
+        stage, start = (2, first) if index < first + second else (3, first + second)
+        if stage > self._stage:
+            if pending:
+                return None
+            self._box = self._search.narrow(stage, done, self._box).space  # type: ignore[arg-type]
+            self._stage = stage
+        open_slots = [proposal for slot, proposal in pending.items() if slot >= start]
+        found = self._search.propose(stage, self._box, done, open_slots, index - start, 1)  # type: ignore[arg-type]
+        return found[0] if found else None
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        found = self._search.recommend(done)
+        assert found is not None
+        return found.config, found.mean
+
+    def find_stage(self, index: int) -> int:
+        """The stage of a slot."""
+        return 1 if index < self._budgets[0] else 2 if index < sum(self._budgets[:2]) else 3
+
+
+class Peer:
+    """A peer that proposes one config at a time and stands for the best mean of what it saw."""
+
+    def __init__(self, space: SearchSpace, budget: int, seed: int) -> None:
+        self.space, self.budget, self.seed = space, budget, seed
+        self.random = np.random.default_rng(seed)
+
+    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        config = self.suggest(index, done, pending)
+        return None if config is None else Proposal(config=config)
+
+    def suggest(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Config | None:
+        """The next config; chance, in the base."""
+        del index, done, pending
+        return self.space.from_unit(self.random.random(len(self.space)))
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        best = rank(done, "maximize")[0]
+        assert best.value is not None
+        return best.config, best.value
+
+
+class Replicating:
+    """A peer whose last runs train its best configs again, in turns; it stands for the best mean."""
+
+    def __init__(self, inner: Method, budget: int) -> None:
+        self._inner, self._from = inner, budget - count_finalists(budget)
+        self._top: list[Config] = []
+
+    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        if index < self._from:
+            return self._inner.ask(index, done, pending)
+        if not self._top:
+            best = {key_of(run.config): run.config for run in rank(done, "maximize")}
+            self._top = list(best.values())[:CONTENDERS]
+        return Proposal(config=self._top[(index - self._from) % len(self._top)], finalist=True)
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        if not self._top:
+            return self._inner.recommend(done)
+        means = []
+        for config in self._top:
+            values = [run.value for run in done if run.config == config and run.value is not None]
+            means.append(float(np.mean(values)))
+        best = int(np.argmax(means))
+        return self._top[best], means[best]
+
+
+class Recorded:
+    """A peer whose answers are known from a run with the same evidence; its replicated twin searches with them."""
+
+    def __init__(self, answers: Sequence[Proposal | None]) -> None:
+        self._answers: Iterator[Proposal | None] = iter(answers)
+
+    def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        del index, done, pending
+        return next(self._answers)
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        del done
+        raise NotImplementedError("a twin without finalists recommends what the recorded peer does")

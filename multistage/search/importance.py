@@ -1,0 +1,94 @@
+"""Which hyperparameters matter: how far the best configs' values differ from those of all configs.
+
+Measured by Optuna's PED-ANOVA (Watanabe, Bansal and Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter
+Importance in Arbitrary Subspaces", 2023), and held against the same measure where values and configs are dealt out
+anew: what chance alone shows is no importance.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from multistage.domain.narrowing import Importance
+from multistage.domain.parameters import CategoricalParameter, IntParameter, Parameter
+from multistage.domain.results import Evaluation, Goal
+from multistage.domain.selection import rank
+from multistage.domain.space import SearchSpace
+
+FEWEST = 20
+"""Finished runs below which nothing is said: the best tenth would be a single one."""
+SHUFFLES = 19
+"""Deals of chance; above all of them is a chance of 1 in 20."""
+
+
+def measure_importance(
+    space: SearchSpace, evaluations: Sequence[Evaluation], goal: Goal, seed: int = 0
+) -> Mapping[str, Importance]:
+    """How much each hyperparameter decides whether a config is among the best tenth.
+
+    Args:
+        space: What is searched; hyperparameters with one value have no part.
+        evaluations: Used slots; finished ones with a finite value within the space count, contenders' repeats do not.
+        goal: Whether more is better.
+        seed: Of the deals of chance.
+
+    Returns:
+        By name, the most important first; empty with fewer than `FEWEST` runs, or where all values are equal.
+    """
+    runs = [run for run in rank(evaluations, goal) if not run.finalist and space.contains(run.config)]
+    varied = [parameter for parameter in space.parameters if parameter.size != 1]
+    places = np.arange(len(runs), dtype=np.float64)
+    if len(runs) < FEWEST or not varied or runs[0].value == runs[-1].value:
+        return {}
+    found = _evaluate(varied, runs, places)
+    random = np.random.default_rng(seed)
+    chance = [_evaluate(varied, runs, random.permutation(places)) for _ in range(SHUFFLES)]
+    total = sum(found.values()) or 1.0
+    return {
+        name: Importance(share=found[name] / total, matters=found[name] > max(one[name] for one in chance))
+        for name in sorted(found, key=lambda name: -found[name])
+    }
+
+
+def _evaluate(parameters: Sequence[Parameter], runs: Sequence[Evaluation], losses: Any) -> Mapping[str, float]:
+    # Imported here: a third of a second, needed once a stage.
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells of every study that is made
+    distributions = {parameter.name: _distribute(parameter) for parameter in parameters}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # and calls some of this experimental
+        study = optuna.create_study(storage=None, study_name="importance")
+        study.add_trials(
+            optuna.trial.create_trial(
+                params={parameter.name: _place(parameter, run) for parameter in parameters},
+                distributions=distributions,
+                value=float(loss),
+            )
+            for run, loss in zip(runs, losses, strict=True)
+        )
+        return PedAnovaImportanceEvaluator().evaluate(study)
+
+
+def _distribute(parameter: Parameter) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case CategoricalParameter():
+            return CategoricalDistribution(tuple(range(len(parameter.choices))))
+        case IntParameter() if parameter.scale == "linear":
+            return IntDistribution(parameter.low, parameter.high)
+        case _:  # on its own scale: logarithms of either base, and exponents
+            return FloatDistribution(*parameter.extent)
+
+
+def _place(parameter: Parameter, run: Evaluation) -> float | int:
+    value = run.config[parameter.name]
+    if isinstance(parameter, CategoricalParameter):
+        return parameter.choices.index(value)
+    if isinstance(parameter, IntParameter) and parameter.scale == "linear":
+        return int(value)
+    return parameter.to_scale(value)
