@@ -111,6 +111,11 @@ class StageProgress(Model):
     started_at: datetime
 
 
+Verdict = Literal["improvement", "unclear", "no improvement", "not compared"]
+"""Of the recommended config against the defaults: better with a probability of 90% or more; better, with less; the
+defaults themselves did best; the defaults were not trained."""
+
+
 class Recommended(Model):
     """The config that the sweep stands for, and the evidence for it."""
 
@@ -122,6 +127,7 @@ class Recommended(Model):
     seeds: int
     """Runs of exactly this config."""
     probability_better_than_defaults: float | None = None
+    verdict: Verdict = "not compared"
 
 
 class State(Model):

@@ -41,7 +41,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
     warning = check_budget(request.budget)
     search = _choose_search(request, account)
     early_stop = _choose_early_stop(request, search, subject)
-    seed_parameter = "seed" if subject.trainer else request.seed_parameter
+    seed_parameter = _choose_seed_parameter(request, subject)
     seeded = search == "gp" and seed_parameter not in (*subject.fixed, *subject.space.names)
     settings = SweepSettings(
         config_id=request.config_id,
@@ -93,6 +93,18 @@ def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:
             return "wandb"
         case _:
             return "gp"
+
+
+def _choose_seed_parameter(request: SweepRequest, subject: Subject) -> str | None:
+    """What a training takes its seed as: `seed` with a bundled trainer, what was named with a script of one's own."""
+    name = request.seed_parameter
+    if subject.trainer:
+        return "seed"
+    if name is not None and name in (*subject.fixed, *subject.space.names):
+        raise UsageError(
+            f"--seed-param names {name}, which is swept or fixed.", "Leave one of the two out: each run gets its own."
+        )
+    return name
 
 
 def _choose_early_stop(request: SweepRequest, search: SearchEngine, subject: Subject) -> EarlyStop:

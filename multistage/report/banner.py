@@ -31,9 +31,34 @@ def describe_recommendation(state: State) -> str:
     return f"{format_number(found.mean)} expected (95%: {low} to {high}, {seeds} of it)"
 
 
+def describe_gain(state: State) -> str | None:
+    """Say in a line whether the sweep has improved on the defaults; None where those were not trained."""
+    found = state.recommended
+    if found is None or found.probability_better_than_defaults is None:
+        return None
+    likely = found.probability_better_than_defaults
+    odds = f"{likely:.0%} likely" if likely < 0.995 else "over 99% likely"
+    match found.verdict:
+        case "no improvement":
+            return "No improvement found: the defaults themselves did best."
+        case "unclear":
+            return f"No clear improvement found: that it beats the defaults is {odds}."
+        case "improvement" | "not compared":
+            return f"That it beats the defaults is {odds}."
+
+
+def describe_maximum(state: State) -> str | None:
+    """Say what the best value seen is: a maximum over noise; None where there is none."""
+    if state.best_metric is None:
+        return None
+    runs = state.budget_used - sum(stage.runs_failed for stage in state.stages_completed)
+    return f"the highest of {runs} single runs" if state.goal == "maximize" else f"the lowest of {runs} single runs"
+
+
 def format_banner(state: State, state_file: Path) -> str:
     """Write the guide's closing banner: runs, best metric and its stage, best config, where the state is."""
     rule = "=" * WIDTH
+    maximum, gain = describe_maximum(state), describe_gain(state)
     lost = sum(stage.attempts_lost for stage in state.stages_completed)
     failed = sum(stage.runs_failed for stage in state.stages_completed)
     lines = [
@@ -44,9 +69,11 @@ def format_banner(state: State, state_file: Path) -> str:
         *([f"Ended early: {_explain_end(state)}"] if state.budget_used < state.total_budget else []),
         f"Best metric: {format_number(state.best_metric)}"
         + (f" (Stage {state.best_stage})" if state.best_stage and len(state.plan) > 1 else ""),
+        *([f"             {maximum}, which luck flatters"] if maximum else []),
         f"Best config: {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
         f"             {describe_recommendation(state)}",
+        *([f"             {gain}"] if gain else []),
         *([f"Lost to the machine and trained again: {lost} runs"] if lost else []),
         *describe_cost(state),
         "",

@@ -18,6 +18,7 @@ from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation, Goal
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
+from multistage.domain.state import Verdict
 from multistage.search.gaussian_process import Estimate, GaussianProcessSearch
 from multistage.search.sobol import Key, key_of
 
@@ -27,6 +28,8 @@ DEFAULTS_RUNS = 3
 """Runs that the trainer's defaults get at least, where the race has room: without them no gain can be
 claimed."""
 
+SURE = 0.9
+"""Probability from which an improvement on the defaults is claimed."""
 PRIOR_RUNS = 4
 """As many runs of the race weigh as much as what the process believes of the noise."""
 _SMALLEST = 1e-12
@@ -44,7 +47,10 @@ class Recommendation(Model):
     seeds: int
     """Runs of exactly this config that finished with a finite value."""
     probability_better_than_defaults: float | None
-    """Of its true value against that of the trainer's defaults; None where those were not trained."""
+    """Of its true value against that of the trainer's defaults; None where those were not trained, 0 where it is
+    them."""
+    verdict: Verdict
+    """What that probability allows to say."""
 
 
 class _Belief(NamedTuple):
@@ -109,12 +115,14 @@ class FinalistRace:
         deviation = math.sqrt(best.variance)
         half = float(norm.ppf(0.975)) * deviation
         centre = self._sign * best.mean
+        better = self._compare(best, beliefs)
         return Recommendation(
             config=best.config,
             mean=centre,
             interval=(centre - half, centre + half),
             seeds=best.seeds,
-            probability_better_than_defaults=self._compare(best, beliefs),
+            probability_better_than_defaults=better,
+            verdict=_judge(better, best.config == self._defaults),
         )
 
     def _choose(self, beliefs: list[_Belief], noise: float, open_runs: Counter[Key], remaining: int) -> Config:
@@ -184,6 +192,14 @@ class FinalistRace:
                 distance = (best.mean - belief.mean) / math.sqrt(best.variance + belief.variance)
                 return float(ndtr(distance))
         return None
+
+
+def _judge(better: float | None, is_default: bool) -> Verdict:
+    if better is None:
+        return "not compared"
+    if is_default:
+        return "no improvement"
+    return "improvement" if better >= SURE else "unclear"
 
 
 def propose_finalists(
