@@ -7,6 +7,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+BENCH_PIP := .venv-bench/bin/python -m pip --disable-pip-version-check
 ARGS ?=
 
 # Linux gets PyTorch's CPU build, a tenth of the CUDA build's size. Empty takes torch from pip's ordinary sources;
@@ -17,7 +18,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep install test test-all check format clean
+.PHONY: bench-env help sweep install test test-all check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,14 @@ test: $(VENV)/.installed-dev ## the fast tests, with the domain's branches cover
 test-all: $(VENV)/.installed-dev ## every test, the slow ones too
 	$(BIN)/pytest $(ARGS)
 
+bench-env: ## a venv of its own, .venv-bench, with all that the search benchmark compares with
+	@test -n "$(PYTHON)" || { echo "bench-env needs Python 3.11 or later; name yours: make bench-env PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH_PIP) install --editable '.[bench]'
+	$(BENCH_PIP) install jsonschema jsonref gpytorch pymoo disjoint-set GPy catboost pandas
+	# Both cap numpy below what they run with, and below what this project needs.
+	$(BENCH_PIP) install --no-deps sweeps==0.3.0 HEBO==0.3.6
+
 check: $(VENV)/.installed-dev ## ruff, mypy and the floors that imports must keep
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -45,7 +54,7 @@ format: $(VENV)/.installed-dev ## let ruff mend what it can
 	$(BIN)/ruff format
 
 clean: ## remove .venv, caches and build products; runs/ stays
-	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

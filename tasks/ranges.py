@@ -1,12 +1,10 @@
 """Narrow the ranges for the next stage."""
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
 
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.orchestrator.session import open_session
-from multistage.report.narrowing import describe_narrowing
 from tasks.persistence import PERSISTED, RETRIED
 
 
@@ -18,9 +16,4 @@ def narrow_ranges(brief: StageBrief, sweep_id: str) -> Narrowing:
     narrowing = session.search.narrow(2 if brief.stage.stage == 1 else 3, evaluations, brief.box)
     for note in narrowing.notes:
         get_run_logger().info("%s", note.evidence)
-    create_markdown_artifact(
-        markdown=describe_narrowing(brief.stage.stage, narrowing),
-        key=f"stage-{brief.stage.stage}-narrowing",
-        description=f"How stage {brief.stage.stage} of {session.folder.name} narrows the ranges.",
-    )
     return narrowing

@@ -71,8 +71,9 @@ def narrow(
     Each numeric range becomes the mean of the leading configs plus and minus ``width`` standard deviations,
     both on the parameter's own scale, within the *first* bounds: a range may move or widen again where the
     leaders do. It is never empty: real numbers keep a small share of the current width, whole numbers a step
-    to each side. Choices are those seen among the leaders. What does not matter is left alone: where its leaders
-    lie is chance.
+    to each side. Choices are those seen among the leaders; where they do not matter they are left alone, since which
+    of them the leaders have is chance. Ranges that do not matter narrow all the same: left alone they were measured to
+    be no better (`benchmarks/RESULTS.md`).
 
     Args:
         first: The space that the user asked for.
@@ -108,11 +109,11 @@ def _narrow_parameter(
         return first, "none", f"{first.name} has one value only, {_show(first.bounds[0])}."
     if not values:
         return current, "none", f"{current.name} stays as it was: no run has a value to go by."
-    if known is not None and not known.matters:
-        reason = f"its {known.share:.0%} of the importance is no more than chance shows"
-        return current, "none", f"{current.name} is left alone at {_show_range(current)}, for {reason}."
-    weight = f", and it has {known.share:.0%} of the importance" if known else ""
+    weight = _weigh(known)
     if isinstance(first, CategoricalParameter):
+        if known is not None and not known.matters:
+            assert isinstance(current, CategoricalParameter)  # noqa: S101 - no narrowing changes a kind
+            return current, "none", f"{current.name} is left alone at {_show_range(current)}{weight}."
         seen = tuple(choice for choice in first.choices if choice in values)
         kept = first.model_copy(update={"choices": seen})
         return kept, "none", _explain_choices(first, kept, values) + weight + "."
@@ -162,6 +163,14 @@ def _find_edge(first: NumericParameter, mean: float, spread: float) -> Edge:
     if at_low and at_high:
         return "both"
     return "low" if at_low else "high" if at_high else "none"
+
+
+def _weigh(known: Importance | None) -> str:
+    if known is None:
+        return ""
+    if known.matters:
+        return f", and it has {known.share:.0%} of the importance"
+    return f", and its {known.share:.0%} of the importance is no more than chance shows"
 
 
 def _show(value: Value) -> str:

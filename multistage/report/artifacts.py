@@ -10,10 +10,10 @@ from pathlib import Path
 from multistage.domain.narrowing import ParameterNarrowing
 from multistage.domain.results import Config, Value
 from multistage.domain.state import StageProgress, StageRecord, State
-from multistage.report.banner import describe_recommendation, format_config, format_number
+from multistage.report.banner import describe_gain, describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
 from multistage.report.links import link_run, link_sweep
-from multistage.report.summary import format_seconds, tell_odds
+from multistage.report.summary import format_seconds
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
@@ -117,11 +117,10 @@ def describe_result(state: State, folder: Path) -> str:
         for one in state.stages_completed
     ]  # fmt: skip
     recommended = state.recommended
-    better = recommended.probability_better_than_defaults if recommended else None
+    gain = describe_gain(state)
     told = (
         f"**Recommended:** {_code(recommended.config)}, {describe_recommendation(state)}"
-        + (f"; better than the defaults: {tell_odds(better)}" if better else "")
-        + f".\n\nTrain it again: `multistage-sweep train {state.name}`"
+        f".{f' {gain}' if gain else ''}\n\nTrain it again: `multistage-sweep train {state.name}`"
         if recommended
         else "Nothing is recommended: no run finished with a value."
     )
@@ -139,8 +138,14 @@ def describe_result(state: State, folder: Path) -> str:
 
 def _tabulate(notes: Sequence[ParameterNarrowing]) -> str:
     edges = {"none": "", "low": "the lower bound", "high": "the upper bound", "both": "both bounds"}
-    rows = [[_name(note.name), _span(note.before), _span(note.after), edges[note.edge]] for note in notes]
-    return _table(["parameter", "this stage", "next stage", "the best push against"], rows)
+    rows = [
+        [
+            _name(note.name), _span(note.before), _span(note.after), edges[note.edge],
+            "" if note.importance is None else f"{note.importance:.0%}",
+        ]
+        for note in notes
+    ]  # fmt: skip
+    return _table(["parameter", "this stage", "next stage", "the best push against", "importance"], rows)
 
 
 def _span(bounds: Sequence[Value]) -> str:

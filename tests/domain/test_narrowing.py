@@ -108,7 +108,7 @@ def test_what_cannot_narrow_stays() -> None:
     assert "stays at 1..2" in narrowed(small, 1, 2).notes[0].evidence
 
 
-def test_what_does_not_matter_is_left_alone_and_what_does_says_how_much() -> None:
+def test_choices_that_do_not_matter_are_left_alone_and_all_say_how_much_they_do() -> None:
     first = SearchSpace(
         parameters=(
             FloatParameter(name="x", low=0, high=1),
@@ -126,10 +126,10 @@ def test_what_does_not_matter_is_left_alone_and_what_does_says_how_much() -> Non
         "y": Importance(share=0.95, matters=True),
     }
     result = narrow(first, first, top, 2, importance)
-    assert result.space.bounds == {"x": [0, 1], "act": ["a", "b", "c"], "y": [0.475, 0.525]}
+    assert result.space.bounds == {"x": [0.475, 0.525], "act": ["a", "b", "c"], "y": [0.475, 0.525]}
     x, act, y = result.notes
-    assert x.evidence == "x is left alone at 0..1, for its 2% of the importance is no more than chance shows."
-    assert act.evidence.startswith("act is left alone at a or b or c, for its 3%")
+    assert x.evidence.endswith("and its 2% of the importance is no more than chance shows.")
+    assert act.evidence.startswith("act is left alone at a or b or c, and its 3%")
     assert y.evidence.endswith("centre on 0.5, give or take 0, and it has 95% of the importance.")
     assert (x.importance, y.importance) == (0.02, 0.95)
 

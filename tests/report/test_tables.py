@@ -48,6 +48,7 @@ def test_the_banner_says_what_the_guides_does_and_what_can_be_expected() -> None
         'Recommended: {"lr": 0.002}',
         "0.85 expected (95%: 0.8 to 0.9, 3 runs of it)",
         "State saved to: runs/made/state.json",
+        "the highest of 27 single runs, which luck flatters",
     ):
         assert line in banner
     assert "Lost to the machine" not in banner
@@ -88,6 +89,22 @@ def test_the_best_config_is_nested_as_its_sweep_file_had_it() -> None:
     nested = state.model_copy(update={"settings": settings, "recommended": None, "best_config": {"optimizer.lr": 0.1}})
     assert json.loads(format_best(nested, "json")) == {"layers": [1, 2], "optimizer": {"lr": 0.1}}
     assert format_best(nested, "args") == "'--layers=[1, 2]' '--optimizer={\"lr\": 0.1}'"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "likely", "said"),
+    [
+        ("improvement", 0.97, "That it beats the defaults is 97% likely."),
+        ("improvement", 0.9999, "That it beats the defaults is over 99% likely."),
+        ("unclear", 0.71, "No clear improvement found: that it beats the defaults is 71% likely."),
+        ("no improvement", 0.0, "No improvement found: the defaults themselves did best."),
+    ],
+)
+def test_the_banner_says_whether_the_defaults_were_beaten(verdict: str, likely: float, said: str) -> None:
+    found = RECOMMENDED.model_copy(update={"verdict": verdict, "probability_better_than_defaults": likely})
+    assert said in format_banner(finish(recommended=found), Path("s"))
+    assert said in describe_result(finish(recommended=found), Path("s"))
+    assert "defaults" not in format_banner(finish(), Path("s"))
 
 
 def test_the_banner_tells_of_failed_and_lost_runs() -> None:

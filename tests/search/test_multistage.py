@@ -78,7 +78,7 @@ def test_a_sweep_uses_exactly_its_budget_and_ends_with_the_race(goal: Goal) -> N
     assert best.seeds >= 2
     assert measure(best.config) > 0.05
     assert best.interval[0] < best.mean < best.interval[1]
-    assert best.probability_better_than_defaults is None
+    assert (best.probability_better_than_defaults, best.verdict) == (None, "not compared")
 
 
 def test_a_recommendation_holds_what_it_promises() -> None:
@@ -100,11 +100,12 @@ def test_the_defaults_race_too_and_are_beaten_or_not() -> None:
     assert best is not None
     assert best.probability_better_than_defaults is not None
     assert best.probability_better_than_defaults > 0.95
+    assert best.verdict == "improvement"
     good: Config = {"policy_lr": 1e-4 * 100**0.4, "n_steps": 128, "act": "b"}
     _, best = run_sweep((5, 3, 12), 12, defaults=good, noise=0.01)
     assert best is not None
     assert best.config == good
-    assert best.probability_better_than_defaults == 0.0
+    assert (best.probability_better_than_defaults, best.verdict) == (0.0, "no improvement")
 
 
 def test_defaults_outside_the_space_race_as_well() -> None:
