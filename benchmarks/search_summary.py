@@ -39,16 +39,14 @@ def summarize(cells: Iterable[Cell]) -> str:
         ranks = _rank(regrets)
         for method in sorted(regrets, key=lambda name: _mean(regrets[name])):
             own = [cell for cell in group if cell["method"] == method]
-            low, high = _bootstrap(regrets[method])
             versus = ""
             if method != "multistage" and "multistage" in regrets:
                 paired = _pair(regrets[method], regrets["multistage"])
                 if paired:
-                    start, end = _bootstrap(paired)
-                    versus = f"{_mean(paired):+.3f} [{start:+.3f}, {end:+.3f}]"
+                    versus = f"{_mean(paired):+.3f}{_bound_mean(paired, '+.3f')}"
             over = np.mean([_overstate(cell, group) for cell in own])
             lines.append(
-                f"| {method} | {_mean(regrets[method]):.3f} [{low:.3f}, {high:.3f}] "
+                f"| {method} | {_mean(regrets[method]):.3f}{_bound_mean(regrets[method], '.3f')} "
                 f"| {np.median([cell['regret'] for cell in own]):.3f} | {ranks[method]:.2f} "
                 f"| {np.mean([cell['regret_seen'] for cell in own]):.3f} | {over:+.3f} "
                 f"| {np.median([cell['suggest_s'] for cell in own]):.4f} "
@@ -91,6 +89,14 @@ def _bootstrap(regrets: Regrets, draws: int = 2000) -> tuple[float, float]:
         means += random.choice(values, (draws, len(values))).mean(axis=1)
     low, high = np.quantile(means / len(regrets), [0.025, 0.975])
     return float(low), float(high)
+
+
+def _bound_mean(regrets: Regrets, form: str) -> str:
+    """The interval as text; nothing where no table has a second repeat to draw from."""
+    if all(len(repeats) < 2 for repeats in regrets.values()):
+        return " (one repeat)"
+    low, high = _bootstrap(regrets)
+    return f" [{low:{form}}, {high:{form}}]"
 
 
 def _rank(regrets: Mapping[str, Regrets]) -> dict[str, float]:
