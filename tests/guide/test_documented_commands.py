@@ -1,9 +1,13 @@
 """No page shows a command that the command line would not understand."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
 from multistage.cli import app
-from tests.guide.documented import list_commands
+from multistage.cli.flags import SweepFlags
+from tests.guide.documented import PAGES, ROOT, list_commands
 
 COMMANDS = list(list_commands())
 
@@ -16,3 +20,15 @@ def test_the_pages_show_commands() -> None:
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[" ".join(words) for _, words in COMMANDS])
 def test_a_documented_command_is_understood(page: str, words: list[str]) -> None:
     app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_the_page_of_options_names_every_flag() -> None:
+    page = (ROOT / "docs" / "options.md").read_text()
+    flags = {f"--{field.name.replace('_', '-')}" for field in fields(SweepFlags)} | {"--resume", "--json"}
+    assert {flag for flag in flags if f"`{flag}" not in page} == set()
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).is_file(), f"{page.name} links to {target}"
