@@ -18,7 +18,6 @@ from prefect.runtime import flow_run
 
 from multistage.domain.plan import SweepPlan
 from multistage.domain.state import StageProgress, StageRecord, State
-from multistage.orchestrator.forecast import warn_of
 from multistage.orchestrator.session import Session
 from multistage.report.artifacts import (
     describe_plan,
@@ -30,6 +29,7 @@ from multistage.report.artifacts import (
     name_tags,
 )
 from multistage.report.pictures import draw_history_picture, embed_picture
+from multistage.request.forecast import warn_of
 
 PROGRESS_INTERVAL = 5.0
 """Seconds from one change of a progress artifact to the next."""

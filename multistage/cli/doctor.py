@@ -21,7 +21,7 @@ def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = 
     """
     import json
 
-    from multistage.orchestrator.doctor import examine
+    from multistage.doctor import examine
     from multistage.settings import Settings
 
     findings = examine(Path.cwd(), Settings())

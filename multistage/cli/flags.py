@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from multistage.errors import UsageError
 
 if TYPE_CHECKING:
-    from multistage.orchestrator.preferences import GatheredParameters
+    from multistage.request.preferences import GatheredParameters
 
 
 @Parameter(name="*")
@@ -138,7 +138,7 @@ NO_FLAGS = SweepFlags()
 
 def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | None) -> "GatheredParameters":
     """Give the parent flow's parameters: what was asked for, or what the resumed sweep began with."""
-    from multistage.orchestrator.preferences import GatheredParameters, find_runs_dir, gather_parameters
+    from multistage.request.preferences import GatheredParameters, find_runs_dir, gather_parameters
 
     given = flags.list_given()
     if flags.sweep_file is not None:

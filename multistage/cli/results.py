@@ -74,6 +74,6 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
 
 def locate_runs(runs_dir: Path | None) -> Path:
     """Give where the sweeps' folders lie: where told, or by the settings file."""
-    from multistage.orchestrator.preferences import find_runs_dir
+    from multistage.request.preferences import find_runs_dir
 
     return runs_dir or find_runs_dir(Path.cwd())

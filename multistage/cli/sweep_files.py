@@ -34,8 +34,8 @@ def single(
 
     from multistage.cli.sweeping import run_sweep
     from multistage.domain.sweep_file import name_config_id
-    from multistage.orchestrator.preferences import gather_parameters
-    from multistage.orchestrator.single import adopt_sweep, count_runs
+    from multistage.request.preferences import gather_parameters
+    from multistage.request.single import adopt_sweep, count_runs
 
     if (file is None) == (sweep_id is None):
         raise UsageError(

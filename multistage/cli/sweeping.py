@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from multistage.domain.account import Account
     from multistage.domain.slots import RunRecord
     from multistage.orchestrator.preparation import AskedSweep
-    from multistage.orchestrator.request import ResolvedRequest
+    from multistage.request.resolution import ResolvedRequest
     from multistage.services import PrefectServer
 
 INTERRUPTED = 130
@@ -73,12 +73,12 @@ def plan(
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.orchestrator.forecast import Pace, find_pace, warn_of
     from multistage.orchestrator.launching import check_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.orchestrator.sweep_folder import read_states
     from multistage.report.costs import draw_estimate, format_duration
     from multistage.report.plan import draw_plan, draw_sources
+    from multistage.request.forecast import Pace, find_pace, warn_of
 
     gathered = collect_parameters(config_id, flags, None)
     asked, resolved, account = _resolve(gathered.parameters)
@@ -108,8 +108,8 @@ def plan(
 
 def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Console) -> "tuple[RunRecord, float]":
     """Train one run; gives it, and its seconds: its own count, else the whole wait, its worker's start included."""
-    from multistage.orchestrator.replication import open_canary
     from multistage.report.banner import format_number
+    from multistage.retraining.replication import open_canary
 
     with console.status("Training one run ..."), open_canary(asked, resolved) as sweep:
         began = time.monotonic()
@@ -140,7 +140,7 @@ def resume(
 def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
     """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
     from multistage.orchestrator.preparation import read_parameters
-    from multistage.orchestrator.request import resolve_request
+    from multistage.request.resolution import resolve_request
 
     asked = read_parameters(parameters, Path.cwd())
     if asked.request.adopted is None:
@@ -164,10 +164,10 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
         The exit code.
     """
     from multistage.cli.live_view import LiveView
-    from multistage.orchestrator.forecast import warn_of
     from multistage.orchestrator.launching import check_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
+    from multistage.request.forecast import warn_of
     from multistage.services import ensure_prefect_server
 
     asked, resolved, account = _resolve(parameters)

@@ -42,9 +42,9 @@ def train(
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ..."), open_for_training(name, locate_runs(runs_dir)) as session:
         from multistage.domain.comparison import average
-        from multistage.orchestrator.replication import find_seed_parameter, replicate
         from multistage.report.banner import describe_recommendation, format_config, format_number
         from multistage.report.tables import select_best
+        from multistage.retraining.replication import find_seed_parameter, replicate
 
         config = select_best(session.state)
         first = secrets.randbelow(2**31 - runs) if seed is None else seed
@@ -110,9 +110,9 @@ def compare(
         raise UsageError("--seeds must be at least 2: one value has no interval.", "Leave it out for 5.")
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ...") as status, open_for_training(name, locate_runs(runs_dir)) as session:
-        from multistage.orchestrator.comparison import compare_methods
         from multistage.orchestrator.sweep_folder import write_atomically
         from multistage.report.comparison import draw_comparison
+        from multistage.retraining.comparison import compare_methods
 
         comparison = compare_methods(session, seeds, status.update)
         path = session.folder.path / "comparison.json"

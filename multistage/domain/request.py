@@ -75,7 +75,7 @@ class SweepWishes(Model):
 
 
 class SweepRequest(SweepWishes):
-    """The part of a request that `multistage.orchestrator.request.resolve_request` turns into a sweep's settings."""
+    """The part of a request that `multistage.request.resolution.resolve_request` turns into a sweep's settings."""
 
     config_id: str
     sweep_file: dict[str, Any] | None = None

@@ -15,9 +15,9 @@ from multistage.domain.plan import RunOptions, StagePlan, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
-from multistage.orchestrator.preferences import FILE_SAYS, find_runs_dir, gather_parameters
-from multistage.orchestrator.request import ResolvedRequest, count_cores
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
+from multistage.request.preferences import FILE_SAYS, find_runs_dir, gather_parameters
+from multistage.request.resolution import ResolvedRequest, count_cores
 
 NOTHING: Mapping[str, Any] = {}
 

@@ -15,7 +15,7 @@ from multistage.launchers.faults import judge_error, judge_result
 from multistage.launchers.modal_app import describe_content
 from multistage.orchestrator.launching import check_launching
 from multistage.orchestrator.preparation import read_parameters
-from multistage.orchestrator.request import resolve_request
+from multistage.request.resolution import resolve_request
 
 
 @pytest.mark.parametrize(

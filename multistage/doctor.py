@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from multistage.domain.model import Model
 from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.errors import MissingExtraError, MultistageError
-from multistage.orchestrator.preferences import (
+from multistage.request.preferences import (
     PREFIX,
     SETTINGS_VARIABLE,
     find_runs_dir,

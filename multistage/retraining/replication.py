@@ -17,12 +17,12 @@ from multistage.domain.space import SearchSpace
 from multistage.errors import LaunchError
 from multistage.orchestrator.launching import find_bundled
 from multistage.orchestrator.preparation import AskedSweep, prepare_folder
-from multistage.orchestrator.request import ResolvedRequest
 from multistage.orchestrator.session import Session, close_session, open_session
 from multistage.orchestrator.stage_driver import StageDriver
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.orchestrator.worker_fleet import WorkerFleet
+from multistage.request.resolution import ResolvedRequest
 from multistage.search.multistage import StagedSearch
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep
 

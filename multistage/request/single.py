@@ -10,7 +10,7 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.sweep_file import read_sweep_file
 from multistage.errors import UsageError
 from multistage.orchestrator.server import find_server
-from multistage.orchestrator.subject import Subject, choose_entity, choose_project
+from multistage.request.subject import Subject, choose_entity, choose_project
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import open_account
 from multistage.wandb_client.runs import find_newest

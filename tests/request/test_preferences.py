@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from multistage.errors import UsageError
-from multistage.orchestrator.preferences import find_runs_dir, gather_parameters
 from multistage.orchestrator.preparation import complete_parameters, prepare_folder, read_parameters
-from multistage.orchestrator.request import resolve_request
+from multistage.request.preferences import find_runs_dir, gather_parameters
+from multistage.request.resolution import resolve_request
 
 FILE = """
 budget = 40

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multistage.cli import main
-from multistage.orchestrator.doctor import look_at_packages
+from multistage.doctor import look_at_packages
 from multistage.services.local_service import find_free_port
 
 KEY = "local-0123456789abcdef0123456789abcdef01234567"

@@ -8,8 +8,8 @@ import pytest
 
 from multistage.domain.plan import RunOptions
 from multistage.domain.request import SweepRequest
-from multistage.orchestrator.forecast import find_pace, warn_of
-from multistage.orchestrator.request import ResolvedRequest, resolve_request
+from multistage.request.forecast import find_pace, warn_of
+from multistage.request.resolution import ResolvedRequest, resolve_request
 from tests.states import BEGAN, make_settings, make_stage, make_state
 
 

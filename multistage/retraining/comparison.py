@@ -14,7 +14,9 @@ from multistage.domain.results import Config
 from multistage.domain.selection import rank
 from multistage.domain.slots import Slot, evaluate_slot
 from multistage.errors import UsageError
-from multistage.orchestrator.replication import (
+from multistage.orchestrator.session import Session
+from multistage.report.tables import select_best
+from multistage.retraining.replication import (
     GivenConfigs,
     SideSweep,
     find_seed_parameter,
@@ -22,8 +24,6 @@ from multistage.orchestrator.replication import (
     replicate,
     takes_configs,
 )
-from multistage.orchestrator.session import Session
-from multistage.report.tables import select_best
 from multistage.search.multistage import StagedSearch
 
 FRESH = 9

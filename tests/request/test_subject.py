@@ -10,7 +10,7 @@ from multistage.domain.account import EMBEDDED
 from multistage.domain.plan import SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.errors import MultistageError, UsageError
-from multistage.orchestrator.request import ResolvedRequest, resolve_request
+from multistage.request.resolution import ResolvedRequest, resolve_request
 from multistage.training.catalogue import TRAINERS
 
 BUNDLED = {

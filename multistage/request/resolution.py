@@ -10,8 +10,8 @@ from multistage.domain.model import Model
 from multistage.domain.plan import HYPERBAND, EarlyStop, SearchEngine, SweepPlan, SweepSettings, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError
-from multistage.orchestrator.single import settle_single
-from multistage.orchestrator.subject import Subject, choose_entity, choose_project, find_baseline, read_subject
+from multistage.request.single import settle_single
+from multistage.request.subject import Subject, choose_entity, choose_project, find_baseline, read_subject
 
 
 class ResolvedRequest(Model):

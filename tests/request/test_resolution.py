@@ -7,7 +7,7 @@ import pytest
 
 from multistage.domain.request import SweepRequest
 from multistage.errors import SpaceError, UsageError
-from multistage.orchestrator.request import resolve_request
+from multistage.request.resolution import resolve_request
 
 
 @pytest.fixture(autouse=True)

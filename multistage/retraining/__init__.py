@@ -1,0 +1,1 @@
+"""Configs trained outside a sweep's budget: the recommended one again, and other searches beside it."""
