@@ -52,7 +52,7 @@ def multistage_sweep(
         str | None, Field(description="Contenders trained again: auto, a number, a percentage.")
     ] = None,
     seed: Annotated[int | None, Field(ge=0, description="Makes search and trainings reproducible.")] = None,
-    seed_parameter: Annotated[str | None, Field(description="What your program takes each run's seed as.")] = None,
+    seed_param: Annotated[str | None, Field(description="What your program takes each run's seed as.")] = None,
     baseline: Annotated[list[str] | None, Field(description="Your program's usual key=value settings.")] = None,
     train_arg: Annotated[list[str] | None, Field(description="Fixed key=value settings of every run.")] = None,
     launcher: Annotated[Literal["local", "modal"] | None, Field(description="Where trainings run.")] = None,

@@ -44,7 +44,7 @@ class SearchFlags:
     """Runs that train contenders again on fresh seeds: auto, a number or a percentage. [default: auto]"""
     seed: int | None = None
     """Makes the search and the trainings reproducible. [default: 0]"""
-    seed_parameter: Annotated[str | None, Parameter(name=("--seed-param", "--seed-parameter"))] = None
+    seed_param: str | None = None
     """Hyperparameter of your own program that takes each run's seed."""
     baseline: Annotated[tuple[str, ...] | None, Parameter(negative=())] = None
     """Your own program's usual key=value of a swept hyperparameter, which races the contenders; may be given several

@@ -66,7 +66,7 @@ class SweepWishes(Model):
     """Runs that train contenders again on fresh seeds: auto, a number or a percentage."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Makes the search and the trainings reproducible."""
-    seed_parameter: str | None = None
+    seed_param: str | None = None
     """Hyperparameter of your own program that takes each run's seed; bundled trainers have theirs."""
     baseline: Assignments = ()
     """Your own program's usual values of the swept hyperparameters; they race the contenders."""

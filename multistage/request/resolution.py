@@ -97,7 +97,7 @@ def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:
 
 def _choose_seed_parameter(request: SweepRequest, subject: Subject) -> str | None:
     """What a training takes its seed as: `seed` with a bundled trainer, what was named with a script of one's own."""
-    name = request.seed_parameter
+    name = request.seed_param
     if subject.trainer:
         return "seed"
     if name is not None and name in (*subject.fixed, *subject.space.names):

@@ -132,7 +132,7 @@ def find_seed_parameter(session: Session) -> str | None:
     """Find what the training takes its seed as; None where it takes none, or a fixed one."""
     settings = session.settings
     bundled = "seed" if find_bundled(settings) else None
-    parameter = settings.seed_parameter or session.state.request.seed_parameter or bundled
+    parameter = settings.seed_parameter or session.state.request.seed_param or bundled
     return None if parameter in settings.fixed or parameter in settings.space else parameter
 
 

@@ -21,7 +21,7 @@ def test_the_recommended_config_is_trained_again_with_new_seeds(commands: Comman
     Path("train.py").write_text(SCRIPT)
     Path("multistage.toml").write_text(
         '[configs."my:script"]\nprogram = "train.py"\nmetric = "score"\nranges.x = "0-1"\nparams = "x"\n'
-        'baseline = { x = 0.9 }\nseed_parameter = "seed"\nbudget = 10\nworkers = 2\n'
+        'baseline = { x = 0.9 }\nseed_param = "seed"\nbudget = 10\nworkers = 2\n'
     )
     canary = commands.run("plan", "my:script", "--canary")
     assert "Canary: score -0.36" in canary.stdout
