@@ -209,6 +209,7 @@ async def keep_house(state: State) -> None:
             if elapsed >= FLUSH_SECONDS:
                 elapsed = 0.0
                 state.presence.flush()
-                await anyio.to_thread.run_sync(state.store.checkpoint)
+                if state.store.wants_checkpoint():
+                    await anyio.to_thread.run_sync(state.store.checkpoint)
         except sqlite3.OperationalError:
             logger.exception("The database refused the housekeeping; it is tried again")

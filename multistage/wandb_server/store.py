@@ -22,6 +22,8 @@ Parameters = tuple[Any, ...] | Mapping[str, Any]
 SCHEMA_VERSION = 3
 """Each version has a script in ``migrations/`` that leads to it from the one before."""
 
+MANY_CHANGES = 10_000
+"""Rows changed between two checkpoints while clients write: up to 100 MB of log."""
 ID_CHARACTERS = string.ascii_lowercase + string.digits
 
 
@@ -87,6 +89,7 @@ class Store(Reader):
             ) from error
         self.connection.create_function("regexp", 2, matches, deterministic=True)
         self._depth = 0
+        self._seen_changes = self._checkpointed_changes = 0
         latest = self.value("SELECT max(heartbeat_at) FROM runs")
         self._last_tick: int = latest or 0
 
@@ -112,6 +115,20 @@ class Store(Reader):
             yield Reader(connection)
         finally:
             connection.close()
+
+    def wants_checkpoint(self) -> bool:
+        """Whether it is time for one: much was written since the last, or nothing any more since the last look.
+
+        The first commit after each checkpoint waits for the disk, so that there should be few while clients wait.
+        """
+        changes = self.connection.total_changes
+        quiet, self._seen_changes = changes == self._seen_changes, changes
+        wanted = changes - self._checkpointed_changes >= MANY_CHANGES or (
+            quiet and changes > self._checkpointed_changes
+        )
+        if wanted:
+            self._checkpointed_changes = changes
+        return wanted
 
     def checkpoint(self) -> None:
         """Move the log's content into the database; blocks nobody, and belongs into another thread."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from multistage.errors import ServiceError
-from multistage.wandb_server.store import SCHEMA_VERSION, Store
+from multistage.wandb_server.store import MANY_CHANGES, SCHEMA_VERSION, Store
 from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session
 
@@ -92,6 +92,23 @@ def test_a_later_data_folder_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(ServiceError, match=f"has schema {SCHEMA_VERSION + 1}"):
         Store(tmp_path / "later.sqlite")
+
+
+def test_the_log_is_written_back_when_it_is_long_or_nobody_writes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "new.sqlite")
+    store.wants_checkpoint()
+    assert not store.wants_checkpoint()
+
+    def write(count: int) -> None:
+        with store.transaction():
+            for _ in range(count):
+                store.insert("projects", entity="local", name=str(store.tick()), created_at=0)
+
+    write(1)
+    assert [store.wants_checkpoint() for _ in range(3)] == [False, True, False]
+    write(MANY_CHANGES)
+    assert [store.wants_checkpoint() for _ in range(2)] == [True, False]
+    store.close()
 
 
 @contextmanager
