@@ -2,51 +2,23 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from multistage.domain.results import Config, Value
 from multistage.report.data import ReportData
-from multistage.search.sobol import sample_sobol
-
-LEAST_FOR_MODEL = 6
-"""Finished runs below which nothing is said about what mattered."""
-BACKGROUND = 64
-"""Configs over which the other parameters' influence is averaged."""
-LEVELS = 9
-"""Values of a parameter at which its influence is looked at."""
+from multistage.search.importance import measure_importance
 
 
 class Influence(NamedTuple):
-    """How much of the metric's believed variation one parameter explains on its own, from 0 to 1."""
+    """One parameter's share of the importance, from 0 to 1, and whether that is more than chance shows."""
 
     name: str
     share: float
+    matters: bool
 
 
 def measure_influence(data: ReportData) -> list[Influence]:
-    """Rank the parameters by their main effects on the Gaussian process's mean over the first ranges.
-
-    The first-order indices of Sobol, "Sensitivity estimates for nonlinear mathematical models", 1993. Empty with too
-    few runs to tell.
-    """
-    space = data.state.settings.space
-    if len(data.placed) < max(LEAST_FOR_MODEL, 2 * len(space.names)):
-        return []
-    background = sample_sobol(space, BACKGROUND, seed=0)
-    candidates: list[Config] = list(background)
-    sizes = []
-    for parameter in space.parameters:
-        levels = parameter.grid(LEVELS)
-        sizes.append(len(levels))
-        candidates += [{**config, parameter.name: level} for level in levels for config in background]
-    means = np.array([one.mean for one in data.model.estimate(data.placed, candidates)])
-    total = float(np.var(means[len(background) :])) or 1.0
-    shares, start = [], len(background)
-    for parameter, size in zip(space.parameters, sizes, strict=True):
-        effects = means[start : start + size * len(background)].reshape(size, len(background)).mean(axis=1)
-        shares.append(Influence(parameter.name, min(1.0, float(np.var(effects)) / total)))
-        start += size * len(background)
-    return sorted(shares, key=lambda one: -one.share)
+    """Rank the parameters by their importance over the first ranges; empty with too few runs to tell."""
+    found = measure_importance(data.state.settings.space, data.evaluations, data.state.goal)
+    return [Influence(name, one.share, one.matters) for name, one in found.items()]
 
 
 class Slice(NamedTuple):

@@ -176,11 +176,15 @@ def _show_influences(data: ReportData, figures: Figures, influences: list[Influe
         if slices
         else ""
     )
-    contour = figures.show(beliefs.draw_contour(data, influences), "contour-plot", "The two that matter most")
+    contour = figures.show(beliefs.draw_contour(data, influences), "contour-plot", "Two together")
     if contour:
-        contour = Markup(f"<h3 class=wideh>The two that matter most</h3><p class=lead>What the model expects, the "
+        title = "The two that matter most" if influences else "The first two"
+        contour = Markup(f"<h3 class=wideh>{title}</h3><p class=lead>What the model expects, the "
                          f"others as in the best config (star).</p>{contour}")  # fmt: skip
-    lead = "How much of the metric's variation over the first ranges each parameter explains on its own, by the model."
+    lead = (
+        "How much each parameter decides whether a config is among the best tenth, over the first ranges (PED-ANOVA). "
+        "A pale bar is no more than chance shows."
+    )
     return section("influences", "What mattered", lead if influences else "", bars, along, contour)
 
 

@@ -31,19 +31,22 @@ from multistage.report.figures.style import (
 )
 
 POINTS_OF_SLICE = 600
+LEAST_FOR_CONTOUR = 6
+"""Runs below which the model's mean over two parameters would be a guess."""
 NORMAL = 1.96
 """Standard deviations to each side of a mean that hold 95%."""
 
 
 def draw_influences(influences: Sequence[Influence]) -> go.Figure | None:
-    """Draw how much each parameter explains on its own."""
+    """Draw how much each parameter matters; pale where that is no more than chance shows."""
     if not influences:
         return None
     ordered = list(reversed(influences))
     figure = go.Figure(
         go.Bar(
             x=[one.share for one in ordered], y=[escape(one.name) for one in ordered], orientation="h",
-            marker={"color": ACCENT}, text=[f" {one.share:.0%}" for one in ordered], textposition="outside",
+            marker={"color": [ACCENT if one.matters else BAND for one in ordered]},
+            text=[f" {one.share:.0%}" for one in ordered], textposition="outside",
             cliponaxis=False, textfont={"color": INK}, hoverinfo="skip", width=0.6,
         )
     )  # fmt: skip
@@ -107,12 +110,13 @@ def _spot(parameter: Parameter, data: ReportData) -> Any:
 
 
 def draw_contour(data: ReportData, influences: Sequence[Influence]) -> go.Figure | None:
-    """Draw the model's mean over the two parameters that matter most."""
-    if data.center is None or len(influences) < 2:
-        return None
+    """Draw the model's mean over the two parameters that matter most; over the first two where that is not known."""
     space, goal = data.state.settings.space, data.state.goal
-    names = (influences[0].name, influences[1].name)
-    surface = map_model(data, data.center, names)
+    if data.center is None or len(space.names) < 2 or len(data.placed) < LEAST_FOR_CONTOUR:
+        return None
+    known = [one.name for one in influences]
+    names = [*known, *(name for name in space.names if name not in known)]
+    surface = map_model(data, data.center, (names[0], names[1]))
     first, second = space[names[0]], space[names[1]]
     floor = find_floor([value_of(one) for one in data.placed], goal)
     scale = SCALE if goal == "maximize" else [(1 - stop, color) for stop, color in reversed(SCALE)]
