@@ -1,6 +1,7 @@
 """Fixtures that several rooms share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ __all__ = ["browser", "chromium"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A suite in the background of a script ignores Ctrl+C, and so would every process that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers",
         "contract: a W&B client's script; also runs against the server of CONTRACT_BASE_URL and CONTRACT_API_KEY",
