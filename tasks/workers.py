@@ -39,8 +39,10 @@ def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     status: Literal["failed", "stopped"] = "failed" if state.is_failed() else "stopped"
     stopped = stop_sweep(locate_folder(parameters), status, state.message or "", flow_run_id=parent)
     if stopped:
+        fate = stopped.load_state().options.tell_workers_fate(has_failed=status == "failed")
         flow_run_logger(flow_run, flow).warning(
-            "The sweep is %s, its workers and trainings were ended. Go on with: multistage-sweep --resume %s",
+            "The sweep is %s, %s. Go on with: multistage-sweep --resume %s",
             status,
+            fate,
             stopped.state_file,
         )

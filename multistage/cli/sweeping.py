@@ -188,7 +188,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
         with LiveView(asked.folder, console):
             state = _run_flow({**parameters, "tracker": account.kind}, server)
     except KeyboardInterrupt:
-        ended = f"\nInterrupted; workers and trainings were ended. Go on with: {go_on}"
+        ended = f"\nInterrupted; {asked.options.tell_workers_fate()}. Go on with: {go_on}"
         console.print(ended, soft_wrap=True, markup=False)
         return INTERRUPTED
     except Exception as error:

@@ -168,6 +168,16 @@ class RunOptions(RunWishes):
     directory: Path
     """Where trainings run."""
 
+    @property
+    def keeps_workers(self) -> bool:
+        """Whether an interruption leaves the workers alone: containers, which a resume takes up."""
+        return self.keep_workers and self.launcher == "modal"
+
+    def tell_workers_fate(self, has_failed: bool = False) -> str:
+        """Say in a clause what became of the workers of a sweep that was interrupted, or has failed."""
+        kept = self.keeps_workers and not has_failed
+        return "its containers go on" if kept else "its workers and trainings were ended"
+
 
 class StagePlan(Model):
     """What one stage will do."""

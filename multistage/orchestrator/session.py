@@ -91,7 +91,7 @@ def stop_sweep(
     kept = "stopped" if state.status == "stopped" else status
     changes: dict[str, Any] = {"status": kept, "ended_because": state.ended_because or reason[:1000] or None}
     try:
-        if not (status == "stopped" and state.options.keep_workers and state.options.launcher == "modal"):
+        if not (status == "stopped" and state.options.keeps_workers):
             changes |= end_workers(state, sweep_folder.logs)
     finally:  # workers that cannot be ended stay noted
         if session:
