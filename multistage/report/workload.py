@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
 from itertools import groupby
 from typing import NamedTuple
 
@@ -74,18 +75,20 @@ def arrange_workload(data: ReportData) -> Workload:
     for run in timed:
         workers.setdefault(run.worker or run.run_id, []).append(run)
     lanes: list[list[RunRecord]] = []
+    ends: list[tuple[datetime, int]] = []
     for runs in sorted(workers.values(), key=lambda runs: _began(runs[0])):
-        for lane in lanes:
-            # W&B tells times in whole seconds: what overlaps by less is no overlap.
-            if max(map(_ended, lane)) <= _began(runs[0]) + timedelta(seconds=1):
-                lane += runs
-                break
+        # W&B tells times in whole seconds: what overlaps by less is no overlap.
+        if ends and ends[0][0] <= _began(runs[0]) + timedelta(seconds=1):
+            number = heappop(ends)[1]
+            lanes[number] += runs
         else:
+            number = len(lanes)
             lanes.append(list(runs))
+        heappush(ends, (max(map(_ended, runs)), number))
     spent = sum(measure_run(run) for run in timed)
     vain = sum(measure_run(run) for run in timed if run.phase in IN_VAIN)
-    present = sum((max(map(_ended, lane)) - _began(lane[0])).total_seconds() for lane in lanes)
-    elapsed = (max(map(_ended, timed)) - _began(timed[0])).total_seconds() if timed else 0.0
+    present = sum((ended - _began(lanes[number][0])).total_seconds() for ended, number in ends)
+    elapsed = (max(ends)[0] - _began(timed[0])).total_seconds() if timed else 0.0
     return Workload(
         lanes=[Lane(_merge(lane, timedelta(seconds=elapsed / FINEST))) for lane in lanes],
         trained=spent - vain,

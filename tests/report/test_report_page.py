@@ -3,9 +3,13 @@
 import json
 import math
 import re
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, PowerOfTwoParameter
 from multistage.domain.resources import Cost, Rates, StageCost
@@ -167,6 +171,22 @@ def test_workers_of_later_stages_take_over_lanes_and_gaps_are_idle() -> None:
     overlapping = arrange_workload(make_data((LR,), make_runs(6)))
     assert [sum(len(span.runs) for span in lane.spans) for lane in overlapping.lanes] == [3, 3]
     assert overlapping.idle == 2 * 2 * 5, "each lane waits twice for 5 s"
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(2, 300)), min_size=1, max_size=40))
+def test_as_few_lanes_as_runs_at_once(times: list[tuple[int, int]]) -> None:
+    spans = [(NOON + timedelta(seconds=began), NOON + timedelta(seconds=began + took)) for began, took in times]
+    runs = [
+        make_run(index, {"lr": 0.1}, 1.0, began_at=began, heartbeat_at=ended)
+        for index, (began, ended) in enumerate(spans)
+    ]
+    slack = timedelta(seconds=1)
+    at_once = max(sum(began <= moment < ended - slack for began, ended in spans) for moment, _ in spans)
+    lanes = arrange_workload(make_data((LR,), runs)).lanes
+    assert len(lanes) == at_once
+    assert sum(len(span.runs) for lane in lanes for span in lane.spans) == len(runs)
+    for lane in lanes:
+        assert all(after.began_at >= before.ended_at - slack for before, after in pairwise(lane.spans))
 
 
 def test_money_is_shown_where_there_is_a_cost() -> None:
