@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import wandb
 
+from multistage.worker import memory
 from multistage.worker.memory import MemoryGuard, find_kill_counter, measure_memory, read_share
+from multistage.worker.trainings import Training
 from tests.queued_sweeps import list_runs, queue_runs, wait_for_state, write_script
 
 HUNGRY = """
@@ -128,3 +132,26 @@ def test_memory_is_measured_with_everything_below(tmp_path: Path) -> None:
         assert measure_memory() > before + 2**26
         child.communicate()
     assert read_share(1, tmp_path) is None
+
+
+def test_the_exact_measure_is_taken_near_the_limit_only_and_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[float] = []
+
+    def measure_slowly() -> int:
+        began = time.monotonic()
+        while time.monotonic() < began + 0.05:
+            pass
+        taken.append(time.monotonic())
+        return 0
+
+    monkeypatch.setattr(memory, "measure_memory", measure_slowly)
+    training = create_autospec(Training, instance=True, run_id="a")
+    roomy, narrow = MemoryGuard(1000.0), MemoryGuard(1e-6)
+    roomy.look([training])
+    assert not taken
+    deadline = time.monotonic() + 60
+    while len(taken) < 2:
+        assert time.monotonic() < deadline
+        narrow.look([training])
+    assert taken[1] - taken[0] > 9 * 0.05
+    assert not training.kill.called, "the processes share what their sizes count twice"
