@@ -70,6 +70,22 @@ class Roster:
         self.settle_costs()
         self._journal.update(**add_up(self._journal.state, self.workers, 0.0))
 
+    def end_strangers(self, logs: Path) -> None:
+        """End the workers of another launcher than the sweep's, as a resume with another one finds them.
+
+        Args:
+            logs: The folder of the sweep's logs.
+
+        Raises:
+            LaunchError: Something survived, or Modal cannot be reached.
+        """
+        strangers = [one for one in self.workers if one.launcher != self._options.launcher]
+        if not strangers:
+            return
+        ended = {one.worker_id: one for one in stop_workers(strangers, logs)}
+        workers = [ended.get(one.worker_id, one) for one in self.workers]
+        self._journal.update(**add_up(self._journal.state, workers, 0.0))
+
     def learn(self, slots: Mapping[int, Slot]) -> None:
         """Learn from a stage's runs whether more containers are worth their money.
 

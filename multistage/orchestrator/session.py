@@ -159,7 +159,12 @@ class Session:
         return self._journal.update(**changes)
 
     def prepare_workers(self) -> None:
-        """Begin to make workers ready while the first steps go on, where any will be needed."""
+        """Begin to make workers ready while the first steps go on, where any will be needed.
+
+        Raises:
+            LaunchError: What another launcher has left at work cannot be ended.
+        """
+        self.roster.end_strangers(self.folder.logs)
         if self.state.budget_used < self.state.total_budget:
             self.roster.launcher.prepare()
 

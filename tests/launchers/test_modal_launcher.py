@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.resources import Resources
+from multistage.domain.plan import RunOptions
+from multistage.domain.resources import Cost, Rates, Resources
 from multistage.domain.workers import ModalWorker, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
+from multistage.launchers.local import LocalLauncher
 from multistage.launchers.modal import ModalLauncher
 from multistage.launchers.modal_app import TRAINER_EXTRAS, build_app, describe_content, list_contents
 from multistage.launchers.modal_rates import fetch_rates
+from multistage.orchestrator.journal import Journal
+from multistage.orchestrator.roster import Roster
+from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.launchers.modal_client import using
 from tests.stand_ins.modal_server import ModalServer
+from tests.states import make_state
 
 SWEEP = "local/bench/abc"
 KEY = {"wandb-secret": {"WANDB_API_KEY": "k" * 40}}
@@ -175,3 +181,23 @@ def test_modal_s_own_rates_are_taken_where_they_make_sense(server: ModalServer) 
     assert rates.gpus["T4"] == pytest.approx(0.60 / 3600)
     server.plane.rates = {"cpu_core_hour": "5000", "memory_gib_hour": "0.008"}
     assert fetch_rates().source.startswith("Modal's price list")
+
+
+def test_a_sweep_that_goes_on_elsewhere_ends_its_containers_and_keeps_their_costs(
+    server: ModalServer, launcher: ModalLauncher, tmp_path: Path
+) -> None:
+    workers = latest(list(launcher.launch(SWEEP, 2)))
+    folder = SweepFolder(tmp_path / "made")
+    options = RunOptions(workers=2, directory=tmp_path, launcher="local")
+    folder.write_state(make_state(options=options, workers=tuple(workers), cost=Cost(rates=Rates())))
+    roster = Roster(Journal(folder), LocalLauncher(tmp_path))
+    for _ in range(2):  # again, as by a second resume
+        roster.end_strangers(tmp_path)
+    state = folder.load_state()
+    assert not any(launcher.is_alive(one) for one in workers)
+    assert all(isinstance(one, ModalWorker) and one.end for one in state.workers)
+    assert all(call.cancelled for call in server.list_calls())
+    assert state.cost is not None
+    assert state.cost.dollars == state.cost.ended > 0
+    roster.settle_costs()
+    assert folder.load_state().cost == state.cost
