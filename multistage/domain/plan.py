@@ -116,8 +116,13 @@ class SweepSettings(Model):
         return {**self.model_dump(mode="json", include=set(_IDENTITY)), "sweep_id": self.sweep_id}
 
     def hash_identity(self) -> str:
-        """Give 8 hexadecimal digits that change whenever `identify` does."""
-        text = json.dumps(self.identify(), sort_keys=True)
+        """Give 8 hexadecimal digits that change whenever `identify` does.
+
+        What has its default is left out, so that finished steps are still known after a release with more settings.
+        """
+        usual = {key: field.get_default(call_default_factory=True) for key, field in type(self).model_fields.items()}
+        own = {key: value for key, value in self.identify().items() if getattr(self, key) != usual.get(key)}
+        text = json.dumps(own, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def compare_identity(self, other: Self) -> Mapping[str, tuple[object, object]]:

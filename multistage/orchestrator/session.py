@@ -26,6 +26,7 @@ from multistage.orchestrator.stage_driver import StageDriver, measure_progress
 from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
 from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.orchestrator.worker_fleet import WorkerFleet
+from multistage.report.links import link_sweep
 from multistage.search.multistage import StagedSearch
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
@@ -213,7 +214,7 @@ class Session:
             current = StageProgress(
                 stage=stage.stage,
                 sweep_id=sweep_id,
-                sweep_url=f"{self.connection.base_url}/{self.connection.path}/sweeps/{sweep_id}",
+                sweep_url=link_sweep(self.state, sweep_id),
                 runs=stage.runs,
                 started_at=datetime.now(UTC),
             )

@@ -3,6 +3,8 @@
 import shlex
 from urllib.parse import quote
 
+from wandb.util import api_to_app_url
+
 from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.report.data import ReportData
@@ -21,8 +23,7 @@ def link_run(state: State, run_id: str) -> str | None:
 def _link(state: State, kind: str, name: str) -> str | None:
     if state.tracker_url is None or not state.tracker_url.startswith(("http://", "https://")):
         return None
-    # W&B's pages lie beside its API, not on it.
-    site = state.tracker_url.replace("://api.", "://", 1).rstrip("/")
+    site = api_to_app_url(state.tracker_url).rstrip("/")
     return "/".join([site, *(quote(part, safe="") for part in (state.entity, state.project, kind, name))])
 
 

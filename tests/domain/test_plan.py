@@ -1,12 +1,14 @@
 """What a sweep will do, and what makes it the sweep that it is."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from multistage.domain import plan
 from multistage.domain.budget import Split
 from multistage.domain.parameters import CategoricalParameter, FloatParameter
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
@@ -117,6 +119,15 @@ def test_the_identity_is_the_same_after_a_trip_through_json() -> None:
     again = SweepSettings.model_validate_json(SETTINGS.model_dump_json())
     assert again.hash_identity() == SETTINGS.hash_identity()
     assert len(SETTINGS.hash_identity()) == 8
+
+
+def test_a_setting_that_a_later_release_adds_leaves_the_hash_of_those_who_do_not_use_it() -> None:
+    class Later(SweepSettings):
+        depth: int = 3
+
+    with patch.object(plan, "_IDENTITY", (*plan._IDENTITY, "depth")):
+        assert Later(**dict(SETTINGS)).hash_identity() == SETTINGS.hash_identity()
+        assert Later(**dict(SETTINGS), depth=4).hash_identity() != SETTINGS.hash_identity()
 
 
 @given(st.integers(0, 2**31), st.integers(1, 3), st.integers(0, 10**5))
