@@ -64,7 +64,7 @@ def receive(state: State, entity: str, project: str, run_name: str, report: Repo
                     _judge(state, run, chunk.offset, rows)
             elif name == SUMMARY and chunk.content:
                 summary = dump_json(parse_object("The summary", chunk.content[-1]))
-                store.update("runs", run["id"], summary=summary)
+                store.update("runs", run["id"], summary=summary, heartbeat_at=store.tick())
         if run["state"] in LIVE_STATES or run["state"] == "crashed":
             lifecycle.report(run)
         if report.preempting and run["state"] in LIVE_STATES:

@@ -124,6 +124,15 @@ def test_cursor_misses_nothing_and_repeats_little(quick: Session) -> None:
     assert [run["name"] for run in changed] == ["run19", "run3", "run7"]
 
 
+def test_a_summary_that_comes_after_the_end_is_seen_by_whoever_asks_for_changes(quick: Session) -> None:
+    quick.start_run("late", "run")
+    quick.report("late", "run", complete=True, exitcode=0)
+    [ended] = quick.list_runs("late")
+    quick.report("late", "run", files={"wandb-summary.json": {"offset": 0, "content": ['{"score": 1}']}})
+    [changed] = quick.list_runs("late", {"heartbeatAt": {"$gt": ended["heartbeatAt"]}})
+    assert changed["state"] == "finished"
+
+
 def test_rows_that_come_twice_are_kept_once(quick: Session) -> None:
     quick.start_run("twice", "run")
     for _ in range(3):
