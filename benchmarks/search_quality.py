@@ -24,7 +24,7 @@ from search_summary import Cell, draw_plot, summarize
 from search_tables import Table, TableError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from multistage.domain.budget import count_finalists
+from multistage.domain.budget import SMALLEST_BUDGET, count_finalists
 from multistage.domain.parameters import FloatParameter
 from multistage.domain.results import Evaluation
 from multistage.domain.selection import rank
@@ -37,6 +37,10 @@ WEAKEST_FIT = 0.5
 LARGEST_SLOW = 150
 """Runs up to which slow peers are run."""
 
+FIELDS = (
+    "method", "table", "budget", "repeat", "regret", "regret_seen", "reported", "true", "suggest_s", "makespan",
+)  # fmt: skip
+"""What is told of a finished cell."""
 Answers = list[Proposal | None]
 """What a method answered, call by call."""
 
@@ -142,8 +146,12 @@ def read_cells(path: Path) -> list[Cell]:
     cells = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            cells.append(json.loads(line))
+            cell = json.loads(line)
         except json.JSONDecodeError:
+            cell = None
+        if isinstance(cell, dict) and cell.keys() >= set(FIELDS):
+            cells.append(cell)
+        else:
             print(f"passed over a damaged line of {path}", file=sys.stderr)
     return cells
 
@@ -160,9 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parent / "data", help="folder of tables (.npz)")
     parser.add_argument("--tables", default="", help="names of tables to use, by default all")
-    parser.add_argument("--budgets", default="50,150")
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=10)
+    parser.add_argument("--budgets", type=_read_budgets, default="50,150", help="runs in all, with commas between")
+    parser.add_argument("--repeats", type=int, default=10, help="0 to print what the file of cells says")
+    parser.add_argument("--workers", type=_read_count, default=10)
     parser.add_argument("--methods", default="multistage", help=f"multistage, {', '.join(PEERS)}, or peers with +rep")
     parser.add_argument("--json", type=Path, default=None, help="file of finished cells; appended to")
     parser.add_argument("--plot", type=Path, default=None, help="picture to draw of the result (.svg or .png)")
@@ -172,18 +180,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with threadpool_limits(1):
             print(time_suggestions())
         return
-    methods, budgets = options.methods.split(","), [int(budget) for budget in options.budgets.split(",")]
+    methods, budgets = options.methods.split(","), options.budgets
     unknown = [name for name in methods if name != "multistage" and name.removesuffix("+rep") not in PEERS]
     if unknown:
-        parser.error(f"there is no method {unknown[0]!r}")
+        parser.error(
+            f"there is no method {unknown[0]!r}; there are multistage, {', '.join(PEERS)}, and peers with +rep"
+        )
     for name in methods:
         if name.removesuffix("+rep") in SLOW and max(budgets) > LARGEST_SLOW:
             print(f"{name} takes over 0.2 s a suggestion: it is run up to {LARGEST_SLOW} runs", file=sys.stderr)
     paths = sorted(options.data.glob("*.npz"))
-    if options.tables:
-        paths = [path for path in paths if path.stem in options.tables.split(",")]
     if not paths:
-        parser.error(f"{options.data} holds no such table")
+        parser.error(f"{options.data} holds no table (.npz)")
+    if options.tables:
+        wanted, names = options.tables.split(","), [path.stem for path in paths]
+        if absent := [name for name in wanted if name not in names]:
+            parser.error(f"{options.data} holds no table {absent[0]!r}; it holds {', '.join(names)}")
+        paths = [path for path in paths if path.stem in wanted]
     campaign = Campaign(options.workers, options.json, read_cells(options.json) if options.json else [])
     os.environ["OMP_NUM_THREADS"] = "1"  # for the peers' libraries, which are loaded later
     with threadpool_limits(1):
@@ -197,6 +210,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw_plot(campaign.cells, options.plot)
     if not tables or campaign.failures:
         sys.exit(1)
+
+
+def _read_budgets(text: str) -> list[int]:
+    budgets = [_read_count(part) for part in text.split(",")]
+    if min(budgets) < SMALLEST_BUDGET:
+        raise argparse.ArgumentTypeError(f"a budget of {min(budgets)} runs is below {SMALLEST_BUDGET}")
+    return budgets
+
+
+def _read_count(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _open_tables(paths: Sequence[Path]) -> Iterator[Table]:
@@ -260,6 +286,7 @@ class Campaign:
 
     def _keep(self, cell: Cell) -> None:
         self.cells.append(cell)
+        self._known.add((cell["method"], cell["table"], cell["budget"], cell["repeat"]))
         if self._output:
             append_cell(self._output, cell)
 

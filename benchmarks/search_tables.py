@@ -9,6 +9,7 @@ as it is; with one seed a config there is none.
 
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ Matrix = NDArray[np.float64]
 TREES = 60
 FEWEST = 10
 """Configs that a fit takes at least."""
+LARGEST = 1e100
+"""Value whose square, and the sum of many, is still a number."""
 
 
 class TableError(Exception):
@@ -51,24 +54,13 @@ class Table:
     """
 
     def __init__(self, path: Path) -> None:
-        if not zipfile.is_zipfile(path):
-            raise TableError("it is no .npz file")
-        with np.load(path, allow_pickle=False) as content:
-            missing = {"X", "Y", "hp"} - set(content)
-            if missing:
-                raise TableError(f"it holds no {', '.join(sorted(missing))}")
-            names = [str(name) for name in content["hp"]]
-            settings = np.asarray(content["X"])
-            values = np.asarray(content["Y"], dtype=np.float64)
+        names, columns, values = _read_table(path)
         self.name = path.stem
-        # Runs of the longest training, whatever else there is; one value a config is one run.
-        values = (values[:, :, -1] if values.ndim == 3 else values).reshape(len(values), -1)
-        complete = ~np.any(settings != settings, axis=1)  # NaN differs from itself
-        settings, values = settings[complete], values[complete]
-        columns = [_read_column(column) for column in settings.T]
-        known = np.isfinite(values).any(axis=1)
+        known = np.array([bool(np.isfinite(row).any()) for row in values])
         if known.sum() < FEWEST:
-            raise TableError(f"{known.sum()} of its configs have a value, and a fit takes {FEWEST}")
+            raise TableError(
+                f"{known.sum()} of its configs have a value after the longest training, and a fit takes {FEWEST}"
+            )
         self.space = SearchSpace(
             parameters=tuple(infer_parameter(name, column) for name, column in zip(names, columns, strict=True))
         )
@@ -76,6 +68,10 @@ class Table:
         rows = np.array([self.space.to_unit(config) for config in configs])
         values = values[known]
         quantiles = np.sort(floor_divergence(values), axis=1)
+        if np.ptp(quantiles) == 0:
+            raise TableError("all its values are equal")
+        if max(-quantiles.min(), quantiles.max()) > LARGEST:
+            raise TableError(f"it has values beyond {LARGEST:g}")
         self._steps = (np.arange(quantiles.shape[1]) + 0.5) / quantiles.shape[1]
         self.fidelity = _validate(rows, quantiles)
         """Cross-validated R2 of the true values: how much of the table the fit explains."""
@@ -128,6 +124,36 @@ class Table:
 
     def _snap(self, points: Matrix) -> Matrix:
         return np.array([self.space.to_unit(self.space.from_unit(point)) for point in points])
+
+
+def _read_table(path: Path) -> tuple[list[str], list[Sequence[float] | Sequence[str]], Matrix]:
+    """The parameters' names and their columns, and a row of seeds a config; without configs that are not whole."""
+    if not zipfile.is_zipfile(path):
+        raise TableError("it is no .npz file")
+    with np.load(path, allow_pickle=False) as content:
+        missing = {"X", "Y", "hp"} - set(content)
+        if missing:
+            raise TableError(f"it holds no {', '.join(sorted(missing))}")
+        try:
+            names = [str(name) for name in content["hp"]]
+            settings, returns = np.asarray(content["X"]), np.asarray(content["Y"])
+        except ValueError as error:
+            raise TableError("it holds Python objects, which are not loaded: numbers or text are") from error
+    try:
+        values = returns.astype(np.float64)
+    except ValueError as error:
+        raise TableError("its Y holds words where numbers should be") from error
+    if settings.ndim != 2 or settings.shape[1] != len(names) or not names:
+        raise TableError(f"its X has the shape {settings.shape}, and hp has {len(names)} names")
+    if values.ndim not in (1, 2, 3) or len(values) != len(settings) or not values.size:
+        raise TableError(f"its Y has the shape {values.shape}, and X has {len(settings)} configs")
+    if twins := [name for name, count in Counter(names).items() if count > 1]:
+        raise TableError(f"it has two parameters named {twins[0]!r}")
+    # Runs of the longest training, whatever else there is; one value a config is one run.
+    values = (values[:, :, -1] if values.ndim == 3 else values).reshape(len(values), -1)
+    columns = [_read_column(column) for column in settings.T]
+    whole = np.array([all(isinstance(v, str) or math.isfinite(v) for v in row) for row in zip(*columns, strict=True)])
+    return names, [_read_column(column[whole]) for column in settings.T], values[whole]
 
 
 def _read_column(column: NDArray[Any]) -> Sequence[float] | Sequence[str]:
