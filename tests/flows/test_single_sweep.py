@@ -1,6 +1,7 @@
 """One W&B sweep as one stage: from a file, and one that was there before."""
 
 import json
+import signal
 import subprocess
 import sys
 import warnings
@@ -14,7 +15,8 @@ import yaml
 
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.training.catalogue import TRAINERS
-from tests.flows.command_line import CommandLine
+from tests.flows.command_line import CommandLine, count_used, wait_for
+from tests.flows.victims import list_trainings, list_workers
 from tests.server_process import ServerProcess
 
 GRID = {
@@ -71,6 +73,36 @@ def test_a_files_grid_is_run_to_its_bound_and_then_further(
     _, runs = read(path)
     points = {(run.config["learning_rate"], run.config["hidden_size"]) for run in runs}
     assert (len(runs), len(points), folder.load_state().budget_used) == (6, 6, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("victim", ["orchestrator", "worker", "training"])
+def test_whoever_is_killed_the_bound_holds_and_no_point_is_trained_twice(
+    commands: CommandLine, account: dict[str, str], workplace: Path, victim: str
+) -> None:
+    long = GRID | {"parameters": GRID["parameters"] | {"epochs": {"value": 60}}}
+    (workplace / "grid.yaml").write_text(yaml.safe_dump(long))
+    folder = SweepFolder(workplace / "runs" / "single_sweep_grid")
+    sweep = ("single", "grid.yaml", "--count", "6", "--workers", "2", "--project", f"killed-{victim}")
+    with commands.start(*sweep, variables=account) as driver:
+        wait_for(lambda: count_used(folder) >= 1 and list_trainings(folder))
+        match victim:
+            case "orchestrator":
+                driver.kill()
+            case "worker":
+                list_workers(folder)[0].kill()
+            case _:
+                list_trainings(folder)[0].kill()
+        assert driver.wait(200) == (-signal.SIGKILL if victim == "orchestrator" else 0)
+    if victim == "orchestrator":
+        commands.run("resume", folder.name, variables=account)
+    state = folder.load_state()
+    assert (state.status, state.budget_used) == ("completed", 6)
+    _, runs = read(f"{state.entity}/{state.project}/{state.stages_completed[0].sweep_id}")
+    assert len({(run.config["learning_rate"], run.config["hidden_size"]) for run in runs}) == len(runs) == 6
+    lost = [run for run in runs if run.state != "finished"]
+    assert len(lost) == state.stages_completed[0].attempts_lost <= (victim != "orchestrator"), "run_cap counts it too"
 
 
 @pytest.mark.slow
