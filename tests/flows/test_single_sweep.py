@@ -19,7 +19,7 @@ from tests.flows.command_line import CommandLine, count_used, wait_for
 from tests.flows.victims import list_trainings, list_workers
 from tests.server_process import ServerProcess
 
-GRID = {
+GRID: dict[str, Any] = {
     "method": "grid",
     "metric": {"name": "val/accuracy", "goal": "maximize"},
     "command": list(TRAINERS["digits:mlp"].command),
