@@ -13,8 +13,9 @@ from prefect.runtime import deployment, flow_run
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.orchestrator.launching import check_launching
 from multistage.orchestrator.live_sweeps import register_sweep
+from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
-from multistage.orchestrator.session import Session, close_session, open_session
+from multistage.orchestrator.session import Session
 from multistage.request.resolution import resolve_request
 from multistage.request.single import adopt_sweep, describe_single
 from multistage.settings import Settings

@@ -9,8 +9,8 @@ from prefect.logging.loggers import flow_run_logger
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
+from multistage.orchestrator.open_sessions import open_session, stop_sweep
 from multistage.orchestrator.preparation import fill_name, locate_folder
-from multistage.orchestrator.session import open_session, stop_sweep
 from tasks.persistence import PERSISTED
 
 

@@ -45,7 +45,7 @@ def report(name: str, /, *, runs_dir: Path | None = None) -> int:
         name: The sweep's name, its folder or its state.json.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.orchestrator.session import close_session, open_session
+    from multistage.orchestrator.open_sessions import close_session, open_session
     from multistage.orchestrator.sweep_folder import find_folder
 
     folder = find_folder(name, locate_runs(runs_dir))

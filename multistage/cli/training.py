@@ -132,7 +132,7 @@ def open_for_training(name: str, runs_dir: Path) -> "Iterator[Session]":
         FolderError: There is no such sweep, or another process drives it.
     """
     from multistage.orchestrator.live_sweeps import register_sweep
-    from multistage.orchestrator.session import close_session, open_session
+    from multistage.orchestrator.open_sessions import close_session, open_session
     from multistage.orchestrator.sweep_folder import find_folder
     from multistage.settings import Settings
 

@@ -1,7 +1,4 @@
-"""What the steps of one sweep share within a process: its folder and state, its connection, its search, its workers.
-
-Tasks open the session by the sweep's folder, so that a task may start in whatever process resumes the sweep.
-"""
+"""What the steps of one sweep share within a process: its folder and state, its connection, its search, its workers."""
 
 import logging
 import time
@@ -9,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.resources import Cost
@@ -20,7 +17,7 @@ from multistage.domain.state import CutShort, Recommended, StageCount, StageProg
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import open_launcher
-from multistage.orchestrator.roster import Roster, end_workers
+from multistage.orchestrator.roster import Roster
 from multistage.orchestrator.server import find_server
 from multistage.orchestrator.stage_driver import StageDriver, measure_progress
 from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
@@ -40,66 +37,6 @@ COST_CAP = "cost cap"
 """Why a sweep ended that could pay no further worker."""
 
 logger = logging.getLogger(__name__)
-
-_sessions: dict[Path, "Session"] = {}
-
-
-def open_session(folder: Path) -> "Session":
-    """Give this process's session of a sweep, opening it at the first call; a dead embedded server is started again.
-
-    Raises:
-        FolderError: If the folder holds no readable state.
-        ServiceError: If the embedded server does not start.
-    """
-    folder = folder.absolute()
-    if folder in _sessions:
-        _sessions[folder].find_server()
-    else:
-        _sessions[folder] = Session(SweepFolder(folder))
-    return _sessions[folder]
-
-
-def close_session(folder: Path) -> None:
-    """Let go of a sweep; workers and services stay."""
-    session = _sessions.pop(folder.absolute(), None)
-    if session is not None:
-        session.close()
-
-
-def stop_sweep(
-    folder: Path, status: Literal["failed", "stopped"], reason: str, flow_run_id: str | None = None
-) -> SweepFolder | None:
-    """End a sweep's workers, with every training below them, and note why in its state.
-
-    Needs nothing but the folder, so that any process can do it; done twice, it does nothing more. Where the sweep was
-    started with ``--keep-workers``, one that is stopped keeps its containers, for a resume to take up.
-
-    Args:
-        folder: The sweep's folder.
-        status: What the sweep is then.
-        reason: Why.
-        flow_run_id: Only if this flow run is the sweep's latest; one that was refused must not end another's workers.
-
-    Returns:
-        The sweep's folder, where there was something to stop.
-    """
-    session = _sessions.get(folder.absolute())
-    sweep_folder = session.folder if session else SweepFolder(folder)
-    state = session.state if session else sweep_folder.read_state()
-    if state is None or state.status == "completed" or flow_run_id not in (None, state.flow_run_id):
-        return None
-    # Whoever stopped it between two stages has said so already.
-    kept = "stopped" if state.status == "stopped" else status
-    changes: dict[str, Any] = {"status": kept, "ended_because": state.ended_because or reason[:1000] or None}
-    try:
-        if not (status == "stopped" and state.options.keeps_workers):
-            changes |= end_workers(state, sweep_folder.logs)
-    finally:  # workers that cannot be ended stay noted
-        if session:
-            session.update_state(**changes)
-        else:
-            sweep_folder.write_state(state.model_copy(update={**changes, "updated_at": datetime.now(UTC)}))
-    return sweep_folder
 
 
 class Session:

@@ -16,8 +16,9 @@ from multistage.domain.slots import Slot
 from multistage.domain.space import SearchSpace
 from multistage.errors import LaunchError
 from multistage.orchestrator.launching import find_bundled
+from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import AskedSweep, prepare_folder
-from multistage.orchestrator.session import Session, close_session, open_session
+from multistage.orchestrator.session import Session
 from multistage.orchestrator.stage_driver import StageDriver
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.orchestrator.sweep_tracker import SweepTracker
