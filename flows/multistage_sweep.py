@@ -27,54 +27,46 @@ from tasks.workers import stop_workers
     on_crashed=[stop_workers],
 )
 def multistage_sweep(
-    config_id: Annotated[str, Field(description="What to train, such as CartPole-v1:ppo.")],
-    params: Annotated[
-        str | None, Field(description="Swept hyperparameters: name, name:min-max, name:log:min-max, ...")
-    ] = None,
-    sweep_file: Annotated[dict[str, Any] | None, Field(description="A W&B sweep's config, instead of params.")] = None,
-    budget: Annotated[int | None, Field(ge=10, description="Training runs in all; 500 by default.")] = None,
-    metric: Annotated[str | None, Field(description="Logged key to optimize; the trainer's own by default.")] = None,
-    goal: Annotated[Literal["maximize", "minimize"] | None, Field(description="The trainer's own by default.")] = None,
-    metric_value: Annotated[str | None, Field(description="A run's value: last (by default), best or mean:N.")] = None,
-    entity: Annotated[str | None, Field(description="W&B user or team.")] = None,
-    project: Annotated[str | None, Field(description="W&B project; the config id up to its colon by default.")] = None,
-    name: Annotated[str | None, Field(description="The sweep's name and folder.")] = None,
-    workers: Annotated[int | None, Field(ge=1, description="Workers at once; the cores by default.")] = None,
-    tracker: Annotated[Literal["auto", "embedded", "wandb"] | None, Field(description="The W&B server.")] = None,
-    search: Annotated[Literal["auto", "gp", "wandb"] | None, Field(description="Who proposes the configs.")] = None,
-    early_stop: Annotated[Literal["auto", "hyperband", "none"] | None, Field(description="Stop poor runs?")] = None,
-    program: Annotated[str | None, Field(description="Your own training script.")] = None,
-    command: Annotated[str | None, Field(description="W&B's command, with its macros and ${config_id}.")] = None,
-    split: Annotated[str | None, Field(description="Percent of the budget a stage; 30/50/20 by default.")] = None,
-    stage1: Annotated[Literal["auto", "grid", "sobol"] | None, Field(description="How stage 1 explores.")] = None,
-    grid_resolution: Annotated[int | None, Field(ge=2, le=100, description="Grid values a parameter.")] = None,
-    finalists: Annotated[
-        str | None, Field(description="Contenders trained again: auto, a number, a percentage.")
-    ] = None,
-    seed: Annotated[int | None, Field(ge=0, description="Makes search and trainings reproducible.")] = None,
-    seed_param: Annotated[str | None, Field(description="What your program takes each run's seed as.")] = None,
-    baseline: Annotated[list[str] | None, Field(description="Your program's usual key=value settings.")] = None,
-    train_arg: Annotated[list[str] | None, Field(description="Fixed key=value settings of every run.")] = None,
-    launcher: Annotated[Literal["local", "modal"] | None, Field(description="Where trainings run.")] = None,
-    runs_per_worker: Annotated[int | None, Field(ge=1, description="On Modal: runs that a container trains.")] = None,
-    keep_workers: Annotated[
-        bool | None, Field(description="On Modal: an interrupted sweep's containers go on.")
-    ] = None,
-    max_cost: Annotated[float | None, Field(gt=0, description="On Modal: dollars that are never passed.")] = None,
-    project_dir: Annotated[Path | None, Field(description="On Modal: your project.")] = None,
-    image_python: Annotated[str | None, Field(description="On Modal: the containers' Python.")] = None,
-    modal: Annotated[Resources | None, Field(description="On Modal: what each container has.")] = None,
-    worker_idle: Annotated[
-        float | None, Field(gt=0, description="Seconds without work before a worker leaves.")
-    ] = None,
-    stall_after: Annotated[float | None, Field(gt=0, description="Seconds without a row before a run is lost.")] = None,
-    stage_deadline: Annotated[float | None, Field(gt=0, description="Seconds before a stage ends early.")] = None,
-    approve: Annotated[bool | None, Field(description="Ask a person between two stages?")] = None,
-    approve_timeout: Annotated[float | None, Field(gt=0, description="Seconds they have; no end by default.")] = None,
-    on_timeout: Annotated[Literal["continue", "stop"] | None, Field(description="When nobody answers.")] = None,
-    runs_dir: Annotated[Path | None, Field(description="Where the sweeps' folders lie; runs by default.")] = None,
-    settings: Annotated[Path | None, Field(description="A settings file; multistage.toml here by default.")] = None,
-    resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,
+    config_id: str,
+    params: str | None = None,
+    sweep_file: dict[str, Any] | None = None,
+    budget: Annotated[int | None, Field(ge=10)] = None,
+    metric: str | None = None,
+    goal: Literal["maximize", "minimize"] | None = None,
+    metric_value: str | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    name: str | None = None,
+    workers: Annotated[int | None, Field(ge=1)] = None,
+    tracker: Literal["auto", "embedded", "wandb"] | None = None,
+    search: Literal["auto", "gp", "wandb"] | None = None,
+    early_stop: Literal["auto", "hyperband", "none"] | None = None,
+    program: str | None = None,
+    command: str | None = None,
+    split: str | None = None,
+    stage1: Literal["auto", "grid", "sobol"] | None = None,
+    grid_resolution: Annotated[int | None, Field(ge=2, le=100)] = None,
+    finalists: str | None = None,
+    seed: Annotated[int | None, Field(ge=0)] = None,
+    seed_param: str | None = None,
+    baseline: list[str] | None = None,
+    train_arg: list[str] | None = None,
+    launcher: Literal["local", "modal"] | None = None,
+    runs_per_worker: Annotated[int | None, Field(ge=1)] = None,
+    keep_workers: bool | None = None,
+    max_cost: Annotated[float | None, Field(gt=0)] = None,
+    project_dir: Path | None = None,
+    image_python: str | None = None,
+    modal: Resources | None = None,
+    worker_idle: Annotated[float | None, Field(gt=0)] = None,
+    stall_after: Annotated[float | None, Field(gt=0)] = None,
+    stage_deadline: Annotated[float | None, Field(gt=0)] = None,
+    approve: bool | None = None,
+    approve_timeout: Annotated[float | None, Field(gt=0)] = None,
+    on_timeout: Literal["continue", "stop"] | None = None,
+    runs_dir: Path | None = None,
+    settings: Path | None = None,
+    resume: bool = False,
 ) -> State:
     """Find good hyperparameters in three stages of training runs.
 
@@ -82,6 +74,48 @@ def multistage_sweep(
     runs, else from the defaults. What is taken up goes on as it began.
 
     Needs no service from outside: the embedded W&B server and the workers are started here, on this machine.
+
+    Args:
+        config_id: What to train, such as CartPole-v1:ppo.
+        params: Swept hyperparameters: name, name:min-max, name:log:min-max, ...
+        sweep_file: A W&B sweep's config, instead of params.
+        budget: Training runs in all; 500 by default.
+        metric: Logged key to optimize; the trainer's own by default.
+        goal: Maximize it or minimize it; the trainer's own by default.
+        metric_value: A run's value: last (by default), best or mean:N.
+        entity: W&B user or team.
+        project: W&B project; the config id up to its colon by default.
+        name: The sweep's name and folder.
+        workers: Workers at once; the cores by default.
+        tracker: The W&B server; auto by default.
+        search: Who proposes the configs; auto by default.
+        early_stop: Whether poor runs are stopped; auto by default.
+        program: Your own training script.
+        command: W&B's command, with its macros and ${config_id}.
+        split: Percent of the budget a stage; 30/50/20 by default.
+        stage1: How stage 1 explores; auto by default.
+        grid_resolution: Grid values a parameter; 5 by default.
+        finalists: Contenders trained again: auto (by default), a number, a percentage.
+        seed: Makes search and trainings reproducible; 0 by default.
+        seed_param: What your program takes each run's seed as.
+        baseline: Your program's usual key=value settings.
+        train_arg: Fixed key=value settings of every run.
+        launcher: Where trainings run; local by default.
+        runs_per_worker: On Modal: runs that a container trains.
+        keep_workers: On Modal: an interrupted sweep's containers go on.
+        max_cost: On Modal: dollars that are never passed.
+        project_dir: On Modal: your project.
+        image_python: On Modal: the containers' Python.
+        modal: On Modal: what each container has.
+        worker_idle: Seconds without work before a worker leaves; 60 by default.
+        stall_after: Seconds without a row before a run is lost.
+        stage_deadline: Seconds before a stage ends early.
+        approve: Ask a person between two stages? No by default.
+        approve_timeout: Seconds they have; no end by default.
+        on_timeout: When nobody answers; continue by default.
+        runs_dir: Where the sweeps' folders lie; runs by default.
+        settings: A settings file; multistage.toml here by default.
+        resume: Go on with the sweep that the folder holds.
     """
     with open_sweep(flow_run.parameters) as session:
         for number in STAGES:

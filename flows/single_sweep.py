@@ -25,37 +25,62 @@ from tasks.workers import stop_workers
     on_crashed=[stop_workers],
 )
 def single_sweep(
-    name: Annotated[str, Field(description="The sweep's name and folder.")],
-    config_id: Annotated[str, Field(description="What it trains, such as CartPole-v1:ppo; a label.")],
-    count: Annotated[int, Field(ge=1, description="Training runs.")],
-    sweep_file: Annotated[dict[str, Any] | None, Field(description="A W&B sweep's config; it is created.")] = None,
-    sweep_id: Annotated[str | None, Field(description="A sweep that is there: ENTITY/PROJECT/ID, or ID.")] = None,
-    metric: Annotated[str | None, Field(description="Logged key to optimize; the sweep's own by default.")] = None,
-    goal: Annotated[Literal["maximize", "minimize"] | None, Field(description="The sweep's own by default.")] = None,
-    metric_value: Annotated[str | None, Field(description="A run's value: last (by default), best or mean:N.")] = None,
-    entity: Annotated[str | None, Field(description="W&B user or team.")] = None,
-    project: Annotated[str | None, Field(description="W&B project; the sweep's own by default.")] = None,
-    workers: Annotated[int | None, Field(ge=1, description="Workers at once; the cores by default.")] = None,
-    tracker: Annotated[Literal["auto", "embedded", "wandb"] | None, Field(description="The W&B server.")] = None,
-    launcher: Annotated[Literal["local", "modal"] | None, Field(description="Where trainings run.")] = None,
-    runs_per_worker: Annotated[int | None, Field(ge=1, description="On Modal: runs that a container trains.")] = None,
-    keep_workers: Annotated[bool, Field(description="On Modal: an interrupted sweep's containers go on.")] = False,
-    max_cost: Annotated[float | None, Field(gt=0, description="On Modal: dollars that are never passed.")] = None,
-    project_dir: Annotated[Path | None, Field(description="On Modal: your project.")] = None,
-    image_python: Annotated[str | None, Field(description="On Modal: the containers' Python.")] = None,
-    modal: Annotated[Resources | None, Field(description="On Modal: what each container has.")] = None,
-    worker_idle: Annotated[
-        float | None, Field(gt=0, description="Seconds without work before a worker leaves.")
-    ] = None,
-    stall_after: Annotated[float | None, Field(gt=0, description="Seconds without a row before a run is lost.")] = None,
-    stage_deadline: Annotated[float | None, Field(gt=0, description="Seconds before the sweep ends early.")] = None,
-    runs_dir: Annotated[Path | None, Field(description="Where the sweeps' folders lie; runs by default.")] = None,
-    settings: Annotated[Path | None, Field(description="A settings file; multistage.toml here by default.")] = None,
-    resume: Annotated[bool, Field(description="Go on with the sweep that the folder holds.")] = False,
+    name: str,
+    config_id: str,
+    count: Annotated[int, Field(ge=1)],
+    sweep_file: dict[str, Any] | None = None,
+    sweep_id: str | None = None,
+    metric: str | None = None,
+    goal: Literal["maximize", "minimize"] | None = None,
+    metric_value: str | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    workers: Annotated[int | None, Field(ge=1)] = None,
+    tracker: Literal["auto", "embedded", "wandb"] | None = None,
+    launcher: Literal["local", "modal"] | None = None,
+    runs_per_worker: Annotated[int | None, Field(ge=1)] = None,
+    keep_workers: bool = False,
+    max_cost: Annotated[float | None, Field(gt=0)] = None,
+    project_dir: Path | None = None,
+    image_python: str | None = None,
+    modal: Resources | None = None,
+    worker_idle: Annotated[float | None, Field(gt=0)] = None,
+    stall_after: Annotated[float | None, Field(gt=0)] = None,
+    stage_deadline: Annotated[float | None, Field(gt=0)] = None,
+    runs_dir: Path | None = None,
+    settings: Path | None = None,
+    resume: bool = False,
 ) -> State:
     """Run one W&B sweep with as many runs as were asked for.
 
     Needs no service from outside: the embedded W&B server and the workers are started here, on this machine.
+
+    Args:
+        name: The sweep's name and folder.
+        config_id: What it trains, such as CartPole-v1:ppo; a label.
+        count: Training runs.
+        sweep_file: A W&B sweep's config; it is created.
+        sweep_id: A sweep that is there: ENTITY/PROJECT/ID, or ID.
+        metric: Logged key to optimize; the sweep's own by default.
+        goal: Maximize it or minimize it; the sweep's own by default.
+        metric_value: A run's value: last (by default), best or mean:N.
+        entity: W&B user or team.
+        project: W&B project; the sweep's own by default.
+        workers: Workers at once; the cores by default.
+        tracker: The W&B server; auto by default.
+        launcher: Where trainings run; local by default.
+        runs_per_worker: On Modal: runs that a container trains.
+        keep_workers: On Modal: an interrupted sweep's containers go on.
+        max_cost: On Modal: dollars that are never passed.
+        project_dir: On Modal: your project.
+        image_python: On Modal: the containers' Python.
+        modal: On Modal: what each container has.
+        worker_idle: Seconds without work before a worker leaves; 60 by default.
+        stall_after: Seconds without a row before a run is lost.
+        stage_deadline: Seconds before the sweep ends early.
+        runs_dir: Where the sweeps' folders lie; runs by default.
+        settings: A settings file; multistage.toml here by default.
+        resume: Go on with the sweep that the folder holds.
     """
     with open_sweep(flow_run.parameters) as session:
         stage = sweep_stage.with_options(result_storage=session.folder.results)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import tags, task
+from prefect import get_run_logger, tags, task
 from prefect.client.orchestration import get_client
 from prefect.runtime import deployment, flow_run
 
@@ -16,6 +16,8 @@ from multistage.orchestrator.live_sweeps import register_sweep
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.session import Session
+from multistage.report.plan import tell_sources
+from multistage.request.preferences import FLOW_RUN
 from multistage.request.resolution import resolve_request
 from multistage.request.single import adopt_sweep, describe_single
 from multistage.settings import Settings
@@ -38,7 +40,10 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     named = describe_single(fill_name(parameters, run_id))
     if not named.get("resume"):
         named = adopt_sweep(named)
-    asked = read_parameters(complete_parameters(named, directory, run_id, read_standing_parameters()), directory)
+    gathered = complete_parameters(named, directory, run_id, read_standing_parameters())
+    for line in tell_sources(gathered.parameters, gathered.sources, FLOW_RUN):
+        get_run_logger().info(line)
+    asked = read_parameters(gathered.parameters, directory)
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
     check_launching(resolved.plan, asked.options, account)

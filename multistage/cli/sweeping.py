@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,13 +111,29 @@ def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Con
     from multistage.report.banner import format_number
     from multistage.retraining.replication import open_canary
 
-    with console.status("Training one run ..."), open_canary(asked, resolved) as sweep:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        console.status("Training one run ..."),
+        explain_interruption(console, "Nothing is left of the canary."),
+        open_canary(asked, resolved) as sweep,
+    ):
         began = time.monotonic()
         run = sweep.train()[0].decisive
-        waited = time.monotonic() - began
+        waited, dollars = time.monotonic() - began, sweep.dollars
     told = f"{resolved.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
+    told += f", for ${dollars:.4g}" if dollars is not None else ""
     console.print(f"Canary: {told}. {sweep.url}", highlight=False, soft_wrap=True, markup=False)
     return run, run.runtime or waited
+
+
+@contextlib.contextmanager
+def explain_interruption(console: Console, what_next: str) -> Iterator[None]:
+    """Say after Ctrl+C what became of the trainings, and what can be done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"\nInterrupted; its trainings were ended. {what_next}", soft_wrap=True, markup=False)
+        raise
 
 
 def resume(

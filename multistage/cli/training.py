@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.results import locate_runs
+from multistage.cli.sweeping import explain_interruption
 from multistage.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ def train(
         told = f", seed {', '.join(map(str, seeds))}" if takes else ""
         console.print(f"Training {format_config(config)}{told}", highlight=False, soft_wrap=True, markup=False)
         console.print(sweep.url, highlight=False, soft_wrap=True)
-        with console.status("Training ..."):
+        again = f"multistage-sweep train {name}{f' --seed {first}' if takes else ''} --runs {runs}"
+        with console.status("Training ..."), explain_interruption(console, f"Go on with: {again}"):
             slots = sweep.train()
     runs_done = [slots[index].decisive for index in sorted(slots)]
     values = [run.value for run in runs_done if run.phase == "finished" and run.value is not None]
@@ -73,6 +76,8 @@ def train(
     if mean is not None and mean.interval is not None:
         low, high = map(format_number, mean.interval)
         console.print(f"Mean of {mean.runs}: {format_number(mean.mean)} (95%: {low} to {high})", highlight=False)
+    if sweep.dollars is not None:
+        console.print(f"Cost: ${sweep.dollars:.4g}", highlight=False)
     console.print(f"The sweep: {describe_recommendation(session.state)}", highlight=False, soft_wrap=True)
     if as_json:
         result = {
@@ -81,6 +86,7 @@ def train(
             "runs": [{"run_id": run.run_id, "value": run.value, "phase": run.phase} for run in runs_done],
             "mean": mean.model_dump() if mean else None,
             "expected": session.state.recommended.model_dump() if session.state.recommended else None,
+            "dollars": sweep.dollars,
             "url": sweep.url,
         }
         print(json.dumps(result))
@@ -114,7 +120,8 @@ def compare(
         from multistage.report.comparison import draw_comparison
         from multistage.retraining.comparison import compare_methods
 
-        comparison = compare_methods(session, seeds, status.update)
+        with explain_interruption(console, f"Go on with: multistage-sweep compare {name} --seeds {seeds}"):
+            comparison = compare_methods(session, seeds, status.update)
         path = session.folder.path / "comparison.json"
         write_atomically(path, comparison.model_dump_json(indent=2) + "\n")
     console.print(draw_comparison(comparison))
@@ -136,6 +143,7 @@ def open_for_training(name: str, runs_dir: Path) -> "Iterator[Session]":
     from multistage.orchestrator.sweep_folder import find_folder
     from multistage.settings import Settings
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = find_folder(name, runs_dir)
     folder.load_state()
     with folder.lock():

@@ -52,6 +52,8 @@ class Comparison(Model):
     budget: int
     seeds: tuple[int, ...]
     results: tuple[MethodResult, ...]
+    dollars: float | None = None
+    """What the containers of all that was trained for it have cost; None on one's own machine."""
 
 
 def average(values: Sequence[float]) -> Mean | None:

@@ -94,7 +94,7 @@ class StageCost(Model):
     sweep: str
     """``entity/project/id``."""
     stage: int | None = None
-    """None until the stage is known in the state."""
+    """None until the stage is known in the state, and for what is trained outside the budget."""
     seconds: float
     """Containers' time."""
     dollars: float
@@ -112,12 +112,17 @@ class Cost(Model):
     dollars: float = 0.0
     """Dollars in all."""
     dollars_a_run: float | None = None
-    """None until a run has used its slot."""
+    """Of the budget's runs; None until one has used its slot."""
 
     @property
     def ended(self) -> float:
         """Dollars of all workers that have ended."""
         return sum(stage.dollars for stage in self.stages)
+
+    @property
+    def beside(self) -> float:
+        """Dollars of the ended workers that trained outside the budget."""
+        return sum(stage.dollars for stage in self.stages if stage.stage is None)
 
     def add(self, sweep: str, seconds: float, dollars: float) -> "Cost":
         """Add a worker that has ended."""
@@ -126,22 +131,32 @@ class Cost(Model):
         before[sweep] = old.model_copy(update={"seconds": old.seconds + seconds, "dollars": old.dollars + dollars})
         return self.model_copy(update={"stages": tuple(before.values())})
 
-    def total(self, running: float, used: Mapping[str, tuple[int, int]]) -> "Cost":
+    def total(self, running: Mapping[str, float], used: Mapping[str, tuple[int, int]]) -> "Cost":
         """Add everything up.
 
         Args:
-            running: Dollars of the workers that still work.
+            running: Dollars of the workers that still work, by their sweep.
             used: By the bare id of a stage's sweep: the stage, and its used slots.
         """
         stages = []
         for one in self.stages:
-            number, runs = used.get(one.sweep.rpartition("/")[2], (None, 0))
+            number, runs = used.get(_read_id(one.sweep), (None, 0))
             stages.append(one.model_copy(update={"stage": number, "dollars_a_run": _share(one.dollars, runs)}))
-        dollars = self.ended + running
-        a_run = _share(dollars, sum(runs for _, runs in used.values()))
+        inside = sum(one.dollars for one in stages if one.stage is not None)
+        inside += sum(dollars for sweep, dollars in running.items() if _read_id(sweep) in used)
+        at_work = sum(running.values())
         return self.model_copy(
-            update={"stages": tuple(stages), "running": running, "dollars": dollars, "dollars_a_run": a_run}
+            update={
+                "stages": tuple(stages),
+                "running": at_work,
+                "dollars": self.ended + at_work,
+                "dollars_a_run": _share(inside, sum(runs for _, runs in used.values())),
+            }
         )
+
+
+def _read_id(sweep: str) -> str:
+    return sweep.rpartition("/")[2]
 
 
 def _share(dollars: float, runs: int) -> float | None:

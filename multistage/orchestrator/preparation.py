@@ -16,7 +16,7 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
-from multistage.request.preferences import FILE_SAYS, find_runs_dir, gather_parameters
+from multistage.request.preferences import FILE_SAYS, FLOW_RUN, GatheredParameters, find_runs_dir, gather_parameters
 from multistage.request.resolution import ResolvedRequest, count_cores
 
 NOTHING: Mapping[str, Any] = {}
@@ -52,8 +52,10 @@ def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, A
 
 def complete_parameters(
     parameters: Mapping[str, Any], directory: Path, flow_run_id: str = "", standing: Mapping[str, Any] = NOTHING
-) -> Mapping[str, Any]:
+) -> GatheredParameters:
     """Fill in what a flow run was not told: as the sweep began, where it is taken up; else from the settings.
+
+    Says where each came from only where it is from the settings.
 
     Args:
         parameters: By name; None stands for one that was not given.
@@ -69,10 +71,11 @@ def complete_parameters(
     state = folder.load_state() if parameters.get("resume") else folder.read_state()
     place = {key: parameters.get(key) for key in ("name", "runs_dir", "resume")}
     if state is not None and state.was_driven_by(flow_run_id):
-        return take_up(state, place)
+        return GatheredParameters(parameters=take_up(state, place), sources={})
     if state is not None and parameters.get("resume"):
-        return take_up(state, {key: value for key, value in parameters.items() if value != standing.get(key)} | place)
-    return gather_parameters(parameters, directory, parameters.get("settings"), "flow run").parameters
+        wished = {key: value for key, value in parameters.items() if value != standing.get(key)}
+        return GatheredParameters(parameters=take_up(state, wished | place), sources={})
+    return gather_parameters(parameters, directory, parameters.get("settings"), FLOW_RUN)
 
 
 def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +103,9 @@ def locate_folder(parameters: Mapping[str, Any]) -> Path:
         name = name_sweep(str(parameters["config_id"]))
     elif not name.strip() or name != Path(name).name or name == "..":
         raise UsageError(f"{name!r} is no name of a sweep.", "Give --name one folder's name, and --runs-dir its place.")
-    runs_dir = parameters.get("runs_dir") or find_runs_dir(Path.cwd(), parameters.get("settings"))
+    runs_dir = parameters.get("runs_dir") or find_runs_dir(
+        Path.cwd(), parameters.get("settings"), parameters.get("config_id")
+    )
     return Path(runs_dir).absolute() / name
 
 

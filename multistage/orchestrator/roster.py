@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +69,7 @@ class Roster:
             time.sleep(0.2)
         self.launcher.stop([one for one in self.workers if not self.launcher.inspect(one)])
         self.settle_costs()
-        self._journal.update(**add_up(self._journal.state, self.workers, 0.0))
+        self._journal.update(**add_up(self._journal.state, self.workers, {}))
 
     def end_strangers(self, logs: Path) -> None:
         """End the workers of another launcher than the sweep's, as a resume with another one finds them.
@@ -184,13 +185,14 @@ class Roster:
         cost = self._journal.state.cost
         if cost is None:
             return
-        workers, running = [], 0.0
+        workers = []
+        running: dict[str, float] = defaultdict(float)
         for one in self.workers:
             if isinstance(one, ModalWorker) and one.end is None:
                 end = self.launcher.inspect(one)
                 one = one.model_copy(update={"end": end})
                 if end is None:
-                    running += one.price(datetime.now(UTC))
+                    running[one.sweep] += one.price(datetime.now(UTC))
                 elif end.fault == "machine":
                     logger.warning("Worker %s was lost: %s", one.worker_id, end.reason)
             workers.append(one)
@@ -200,13 +202,13 @@ class Roster:
             self._journal.update(**changes)
 
 
-def add_up(state: State, workers: Sequence[WorkerRecord], running: float) -> dict[str, Any]:
+def add_up(state: State, workers: Sequence[WorkerRecord], running: Mapping[str, float]) -> dict[str, Any]:
     """Give what changes in a state when some of its workers have ended.
 
     Args:
         state: The sweep's.
         workers: All its workers as they are now.
-        running: Dollars of those that work.
+        running: Dollars of those that work, by their sweep.
     """
     cost = state.cost
     paid = {one.worker_id for one in state.workers if isinstance(one, ModalWorker) and one.end}
@@ -231,4 +233,4 @@ def end_workers(state: State, logs: Path) -> dict[str, Any]:
         LaunchError: Something survived, or Modal cannot be reached.
     """
     ended = stop_workers(state.workers, logs)
-    return add_up(state, ended, 0.0) | {"workers": ()}
+    return add_up(state, ended, {}) | {"workers": ()}

@@ -34,7 +34,8 @@ def draw_comparison(comparison: Comparison) -> Group:
         "and outside all budgets; intervals are 95%, by Student's t, of its mean and of the difference seed by seed. "
         "They know the noise of trainings, not that of searches: the same with another --seed may find other winners."
     )
-    return Group(table, *(Text(line) for line in winners), Text(note))
+    cost = [] if comparison.dollars is None else [f"Cost of the comparison: ${comparison.dollars:.4g}"]
+    return Group(table, *(Text(line) for line in (*winners, *cost, note)))
 
 
 def describe_mean(mean: Mean | None) -> str:

@@ -37,7 +37,7 @@ def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates, run_second
         dollars = price * (plan.settings.budget * length + starts * START)
         seconds = sum(ceil(stage.runs / options.workers) * length + START for stage in plan.stages)
         over = options.max_cost is not None and dollars > options.max_cost
-        table.add_row(words, f"${dollars:.2f}" + (", above --max-cost" if over else ""), format_duration(seconds))
+        table.add_row(words, format_dollars(dollars) + (", above --max-cost" if over else ""), format_duration(seconds))
     have = options.modal
     parts = [
         f"{have.cpu:g} cores at ${rates.core * 3600:.4g} each",
@@ -61,8 +61,14 @@ def describe_cost(state: State) -> list[str]:
         return []
     a_run = [f"${cost.dollars_a_run:.3g} a run"] if cost.dollars_a_run is not None else []
     stages = [f"stage {one.stage}: ${one.dollars:.4g}" for one in cost.stages if one.stage is not None]
-    detail = ", ".join([*a_run, *stages])
+    beside = [f"outside the budget: ${cost.beside:.4g}"] if cost.beside else []
+    detail = ", ".join([*a_run, *stages, *beside])
     return [f"Cost: ${cost.dollars:.4g}" + (f" ({detail})" if detail else "") + f", by {cost.rates.source}"]
+
+
+def format_dollars(dollars: float) -> str:
+    """Write an amount in cents, a smaller one in two digits that count."""
+    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.2g}"
 
 
 def format_duration(seconds: float) -> str:

@@ -87,6 +87,21 @@ def draw_sources(
     return Group(*([table] if table.row_count else []), *([Text(f"By default: {rest}")] if rest else []))
 
 
+def tell_sources(parameters: Mapping[str, Any], sources: Mapping[str, str], given: str) -> list[str]:
+    """Say in a line for each source which settings came from it.
+
+    Args:
+        parameters: By name.
+        sources: Where each came from, in words.
+        given: What was asked for: the source that needs no mention.
+    """
+    told: dict[str, list[str]] = {}
+    for name, where in sources.items():
+        if where != given:
+            told.setdefault(where, []).append(f"{name} {_write(parameters[name])}" if name in parameters else name)
+    return [f"From {where}: {', '.join(settings)}." for where, settings in told.items()]
+
+
 def draw_settings(parameters: Mapping[str, Any], sources: Mapping[str, str], ranges: Mapping[str, str]) -> Table:
     """Draw settings with where they came from.
 
@@ -99,9 +114,12 @@ def draw_settings(parameters: Mapping[str, Any], sources: Mapping[str, str], ran
     for name, value in parameters.items():
         if name in sources and value is not None:
             for key, part in value.items() if isinstance(value, Mapping) else [("", value)]:
-                shown = ", ".join(map(str, part)) if isinstance(part, list | tuple) else str(part)
-                table.add_row(f"{name}.{key}".rstrip("."), escape(shown), escape(sources[name]))
+                table.add_row(f"{name}.{key}".rstrip("."), escape(_write(part)), escape(sources[name]))
     for name, text in ranges.items():
         if f"ranges.{name}" in sources:
             table.add_row(f"ranges.{name}", escape(text), escape(sources[f"ranges.{name}"]))
     return table
+
+
+def _write(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -9,7 +9,7 @@ from multistage.domain.results import Config, Value
 from multistage.domain.state import State
 from multistage.report.banner import format_number
 from multistage.report.beliefs import Influence
-from multistage.report.costs import format_duration
+from multistage.report.costs import format_dollars, format_duration
 from multistage.report.data import ReportData
 from multistage.report.figures.style import shorten
 from multistage.report.links import build_training_command, link_sweep, name_sweep
@@ -160,7 +160,13 @@ def _tell_cost(data: ReportData, workload: Workload) -> list[str]:
         lines.append(f"Of the workers' time {idle:.0%} was idle" + (f", {vain:.0%} in vain." if vain > 0 else "."))
     if state.cost is None:
         return [f"{state.budget_used} runs", *lines]
-    return [f"${state.cost.dollars:.2f}", f"{state.budget_used} runs, by {state.cost.rates.source}.", *lines]
+    beside = [f"{format_dollars(state.cost.beside)} more outside the budget."] if state.cost.beside else []
+    return [
+        format_dollars(state.cost.dollars - state.cost.beside),
+        f"{state.budget_used} runs, by {state.cost.rates.source}.",
+        *beside,
+        *lines,
+    ]
 
 
 def format_seconds(seconds: float) -> str:

@@ -26,6 +26,8 @@ from multistage.training.catalogue import find_trainer
 PREFIX = "MULTISTAGE_"
 SETTINGS_VARIABLE = "MULTISTAGE_SETTINGS"
 """Names another settings file than the current folder's."""
+FLOW_RUN = "flow run"
+"""What to call where a flow run's own parameters come from."""
 TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
 
 CONTAINERS_ONLY = ("runs_per_worker", "keep_workers", "max_cost", "modal", "image_python", "project_dir")
@@ -163,13 +165,14 @@ def read_variables() -> Preferences:
         ) from error
 
 
-def find_runs_dir(directory: Path, settings_file: Path | None = None) -> Path:
-    """Find where sweeps' folders lie unless told otherwise.
+def find_runs_dir(directory: Path, settings_file: Path | None = None, config_id: str | None = None) -> Path:
+    """Find where sweeps' folders lie unless told otherwise; for a config id, where those of it lie.
 
     Raises:
         UsageError: As `gather_parameters`.
     """
-    for preferences in (read_variables(), read_settings_file(find_settings_file(directory, settings_file))):
+    file = read_settings_file(find_settings_file(directory, settings_file))
+    for preferences in (read_variables(), file.configs.get(str(config_id), Preferences()), file):
         if "runs_dir" in preferences.model_fields_set:
             return preferences.runs_dir
     return Path("runs")

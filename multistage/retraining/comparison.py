@@ -4,7 +4,7 @@ The best value seen is a maximum over noise, and higher the more a method dwells
 is trained again, on the same fresh seeds for all and outside all budgets: those means are what is compared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -51,6 +51,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
             f"Finish it first: multistage-sweep --resume {session.folder.state_file}",
         )
     seeds = [derive_seed(session.settings, FRESH, index) for index in range(count)]
+    dollars: list[float | None] = []
     found: list[tuple[Method, str, int, float | None, Config, str | None]] = []
     singles: tuple[tuple[Method, Callable[[Session], SideSweep]], ...] = (
         ("random", open_random),
@@ -59,6 +60,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     for method, open_sweep in singles:
         sweep = open_sweep(session)
         slots = sweep.train(lambda slots, method=method: tell(_describe(method, slots, state.budget_used)))  # type: ignore[misc]
+        dollars.append(sweep.dollars)
         evaluations = [one for slot in slots.values() if (one := evaluate_slot(1, slot)) is not None]
         ranked = rank(evaluations, state.goal)
         if not ranked:
@@ -71,6 +73,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     for method, _, _, _, config, _ in found:
         again = replicate(session, f"comparison, {method} again", config, seeds)
         slots = again.train(lambda slots, method=method: tell(_describe(f"{method} again", slots, count)))  # type: ignore[misc]
+        dollars.append(again.dollars)
         values[method] = [_read_value(slots[index]) for index in sorted(slots)]
     results = [
         MethodResult(
@@ -82,7 +85,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     ]  # fmt: skip
     return Comparison(
         name=state.name, metric=state.metric_name, goal=state.goal, budget=state.total_budget, seeds=tuple(seeds),
-        results=tuple(results),
+        results=tuple(results), dollars=_add(dollars),
     )  # fmt: skip
 
 
@@ -113,6 +116,10 @@ def _open(session: Session, title: str, stage: StagePlan, search: StagedSearch) 
 
 def _describe(what: str, slots: Mapping[int, Slot], runs: int) -> str:
     return f"{what}: {sum(slot.status == 'used' for slot in slots.values())} of {runs} runs"
+
+
+def _add(dollars: Sequence[float | None]) -> float | None:
+    return None if None in dollars else sum(one for one in dollars if one is not None)
 
 
 def _read_value(slot: Slot) -> float | None:

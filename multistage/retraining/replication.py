@@ -15,9 +15,10 @@ from multistage.domain.results import Config, Value
 from multistage.domain.slots import Slot
 from multistage.domain.space import SearchSpace
 from multistage.errors import LaunchError
-from multistage.orchestrator.launching import find_bundled
+from multistage.orchestrator.launching import find_bundled, stop_workers
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import AskedSweep, prepare_folder
+from multistage.orchestrator.roster import add_up
 from multistage.orchestrator.session import Session
 from multistage.orchestrator.stage_driver import StageDriver
 from multistage.orchestrator.sweep_folder import SweepFolder
@@ -92,7 +93,7 @@ class SideSweep:
             MetricMissingError: The runs do not log the metric.
             LaunchError: Workers keep dying, or the cost cap lets none start.
         """
-        session, sweep = self._session, f"{self._session.connection.path}/{self._id}"
+        session, sweep = self._session, self._path
         fleet = WorkerFleet(session.roster, sweep)
         driver = StageDriver(
             settings=self._settings,
@@ -109,13 +110,29 @@ class SideSweep:
         try:
             slots = driver.drive()
         except BaseException:
-            session.roster.launcher.stop(session.roster.list_alive(sweep))
+            self._end_workers()
             raise
         finish_sweep(session.connection, self._id)
         session.roster.dismiss()
         if fleet.exhausted:
             raise LaunchError("The cost cap lets no further worker start.", "Raise it by a resume with --max-cost.")
         return slots
+
+    @property
+    def _path(self) -> str:
+        return f"{self._session.connection.path}/{self._id}"
+
+    @property
+    def dollars(self) -> float | None:
+        """What its containers have cost, now and before; None on this machine."""
+        cost = self._session.state.cost
+        return None if cost is None else sum(one.dollars for one in cost.stages if one.sweep == self._path)
+
+    def _end_workers(self) -> None:
+        session, workers = self._session, self._session.roster.workers
+        ended = stop_workers([one for one in workers if one.sweep == self._path], session.folder.logs)
+        others = [one for one in workers if one.sweep != self._path]
+        session.update_state(**add_up(session.state, [*others, *ended], {}))
 
 
 def takes_configs(session: Session) -> bool:

@@ -42,8 +42,9 @@ def test_costs_add_up_by_sweep() -> None:
 
 def test_costs_are_told_a_run_a_stage_and_in_all() -> None:
     cost = Cost(rates=Rates()).add("a/b/1", 10, 0.5).add("a/b/2", 20, 1.0)
-    told = cost.total(0.25, {"1": (1, 5)})
+    told = cost.total({"a/b/1": 0.25, "a/b/2": 0.5}, {"1": (1, 5)})
     assert [(stage.stage, stage.dollars_a_run) for stage in told.stages] == [(1, pytest.approx(0.1)), (None, None)]
-    assert told.dollars == pytest.approx(1.75)
-    assert told.dollars_a_run == pytest.approx(0.35)
-    assert cost.total(0.0, {}).dollars_a_run is None
+    assert told.dollars == pytest.approx(2.25)
+    assert told.beside == pytest.approx(1.0)
+    assert told.dollars_a_run == pytest.approx(0.15), "what is trained outside the budget is no run's"
+    assert cost.total({}, {}).dollars_a_run is None

@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun
 
 from multistage.orchestrator.sweep_folder import SweepFolder
-from tests.flows.command_line import SWEEP, CommandLine, check_budget, count_used, wait_for
+from tests.flows.command_line import NOTHING, SWEEP, CommandLine, check_budget, count_used, wait_for
 from tests.flows.kill_points import REPOSITORY
 from tests.flows.victims import list_trainings, list_workers
 
@@ -68,9 +68,10 @@ class Clone:
         assert done.returncode == code, output
         return output
 
-    def run(self, parameters: Mapping[str, object]) -> UUID:
-        """Ask for a sweep on demand."""
+    def run(self, parameters: Mapping[str, object], variables: Mapping[str, str] = NOTHING) -> UUID:
+        """Ask for a sweep on demand; ``variables`` are its process's."""
         given = [word for name, value in parameters.items() for word in ("-p", f"{name}={json.dumps(value)}")]
+        given += ["--job-variable", f"env={json.dumps(dict(variables))}"] if variables else []
         output = self.prefect("deployment", "run", "multistage-sweep/on-demand", *given)
         return UUID(re.findall(r"UUID: ([0-9a-f-]{36})", output)[0])
 
@@ -134,6 +135,55 @@ def test_parameters_are_checked_before_anything_runs(clone: Clone) -> None:
     refused = ("deployment", "run", "multistage-sweep/on-demand", "-p", "config_id=digits:mlp", "-p", "params=alpha")
     assert "4 is less than the minimum of 10" in clone.prefect(*refused, "-p", "budget=4", code=1)
     assert "nonsense" in clone.prefect(*refused, "-p", "nonsense=4", code=1)
+
+
+SETTINGS = """
+budget = 14
+workers = 1
+split = "20/60/20"
+runs_dir = "sweeps"
+ranges.alpha = "1e-5-1e-3"
+[configs."digits:mlp"]
+params = "learning_rate,alpha"
+train_arg = { epochs = 3 }
+"""
+
+
+def test_the_settings_file_counts_where_a_run_says_nothing(clone: Clone) -> None:
+    with SyncPrefectClient(clone.api_url) as client:
+        deployment = client.read_deployment_by_name("multistage-sweep/on-demand")
+    assert list(deployment.parameters) == ["name"], "a value that stands in the form beats the file"
+    assert deployment.parameter_openapi_schema is not None
+    form = deployment.parameter_openapi_schema["properties"]
+    assert all(field["description"] for field in form.values())
+    assert "500 by default" in form["budget"]["description"]
+    file = clone.path / "multistage.toml"
+    file.write_text(SETTINGS)
+    try:
+        run_id = clone.run({"config_id": "digits:mlp", "workers": 2}, {"MULTISTAGE_SPLIT": "30/50/20"})
+        given = clone.run({"config_id": "digits:mlp", "budget": 10, "params": "alpha:1e-4-1e-3"})
+        assert clone.wait(run_id).state_name == clone.wait(given).state_name == "Completed"
+        file.write_text("bugdet = 14")
+        mistaken = clone.run({"config_id": "digits:mlp"})
+        assert clone.wait(mistaken).state_name == "Failed"
+    finally:
+        file.unlink()
+    state = SweepFolder(clone.path / "sweeps" / f"on-demand-{str(run_id)[:8]}").load_state()
+    assert (state.budget_used, state.options.workers, str(state.settings.split)) == (14, 2, "30/50/20")
+    assert state.settings.fixed == {"epochs": 3}
+    assert state.settings.space["alpha"].bounds == [1e-5, 1e-3]
+    log = clone.read_log(run_id)
+    assert re.search("From multistage.toml: budget 14, .*ranges.alpha", log)
+    assert "From multistage.toml, digits:mlp: params learning_rate,alpha" in log
+    assert ", train_arg epochs=3." in log
+    assert "From environment: split 30/50/20." in log
+    state = SweepFolder(clone.path / "sweeps" / f"on-demand-{str(given)[:8]}").load_state()
+    assert (state.budget_used, state.options.workers, str(state.settings.split)) == (10, 1, "20/60/20")
+    assert state.settings.space["alpha"].bounds == [1e-4, 1e-3]
+    message = clone.read(mistaken).state
+    assert message is not None
+    assert "bugdet" in str(message.message)
+    assert "budget" in str(message.message)
 
 
 def test_a_sweep_of_the_command_line_is_resumed_by_a_deployment(clone: Clone) -> None:

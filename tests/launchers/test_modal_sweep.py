@@ -89,3 +89,7 @@ def test_cost_cap_ends_the_sweep_early(sweeps: ModalSweeps) -> None:
     assert state.cost is not None
     assert state.cost.dollars <= price * 1.3
     assert "cost cap" in found.stdout
+    refused = sweeps.call("train", "capped")
+    assert refused.returncode == 1
+    assert "The cost cap lets no further worker start. Raise it by a resume with --max-cost." in refused.stderr
+    assert sweeps.modal.list_containers() == []

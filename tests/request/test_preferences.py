@@ -89,13 +89,16 @@ def test_gathering_again_changes_nothing(place: Path) -> None:
 def test_another_file_may_be_named_and_must_be_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = place / "sub" / "mine.toml"
     other.parent.mkdir()
-    other.write_text('runs_dir = "sweeps"\n[configs."my:own"]\nprogram = "train.py"')
+    other.write_text(
+        'runs_dir = "sweeps"\n[configs."my:own"]\nprogram = "train.py"\n[configs."my:other"]\nruns_dir = "others"'
+    )
     assert gather_parameters({"config_id": "my:own"}, place, other).parameters["program"] == str(
         place / "sub" / "train.py"
     )
     assert find_runs_dir(place) == Path("runs")
     monkeypatch.setenv("MULTISTAGE_SETTINGS", "sub/mine.toml")
     assert find_runs_dir(place) == place / "sub" / "sweeps"
+    assert find_runs_dir(place, config_id="my:other") == place / "sub" / "others"
     monkeypatch.setenv("MULTISTAGE_RUNS_DIR", "/elsewhere")
     assert find_runs_dir(place) == Path("/elsewhere")
     monkeypatch.setenv("MULTISTAGE_SETTINGS", "gone.toml")
@@ -122,22 +125,23 @@ def test_a_file_that_cannot_be_read_is_named(place: Path) -> None:
 
 
 def test_a_sweep_that_is_taken_up_goes_on_as_it_began_whatever_the_file_says_now(place: Path) -> None:
-    asked = read_parameters(complete_parameters(GIVEN, place, "flow-1"), place)
+    asked = read_parameters(complete_parameters(GIVEN, place, "flow-1").parameters, place)
     resolved = resolve_request(asked.request, place)
     state = prepare_folder(asked.folder, asked.request, resolved, asked.options, resume=False)
     asked.folder.write_state(state.model_copy(update={"flow_run_id": "flow-1"}))
     (place / "multistage.toml").write_text('budget = 999\nranges.alpha = "0.5-1"\nsplit = "20/60/20"\nworkers = 7')
     for parameters, flow_run in (({**GIVEN, "resume": True}, "flow-2"), (GIVEN, "flow-1")):
-        again = read_parameters(complete_parameters(parameters, place, flow_run), place)
+        again = read_parameters(complete_parameters(parameters, place, flow_run).parameters, place)
         settings = resolve_request(again.request, place).plan.settings
         assert settings.compare_identity(state.settings) == {}
         assert (settings.budget, again.options.workers) == (60, 2)
-    changed = complete_parameters({**GIVEN, "resume": True, "workers": 3}, place)
+    changed = complete_parameters({**GIVEN, "resume": True, "workers": 3}, place).parameters
     assert changed["workers"] == 3
     form = {**GIVEN, "budget": 500, "split": "30/50/20", "resume": True}
-    again = read_parameters(complete_parameters(form, place, "flow-2", {"budget": 500, "split": "30/50/20"}), place)
+    standing = {"budget": 500, "split": "30/50/20"}
+    again = read_parameters(complete_parameters(form, place, "flow-2", standing).parameters, place)
     assert resolve_request(again.request, place).plan.settings == state.settings, "a deployment's defaults are no wish"
-    grown = complete_parameters(form, place, "flow-2", {"budget": 100, "split": "30/50/20"})
+    grown = complete_parameters(form, place, "flow-2", {"budget": 100, "split": "30/50/20"}).parameters
     assert grown["budget"] == 500
-    fresh = complete_parameters(GIVEN, place, "flow-3")
+    fresh = complete_parameters(GIVEN, place, "flow-3").parameters
     assert fresh["budget"] == 999
