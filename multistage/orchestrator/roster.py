@@ -85,7 +85,7 @@ class Roster:
             return
         ended = {one.worker_id: one for one in stop_workers(strangers, logs)}
         workers = [ended.get(one.worker_id, one) for one in self.workers]
-        self._journal.update(**add_up(self._journal.state, workers, 0.0))
+        self._journal.update(**add_up(self._journal.state, workers, {}))
 
     def learn(self, slots: Mapping[int, Slot]) -> None:
         """Learn from a stage's runs whether more containers are worth their money.
