@@ -296,6 +296,11 @@ def _read_step(name: str, kind: str, spec: Mapping[str, Any]) -> float | None:
     return step
 
 
+def take_log(value: float, low: float, high: float, log: Callable[[float], float] = math.log) -> float:
+    """Give the logarithm; what has none lies as far below the minimum as the maximum lies above it."""
+    return log(value) if value > 0 else 2 * log(low) - log(high)
+
+
 def quantize(value: float, step: float) -> float:
     """Give the multiple of a step nearest to a value; an int where the step is whole."""
     rounded = round(value / step) * step

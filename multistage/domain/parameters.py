@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from multistage.domain.distributions import quantize
+from multistage.domain.distributions import quantize, take_log
 from multistage.domain.model import Model
 from multistage.domain.results import Value
 
@@ -121,7 +121,7 @@ class FloatParameter(NumericParameter):
 
     def to_scale(self, value: Value) -> float:
         """The value, or its logarithm."""
-        return math.log(float(value)) if self.scale == "log" else float(value)
+        return take_log(float(value), self.low, self.high) if self.scale == "log" else float(value)
 
     def from_scale(self, position: float) -> float:
         """The possible value nearest to a position on the scale."""
@@ -191,7 +191,7 @@ class IntParameter(NumericParameter):
 
     def to_scale(self, value: Value) -> float:
         """The value, or its logarithm."""
-        return math.log(float(value)) if self.scale == "log" else float(value)
+        return take_log(float(value), self.low, self.high) if self.scale == "log" else float(value)
 
     def from_scale(self, position: float) -> int:
         """The possible value nearest to a position on the scale."""
@@ -245,7 +245,7 @@ class PowerOfTwoParameter(NumericParameter):
 
     def to_scale(self, value: Value) -> float:
         """The exponent."""
-        return math.log2(float(value))
+        return take_log(float(value), self.low, self.high, math.log2)
 
     def from_scale(self, position: float) -> int:
         """The possible value nearest to a position on the scale."""

@@ -1,6 +1,7 @@
 """From what a user types, flat and textual, to a sweep's settings. The command line and the flow share it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from multistage.domain.account import EMBEDDED, Account
@@ -11,7 +12,14 @@ from multistage.domain.plan import HYPERBAND, EarlyStop, SearchEngine, SweepPlan
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError
 from multistage.request.single import settle_single
-from multistage.request.subject import Subject, choose_entity, choose_project, find_baseline, read_subject
+from multistage.request.subject import (
+    Subject,
+    choose_entity,
+    choose_project,
+    choose_seed_parameter,
+    find_baseline,
+    read_subject,
+)
 
 
 class ResolvedRequest(Model):
@@ -41,7 +49,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
     warning = check_budget(request.budget)
     search = _choose_search(request, account)
     early_stop = _choose_early_stop(request, search, subject)
-    seed_parameter = _choose_seed_parameter(request, subject)
+    seed_parameter = choose_seed_parameter(subject, request.seed_param)
     seeded = search == "gp" and seed_parameter not in (*subject.fixed, *subject.space.names)
     settings = SweepSettings(
         config_id=request.config_id,
@@ -60,7 +68,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         command=subject.command,
         fixed=subject.fixed,
         layout=subject.layout,
-        baseline=dict(find_baseline(subject, request.baseline)),
+        baseline=find_baseline(subject, request.baseline),
         search=search,
         early_stop=early_stop,
         early_terminate=(subject.early_terminate or dict(HYPERBAND)) if early_stop == "hyperband" else None,
@@ -69,7 +77,8 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         entity=choose_entity(request.entity, subject.entity, account),
         project=choose_project(request.project, subject.project, request.config_id),
     )
-    return ResolvedRequest(plan=plan_sweep(settings), warnings=(*([warning] if warning else []), *subject.notes))
+    warnings = (*([warning] if warning else []), *subject.notes, *_list_idle_flags(request, settings))
+    return ResolvedRequest(plan=plan_sweep(settings), warnings=warnings)
 
 
 def count_cores() -> int:
@@ -95,16 +104,19 @@ def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:
             return "gp"
 
 
-def _choose_seed_parameter(request: SweepRequest, subject: Subject) -> str | None:
-    """What a training takes its seed as: `seed` with a bundled trainer, what was named with a script of one's own."""
-    name = request.seed_param
-    if subject.trainer:
-        return "seed"
-    if name is not None and name in (*subject.fixed, *subject.space.names):
-        raise UsageError(
-            f"--seed-param names {name}, which is swept or fixed.", "Leave one of the two out: each run gets its own."
+def _list_idle_flags(request: SweepRequest, settings: SweepSettings) -> Iterator[str]:
+    """Say of what was given for the evidence, and changes nothing, that it does."""
+    if request.baseline and not settings.finalists:
+        yield (
+            "The usual values of --baseline are trained in no run, since there are no finalists: nothing will tell "
+            "whether they were beaten."
         )
-    return name
+    if request.seed_param and settings.search == "wandb":
+        yield f"W&B's engine proposes every run, and gives none a seed: {request.seed_param} stays the program's own."
+    for text in request.baseline:
+        name = text.partition("=")[0]
+        if name not in settings.space.names:
+            yield f"--baseline gives {name}, which is not swept: use --train-arg {text} if runs are to have it."
 
 
 def _choose_early_stop(request: SweepRequest, search: SearchEngine, subject: Subject) -> EarlyStop:

@@ -1,8 +1,9 @@
 """What a sweep trains and what of it is searched: told by flags, or by a W&B sweep file."""
 
+import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from multistage.domain.defaults import GUIDE_METRIC, GUIDE_PARAMETERS
 from multistage.domain.grammar import parse_params
 from multistage.domain.layout import Layout, Place, decode_value, encode_value
 from multistage.domain.model import Model
+from multistage.domain.parameters import CategoricalParameter, FloatParameter, Parameter
 from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config, Goal, Value
 from multistage.domain.space import SearchSpace
@@ -195,12 +197,7 @@ def _parse_value(text: str) -> Value:
 
 def _check_hyperparameters(trainer: Trainer, space: SearchSpace, fixed: Config, layout: Layout) -> None:
     """Refuse what a bundled trainer would refuse, before anything is started."""
-    unknown = [name for name in (*space.names, *fixed) if name not in trainer.defaults]
-    if unknown:
-        raise SpaceError(
-            f"The trainer {trainer.config_id} has no hyperparameter {unknown[0]!r}.",
-            f"It has {', '.join(sorted(trainer.defaults))}.",
-        )
+    _check_names(trainer, (*space.names, *fixed))
     given = {name: decode_value(name, value, layout) for name, value in fixed.items()}
     try:
         trainer.settings.model_validate(dict(trainer.defaults) | given)
@@ -213,6 +210,15 @@ def _check_hyperparameters(trainer: Trainer, space: SearchSpace, fixed: Config, 
     for parameter in space.parameters:
         for value in parameter.bounds:
             _check_value(trainer, parameter.name, decode_value(parameter.name, value, layout))
+
+
+def _check_names(trainer: Trainer, names: Iterable[str]) -> None:
+    unknown = [name for name in names if name not in trainer.defaults]
+    if unknown:
+        raise SpaceError(
+            f"The trainer {trainer.config_id} has no hyperparameter {unknown[0]!r}.",
+            f"It has {', '.join(sorted(trainer.defaults))}.",
+        )
 
 
 def _check_value(trainer: Trainer, name: str, value: Any) -> None:
@@ -228,19 +234,86 @@ def _check_value(trainer: Trainer, name: str, value: Any) -> None:
                 ) from error
 
 
-def find_baseline(subject: Subject, given: Sequence[str]) -> Mapping[str, Value]:
-    """Find the usual values of what is searched; empty where some are unknown, or no choice at all.
+def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
+    """Find the usual values of what is searched, which race the contenders.
 
     Args:
         subject: Whose bundled trainer has values of its own.
         given: ``key=value`` texts, which win.
+
+    Returns:
+        A value of each swept hyperparameter, within its range or not; empty where none were given and the trainer's
+        own are unknown or no choice at all.
+
+    Raises:
+        UsageError: The texts leave a swept hyperparameter out, or give one a value that it cannot have.
     """
-    known = dict(subject.trainer.defaults if subject.trainer else {}) | _parse_assignments("baseline", given)
-    if not set(subject.space.names) <= set(known):
-        return {}
-    found = {name: known[name] for name in subject.space.names}
+    told = _parse_assignments("baseline", given)
+    if subject.trainer is not None:
+        _check_names(subject.trainer, told)
+    known = dict(subject.trainer.defaults if subject.trainer else {}) | told
+    missing = [name for name in subject.space.names if name not in known]
+    if told and missing:
+        raise UsageError(
+            f"--baseline says nothing of {missing[0]}, which is swept.",
+            f"Add --baseline {missing[0]}=..., or leave --baseline out: usual values race together or not at all.",
+        )
+    for parameter in subject.space.parameters:
+        if parameter.name in told:
+            known[parameter.name] = _check_usual(parameter, told[parameter.name])
     choices = [one for one in subject.space.parameters if one.kind == "categorical"]
-    return found if all(one.contains(found[one.name]) for one in choices) else {}
+    if missing or not all(one.contains(known[one.name]) for one in choices):
+        return {}
+    return {name: known[name] for name in subject.space.names}
+
+
+def _check_usual(parameter: Parameter, value: Value) -> Value:
+    """Give a usual value in the parameter's own kind; it may lie outside a range, and must be one of the choices."""
+    wrong = f"--baseline gives {parameter.name} the value {value!r}, which is "
+    if isinstance(parameter, CategoricalParameter):
+        if not parameter.contains(value):
+            choices = ", ".join(map(str, parameter.choices))
+            raise UsageError(f"{wrong}none of its choices: {choices}.", "Add it to them, or leave --baseline out.")
+        return parameter.choices[parameter.choices.index(value)]
+    if isinstance(value, bool | str) or not math.isfinite(value):
+        raise UsageError(f"{wrong}no number.", f"Write it as --baseline {parameter.name}=0.5.")
+    if isinstance(parameter, FloatParameter):
+        return float(value)
+    if not float(value).is_integer():
+        raise UsageError(f"{wrong}no whole number.", "Sweep it without int:, or give it a whole one.")
+    return int(value)
+
+
+def choose_seed_parameter(subject: Subject, name: str | None) -> str | None:
+    """Choose what a training takes its seed as: `seed` with a bundled trainer, what is named with one's own script.
+
+    Args:
+        subject: What is trained.
+        name: What ``--seed-param`` says.
+
+    Raises:
+        UsageError: It is no name, or one that is given a value otherwise.
+    """
+    if name is None:
+        return "seed" if subject.trainer else None
+    if not name or set(name) & set("= ") or name.startswith("-"):
+        raise UsageError(f"--seed-param {name!r} is no name.", "Give it the name alone: --seed-param seed.")
+    if subject.trainer and name != "seed":
+        raise UsageError(
+            f"--seed-param names {name}, and the trainer {subject.trainer.config_id} takes its seed as `seed`.",
+            "Leave --seed-param out.",
+        )
+    if name in (*subject.fixed, *subject.space.names):
+        raise UsageError(
+            f"--seed-param names {name}, which is swept or fixed.", "Leave one of the two out: each run gets its own."
+        )
+    for word in subject.command:
+        flag = word.partition("=")[0].lstrip("-+").replace("-", "_")
+        if flag == name.replace("-", "_") and (word.startswith("-") or "=" in word):
+            raise UsageError(
+                f"--seed-param names {name}, and the command sets it: {word}.", "Take it out of the command."
+            )
+    return name
 
 
 def choose_entity(asked: str | None, written: str | None, account: Account) -> str:

@@ -13,6 +13,7 @@ from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")
 LR = (*RUN, "learning_rate")
+OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20")
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,10 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--train-arg", "epochs"), "no key=value", "--train-arg"),
         ((*LR, "--train-arg", "epochs=zero"), "refuses epochs", "--train-arg"),
         ((*LR, "--train-arg", "learning_rate=1"), "swept and fixed", "Take it out"),
+        ((*LR, "--seed-param", "learning_rate"), "takes its seed as `seed`", "Leave --seed-param out"),
+        ((*OWN, "--seed-param", "x"), "x, which is swept or fixed", "Leave one of the two out"),
+        ((*OWN, "--baseline", "y=1"), "says nothing of x", "--baseline x="),
+        ((*LR, "--baseline", "rate=1"), "no hyperparameter 'rate'", "learning_rate"),
         ((*LR, "--name", "../elsewhere"), "'../elsewhere' is no name", "--runs-dir"),
         ((*LR, "--name", ""), "'' is no name", "--name"),
         ((*LR, "--nope"), "--nope", "--help"),

@@ -123,6 +123,21 @@ def test_defaults_outside_the_space_race_as_well() -> None:
     assert best.config == outside or best.probability_better_than_defaults
 
 
+def test_the_search_goes_on_after_a_race_whose_defaults_have_no_logarithm() -> None:
+    space = parse_params("ent_coef:log:1e-5-1e-2,n_steps")
+    defaults: Config = {"ent_coef": 0.0, "n_steps": 0}
+    search = StagedSearch(space, "maximize", (20, 10, 10), 5, defaults)
+    runs = [
+        Evaluation(stage=1, index=index, config=config, outcome="finished", value=float(index % 7))
+        for index, config in enumerate(search.plan_stage1())
+    ]
+    runs.append(Evaluation(stage=3, index=9, config=defaults, outcome="finished", value=3.0, finalist=True))
+    grown = StagedSearch(space, "maximize", (20, 10, 40), 5, defaults)
+    for proposal in grown.propose(3, space, runs, [Proposal(config=defaults, finalist=True)], 10, 3):
+        assert space.contains(proposal.config)
+    assert np.all(space.to_unit(defaults) < 0)
+
+
 def test_without_a_race_the_model_recommends_a_trained_config() -> None:
     done, best = run_sweep((15, 25, 10), 0)
     assert best is not None
