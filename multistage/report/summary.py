@@ -178,13 +178,15 @@ def _tell_influence(influences: Sequence[Influence]) -> list[str]:
     if not influences:
         return ["Too few runs to tell"]
     bars = "".join(
-        f"<span class=bar><em>{render(one.name)}</em><i style='width:{100 * one.share:.0f}%'></i>"
-        f"<b>{one.share:.0%}</b></span>"
+        f"<span class='bar{'' if one.matters else ' pale'}'><em>{render(one.name)}</em><b>{one.share:.0%}</b>"
+        f"<i style='width:{100 * one.share:.0f}%'></i></span>"
         for one in influences[:MOST_SHOWN]
     )
     rest = len(influences) - MOST_SHOWN
     more = f"and {rest} more that matter less" if rest > 0 else ""
-    return [influences[0].name, Markup(f"<span class=bars>{bars}</span>"), more]
+    sure = influences[0].matters
+    chance = "" if sure else "No more than chance would show in so few runs."
+    return [influences[0].name if sure else "Hard to tell", Markup(f"<span class=bars>{bars}</span>"), more, chance]
 
 
 def _tell_failures(failures: Sequence[Failure]) -> list[str]:

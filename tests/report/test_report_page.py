@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +44,17 @@ def test_what_mattered_comes_first() -> None:
     influences = measure_influence(make_data((NOISE, LR), make_runs(30)))
     assert [one.name for one in influences] == ["lr", "noise"]
     assert influences[0].share > 0.8 > 0.2 > influences[1].share
+
+
+def test_the_top_claims_no_influence_that_chance_shows_too() -> None:
+    found = build_report(make_data((NOISE, LR), make_runs(30))).split("What mattered?")[1].split("</div>")[0]
+    assert found.count("class='bar'") == found.count("pale") == 1
+    assert "Hard to tell" not in found
+    values = np.random.default_rng(0).random(30)
+    noise = [run.model_copy(update={"value": float(value)}) for run, value in zip(make_runs(30), values, strict=True)]
+    found = build_report(make_data((NOISE, LR), noise)).split("What mattered?")[1].split("</div>")[0]
+    assert "Hard to tell" in found
+    assert found.count("pale") == 2
 
 
 def test_a_whole_sweep_shows_every_figure_and_asks_nobody() -> None:

@@ -233,7 +233,8 @@ def test_odd_sweeps_open_and_say_so(visitor: Browser, session: Session, wandb_se
 
 def test_a_run_shows_all_that_it_logged(visitor: Browser, session: Session, wandb_server: ServerProcess) -> None:
     sweep = Sweep(session, wandb_server, "whole")
-    name = sweep.run(0, 2.0, end=None)
+    config = json.dumps({"act": {"value": "tanh"}, "seed": {"value": 1_234_567_890}})
+    name = sweep.run(0, 2.0, end=None, config=config)
     output = [f"2026-01-01T00:00:00.000000 \x1b[32mline {number}\x1b[0m" for number in range(600)]
     output.append(f"ERROR 2026-01-01T00:00:00.000000 {EVIL.splitlines()[0]}")
     system = [json.dumps({"system.cpu": float(number), "_runtime": number}) for number in range(5)]
@@ -251,7 +252,8 @@ def test_a_run_shows_all_that_it_logged(visitor: Browser, session: Session, wand
             "loss", METRIC
         ]  # fmt: skip
         assert visitor.find(f"[data-metric='{METRIC}'] .curve")
-        assert dict(zip(visitor.read("#config th"), visitor.read("#config td"), strict=True))["act"] == "tanh"
+        shown = dict(zip(visitor.read("#config th"), visitor.read("#config td"), strict=True))
+        assert shown == {"act": "tanh", "seed": "1234567890"}
         lines = visitor.read("#log")[0].splitlines()
         assert len(lines) == 500
         assert lines[-2] == "line 599"

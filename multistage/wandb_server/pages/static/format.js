@@ -38,6 +38,7 @@ export function formatNumber(value) {
 
 /** Any logged value as a cell shows it. */
 export function formatValue(value) {
+  if (Number.isSafeInteger(value)) return String(value); // a seed is not to be rounded
   return typeof value === "number" ? formatNumber(value) : value === null || value === undefined ? "" : String(value);
 }
 

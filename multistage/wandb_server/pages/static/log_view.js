@@ -37,7 +37,7 @@ export class LogView {
     }
     const first = this.lines.size ? Math.min(...this.lines.keys()) : 0;
     find("#earlier").hidden = first === 0 || this.lines.size > MOST_LINES;
-    tell(find("#log_note"), this.lines.size ? (first ? `the last ${this.lines.size} of ${end} lines` : `${end} lines`) : "nothing printed yet");
+    tell(find("#log_note"), this.lines.size ? (first ? `the last ${this.lines.size} of ${end} lines` : `${end} lines`) : "nothing printed");
   }
 
   async askEarlier() {

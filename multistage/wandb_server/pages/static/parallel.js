@@ -4,10 +4,13 @@ import { element, shape, shorten } from "./format.js";
 import { sayNone } from "./charts.js";
 import { categories, findRange, isNumber, linear, logarithmic, looksLogarithmic } from "./scales.js";
 
+const LETTER = 6.5;
 const MARGIN = { left: 46, right: 40, top: 34, bottom: 14 };
 const SHADES = 12;
 const HEIGHT = 300;
 const MOST_TICKS = 6;
+
+const listTicks = (axis) => axis.ticks || axis.map.ticks(5);
 
 export class Parallel {
   /** @param changed called when other runs are chosen on the axes */
@@ -40,8 +43,10 @@ export class Parallel {
     const drawing = shape("svg", { width: wide, height: HEIGHT, viewBox: `0 0 ${wide} ${HEIGHT}`, role: "img" });
     drawing.style.width = `${wide}px`;
     const [top, bottom] = [MARGIN.top, HEIGHT - MARGIN.bottom];
-    const step = (wide - MARGIN.left - MARGIN.right) / Math.max(1, axes.length - 1);
-    this.axes = axes.map((axis, index) => this.scale({ ...axis, at: axes.length === 1 ? wide / 2 : MARGIN.left + index * step }, runs, [bottom, top]));
+    const scaled = axes.map((axis) => this.scale({ ...axis }, runs, [bottom, top]));
+    const left = Math.max(MARGIN.left, 12 + LETTER * Math.max(...listTicks(scaled[0]).map((tick) => scaled[0].map.show(tick).length)));
+    const step = (wide - left - MARGIN.right) / Math.max(1, axes.length - 1);
+    this.axes = scaled.map((axis, index) => Object.assign(axis, { at: axes.length === 1 ? wide / 2 : left + index * step }));
     this.drawing = drawing;
     this.strands = shape("g");
     drawing.append(this.strands);
@@ -126,7 +131,7 @@ export class Parallel {
     const group = shape("g", { "data-axis": axis.name },
       shape("line", { class: "axis", x1: axis.at, x2: axis.at, y1: top, y2: bottom }),
       shape("text", { class: "name", x: last ? axis.at + MARGIN.right : axis.at, y: 14, "text-anchor": last ? "end" : "middle" }, shorten(axis.name, room), shape("title", {}, axis.name)));
-    for (const tick of axis.ticks || axis.map.ticks(5)) {
+    for (const tick of listTicks(axis)) {
       const at = axis.map.place(tick);
       group.append(
         shape("line", { class: "axis", x1: axis.at - 4, x2: axis.at, y1: at, y2: at }),
