@@ -36,9 +36,11 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: f
     settings = plan.settings
     ranges = Table(title="Swept hyperparameters", title_justify="left")
     ranges.add_column("range")
-    ranges.add_column("the trainer's default")
+    if settings.baseline:
+        ranges.add_column("its usual value" if settings.program else "the trainer's default")
     for parameter in settings.space.parameters:
-        ranges.add_row(escape(parameter.describe()), str(settings.baseline.get(parameter.name, "")))
+        usual = [escape(str(settings.baseline.get(parameter.name, "")))] if settings.baseline else []
+        ranges.add_row(escape(parameter.describe()), *usual)
     stages = Table(title="Stages", title_justify="left")
     for column in ("stage", "runs", *(["about"] if run_seconds else []), "search", "ranges"):
         stages.add_column(column)
@@ -83,7 +85,7 @@ def draw_sources(
     ranges = {one.name: format_range(one) for one in plan.settings.space.parameters}
     told = {name: value for name, value in parameters.items() if name not in UNTOLD}
     table = draw_settings(told, sources, ranges)
-    rest = ", ".join(f"{name} {values[name]}" for name in DEFAULTED if name not in parameters)
+    rest = ", ".join(f"{name} {_write(values[name])}" for name in DEFAULTED if name not in parameters)
     return Group(*([table] if table.row_count else []), *([Text(f"By default: {rest}")] if rest else []))
 
 
@@ -122,4 +124,6 @@ def draw_settings(parameters: Mapping[str, Any], sources: Mapping[str, str], ran
 
 
 def _write(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_write, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
