@@ -32,10 +32,15 @@ def describe_recommendation(state: State) -> str:
 
 
 def describe_gain(state: State) -> str | None:
-    """Say in a line whether the sweep has improved on the defaults; None where those were not trained."""
+    """Say in a line whether a multi-stage sweep has improved on the defaults; None where nothing is recommended."""
     found = state.recommended
-    if found is None or found.probability_better_than_defaults is None:
+    if found is None:
         return None
+    if found.probability_better_than_defaults is None:
+        if len(state.plan) == 1:
+            return None
+        why = "no run trained them" if state.settings.baseline else "--baseline would name them"
+        return f"Whether it beats the defaults is not known: {why}."
     likely = found.probability_better_than_defaults
     odds = f"{likely:.0%} likely" if likely < 0.995 else "over 99% likely"
     match found.verdict:

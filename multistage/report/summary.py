@@ -7,7 +7,7 @@ import yaml
 from multistage.domain.parameters import Parameter
 from multistage.domain.results import Config, Value
 from multistage.domain.state import State
-from multistage.report.banner import format_number
+from multistage.report.banner import describe_gain, format_number
 from multistage.report.beliefs import Influence
 from multistage.report.costs import format_dollars, format_duration
 from multistage.report.data import ReportData
@@ -136,19 +136,7 @@ def _tell_certainty(state: State) -> list[str]:
     half = (found.interval[1] - found.interval[0]) / 2
     runs = "one run" if found.seeds == 1 else f"{found.seeds} runs"
     lines = [f"± {format_number(float(f'{half:.2g}'))}", f"From {runs} of this config and the model of all others."]
-    better = found.probability_better_than_defaults
-    if better is not None:
-        lines.append(
-            "It is the trainer's defaults."
-            if better == 0
-            else f"Better than the trainer's defaults: {tell_odds(better)}."
-        )
-    return [*lines, seen]
-
-
-def tell_odds(probability: float) -> str:
-    """Write a probability in words."""
-    return "practically certain" if probability > 0.995 else f"{probability:.0%} likely"
+    return [*lines, describe_gain(state) or "", seen]
 
 
 def _tell_cost(data: ReportData, workload: Workload) -> list[str]:

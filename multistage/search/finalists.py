@@ -25,8 +25,8 @@ from multistage.search.sobol import Key, key_of
 CONTENDERS = 10
 """Configs that race, the trainer's defaults apart."""
 DEFAULTS_RUNS = 3
-"""Runs that the trainer's defaults get at least, where the race has room: without them no gain can be
-claimed."""
+"""Runs that the trainer's defaults get at least, of a race of eight and more; a shorter one gives them a third of its
+runs, rounded: without them no gain can be claimed."""
 
 SURE = 0.9
 """Probability from which an improvement on the defaults is claimed."""
@@ -34,6 +34,8 @@ PRIOR_RUNS = 4
 """As many runs of the race weigh as much as what the process believes of the noise."""
 _SMALLEST = 1e-12
 """Variance below which values count as exact."""
+_LARGEST = 1e100
+"""Value beyond which all count as the same; its square is still a number."""
 
 
 class Recommendation(Model):
@@ -110,7 +112,9 @@ class FinalistRace:
         beliefs, _ = self._believe(evaluations)
         if not beliefs:
             return None
-        raced = [belief for belief in beliefs if belief.raced] or beliefs
+        raced = [belief for belief in beliefs if belief.raced]
+        if all(belief.config == self._defaults for belief in raced):
+            raced = beliefs  # defaults that raced alone have beaten nobody
         best = max(raced, key=lambda belief: belief.mean)
         deviation = math.sqrt(best.variance)
         half = float(norm.ppf(0.975)) * deviation
@@ -126,10 +130,13 @@ class FinalistRace:
         )
 
     def _choose(self, beliefs: list[_Belief], noise: float, open_runs: Counter[Key], remaining: int) -> Config:
+        runs = sum(belief.raced for belief in beliefs) + open_runs.total() + remaining
         for belief in beliefs:
             done = belief.raced + open_runs[key_of(belief.config)]
-            if belief.config == self._defaults and done < min(DEFAULTS_RUNS, remaining // 3):
+            if belief.config == self._defaults and done < min(DEFAULTS_RUNS, (runs + 1) // 3):
                 return belief.config
+        if len(beliefs) == 1:
+            return beliefs[0].config
         means = np.array([belief.mean for belief in beliefs])
         # A run under way will have narrowed the belief by the time the next one starts.
         variances = np.array([1 / (1 / b.variance + open_runs[key_of(b.config)] / noise) for b in beliefs])
@@ -142,6 +149,7 @@ class FinalistRace:
 
     def _believe(self, evaluations: Sequence[Evaluation]) -> tuple[list[_Belief], float]:
         """Beliefs about the contenders, and the variance of single runs."""
+        evaluations = [_bound(evaluation) for evaluation in evaluations]
         searched = [evaluation for evaluation in evaluations if not evaluation.finalist]
         raced = [evaluation for evaluation in evaluations if evaluation.finalist]
         finished = rank(evaluations, self._goal)
@@ -192,6 +200,13 @@ class FinalistRace:
                 distance = (best.mean - belief.mean) / math.sqrt(best.variance + belief.variance)
                 return float(ndtr(distance))
         return None
+
+
+def _bound(evaluation: Evaluation) -> Evaluation:
+    value = evaluation.value
+    if value is None or not math.isfinite(value) or abs(value) <= _LARGEST:
+        return evaluation
+    return evaluation.model_copy(update={"value": math.copysign(_LARGEST, value)})
 
 
 def _judge(better: float | None, is_default: bool) -> Verdict:

@@ -85,8 +85,7 @@ class GaussianProcessSearch:
         targets = Targets(evaluations, self._goal)
         seed = self._derive_seed(len(evaluations), len(pending))
         if not targets.known:
-            seen = [*pending, *(evaluation.config for evaluation in evaluations)]
-            return sample_sobol(box, count, seed, taken=seen)
+            return sample_sobol(box, count, seed, [evaluation.config for evaluation in evaluations], pending)
         rows = self._encoder.encode([evaluation.config for evaluation in evaluations])
         surrogate = self._fit(rows, targets.values)
         kept = choose_rows(targets.values)

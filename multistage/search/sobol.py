@@ -1,5 +1,6 @@
 """Scrambled Sobol points: even coverage of a space at any number of points."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -31,7 +32,9 @@ def draw_points(dimensions: int, count: int, seed: int) -> NDArray[np.float64]:
     return points
 
 
-def sample_sobol(space: SearchSpace, count: int, seed: int, taken: Sequence[Config] = ()) -> list[Config]:
+def sample_sobol(
+    space: SearchSpace, count: int, seed: int, taken: Sequence[Config] = (), pending: Sequence[Config] = ()
+) -> list[Config]:
     """Configs that cover the space evenly.
 
     Args:
@@ -39,25 +42,27 @@ def sample_sobol(space: SearchSpace, count: int, seed: int, taken: Sequence[Conf
         count: How many.
         seed: Of the scrambling.
         taken: Configs that are there already.
+        pending: Those that are queued or running.
 
     Returns:
-        Exactly ``count`` configs, all distinct and none of them taken, as long as the space has so many; a
-        finite space that is exhausted is gone through again, every config as often as any other.
+        Exactly ``count`` configs, all distinct and none of them taken or pending, as long as the space has so many;
+        a finite space that is exhausted is gone through again, those under way last, and of others the rarest first.
     """
-    seen = Counter(key_of(config) for config in taken)
+    seen = Counter(key_of(config) for config in (*taken, *pending))
     chosen: list[Config] = []
     for config in _walk(space, 4 * count, seed):
         if len(chosen) < count and not seen[key_of(config)]:
             seen[key_of(config)] += 1
             chosen.append(config)
     if len(chosen) < count:
-        rest = _list_shuffled(space, seed)
+        rest = {key_of(config): config for config in _list_shuffled(space, seed)}
+        under_way = Counter(key_of(config) for config in (*pending, *chosen))
+        queue = [(under_way[key], seen[key], place, config) for place, (key, config) in enumerate(rest.items())]
+        heapq.heapify(queue)
         while len(chosen) < count:
-            fewest = min(seen[key_of(config)] for config in rest)
-            for config in rest:
-                if len(chosen) < count and seen[key_of(config)] == fewest:
-                    seen[key_of(config)] += 1
-                    chosen.append(config)
+            running, tried, place, config = queue[0]
+            chosen.append(config)
+            heapq.heapreplace(queue, (running + 1, tried + 1, place, config))
     return chosen
 
 

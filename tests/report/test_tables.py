@@ -104,7 +104,17 @@ def test_the_banner_says_whether_the_defaults_were_beaten(verdict: str, likely: 
     found = RECOMMENDED.model_copy(update={"verdict": verdict, "probability_better_than_defaults": likely})
     assert said in format_banner(finish(recommended=found), Path("s"))
     assert said in describe_result(finish(recommended=found), Path("s"))
-    assert "defaults" not in format_banner(finish(), Path("s"))
+
+
+def test_the_banner_says_where_nothing_was_compared_with_the_defaults() -> None:
+    unknown = finish(settings=make_settings(baseline={}))
+    assert "Whether it beats the defaults is not known: --baseline would name them." in format_banner(
+        unknown, Path("s")
+    )
+    untrained = finish(settings=make_settings(baseline={"lr": 1e-3}))
+    assert "Whether it beats the defaults is not known: no run trained them." in format_banner(untrained, Path("s"))
+    assert "defaults" not in format_banner(unknown.model_copy(update={"plan": unknown.plan[:1]}), Path("s"))
+    assert "defaults" not in format_banner(finish(recommended=None), Path("s"))
 
 
 def test_the_banner_tells_of_failed_and_lost_runs() -> None:

@@ -108,6 +108,26 @@ def test_the_defaults_race_too_and_are_beaten_or_not() -> None:
     assert (best.probability_better_than_defaults, best.verdict) == (0.0, "no improvement")
 
 
+@pytest.mark.parametrize(("race", "least"), [(2, 1), (3, 1), (5, 2), (8, 3)])
+def test_a_short_race_has_room_for_the_defaults_too(race: int, least: int) -> None:
+    poor: Config = {"policy_lr": 1e-2, "n_steps": 1024, "act": "a"}
+    done, best = run_sweep((18, 30, 12), race, defaults=poor, workers=2)
+    assert sum(run.config == poor for run in done if run.finalist) >= least
+    assert best is not None
+    assert best.config != poor
+    assert best.probability_better_than_defaults is not None
+
+
+def test_defaults_that_raced_alone_have_beaten_nobody() -> None:
+    poor: Config = {"policy_lr": 1e-2, "n_steps": 1024, "act": "a"}
+    done, _ = run_sweep((18, 30, 12), 0)
+    done.append(Evaluation(stage=3, index=12, config=poor, outcome="finished", value=measure(poor), finalist=True))
+    best = recommend(SPACE, done, poor, "maximize")
+    assert best is not None
+    assert best.config != poor
+    assert best.verdict == "improvement"
+
+
 def test_defaults_outside_the_space_race_as_well() -> None:
     outside: Config = {"policy_lr": 0.0, "n_steps": 2048, "act": "c"}
     runs = [
