@@ -9,6 +9,7 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
+    ArtifactFilterFlowRunId,
     ArtifactFilterKey,
     FlowRunFilter,
     FlowRunFilterId,
@@ -98,8 +99,12 @@ def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(finished: Fi
     assert state.prefect_url
     with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
         keys = [name_artifact(state, *parts) for parts in (("plan",), ("history",), ("result",), *STAGE_ARTIFACTS)]
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=keys)))
-    # Other sweeps of this name, in other folders, have left earlier versions.
+        # Other sweeps of this name, in other folders, have left versions of the same.
+        parents = [UUID(run_id) for run_id in state.flow_runs]
+        below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=parents))
+        runs = [*parents, *(run.id for run in client.read_flow_runs(flow_run_filter=below))]
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=keys), flow_run_id=ArtifactFilterFlowRunId(any_=runs))
+        found = client.read_artifacts(artifact_filter=wanted)
     shown = {artifact.key: artifact for artifact in sorted(found, key=lambda one: str(one.created))}
     assert set(shown) == set(keys)
     assert shown[name_artifact(state, "history")].type == "image"
