@@ -16,7 +16,7 @@ class Influence(NamedTuple):
 
 
 def measure_influence(data: ReportData) -> list[Influence]:
-    """Rank the parameters by their importance over the first ranges; empty with too few runs to tell."""
+    """Rank the parameters by their importance over the first ranges; empty where stage 1 had too few runs to tell."""
     found = measure_importance(data.state.settings.space, data.evaluations, data.state.goal)
     return [Influence(name, one.share, one.matters) for name, one in found.items()]
 

@@ -182,8 +182,8 @@ def _show_influences(data: ReportData, figures: Figures, influences: list[Influe
         contour = Markup(f"<h3 class=wideh>{title}</h3><p class=lead>What the model expects, the "
                          f"others as in the best config (star).</p>{contour}")  # fmt: skip
     lead = (
-        "How much each parameter decides whether a config is among the best tenth, over the first ranges (PED-ANOVA). "
-        "A pale bar is no more than chance shows."
+        "How much each parameter decides whether a config is among the best quarter of stage 1, which covers the first "
+        "ranges evenly (PED-ANOVA). A pale bar is no more than chance shows."
     )
     return section("influences", "What mattered", lead if influences else "", bars, along, contour)
 

@@ -3,6 +3,10 @@
 Measured by Optuna's PED-ANOVA (Watanabe, Bansal and Hutter, "PED-ANOVA: Efficiently Quantifying Hyperparameter
 Importance in Arbitrary Subspaces", 2023), and held against the same measure where values and configs are dealt out
 anew: what chance alone shows is no importance.
+
+Only runs of stage 1 count, which were spread evenly before anything was known. Later runs crowd where the search
+looked, so that the best of them differ from all least in what matters most: in simulated sweeps of 150 runs over four
+hyperparameters, all runs together named the one without any effect first in 7 of 8, stage 1's never.
 """
 
 import warnings
@@ -17,8 +21,10 @@ from multistage.domain.results import Evaluation, Goal
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
 
-FEWEST = 20
-"""Finished runs below which nothing is said: the best tenth would be a single one."""
+BEST = 0.25
+"""Part of the runs that count as the best; of a tenth, what matters was found less often."""
+FEWEST = 12
+"""Finished runs below which nothing is said: the best quarter would be one or two."""
 MOST = 500
 """Runs that are looked at; of more, as many evenly by rank, so that a large sweep's importances take a second, too."""
 SHUFFLES = 19
@@ -28,18 +34,18 @@ SHUFFLES = 19
 def measure_importance(
     space: SearchSpace, evaluations: Sequence[Evaluation], goal: Goal, seed: int = 0
 ) -> Mapping[str, Importance]:
-    """How much each hyperparameter decides whether a config is among the best tenth.
+    """How much each hyperparameter decides whether a config is among the best quarter.
 
     Args:
         space: What is searched; hyperparameters with one value have no part.
-        evaluations: Used slots; finished ones with a finite value within the space count, contenders' repeats do not.
+        evaluations: Used slots; those of stage 1 that finished with a finite value within the space count.
         goal: Whether more is better.
         seed: Of the deals of chance.
 
     Returns:
         By name, the most important first; empty with fewer than `FEWEST` runs, or where all values are equal.
     """
-    runs = [run for run in rank(evaluations, goal) if not run.finalist and space.contains(run.config)]
+    runs = [run for run in rank(evaluations, goal) if run.stage == 1 and space.contains(run.config)]
     runs = [runs[index] for index in np.linspace(0, len(runs) - 1, min(len(runs), MOST)).astype(int)]
     varied = [parameter for parameter in space.parameters if parameter.size != 1]
     places = np.arange(len(runs), dtype=np.float64)
@@ -73,7 +79,7 @@ def _evaluate(parameters: Sequence[Parameter], runs: Sequence[Evaluation], losse
             )
             for run, loss in zip(runs, losses, strict=True)
         )
-        return PedAnovaImportanceEvaluator().evaluate(study)
+        return PedAnovaImportanceEvaluator(target_quantile=BEST).evaluate(study)
 
 
 def _distribute(parameter: Parameter) -> Any:

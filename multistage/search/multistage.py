@@ -88,7 +88,7 @@ class StagedSearch:
             current: The box of the stage that ended.
         """
         ended = [evaluation for evaluation in evaluations if evaluation.stage == stage - 1]
-        importance = measure_importance(self._space, ended, self._goal, self._seed)
+        importance = measure_importance(self._space, evaluations, self._goal, self._seed)
         return narrow(self._space, current, select_top(ended, self._goal), WIDTHS[stage], importance)
 
     def propose(

@@ -1,8 +1,10 @@
 import warnings
 
 import numpy as np
+import pytest
 
 from multistage.domain.grammar import parse_params
+from multistage.domain.plan import StageNumber
 from multistage.domain.results import Config, Evaluation
 from multistage.search.importance import FEWEST, measure_importance
 from multistage.search.multistage import StagedSearch
@@ -36,6 +38,34 @@ def test_what_decides_the_metric_is_found_and_nothing_else() -> None:
         assert abs(sum(one.share for one in found.values()) - 1) < 1e-9
         assert sum(one.matters for one in found.values()) <= 2
     assert measure_importance(SPACE, explore(60), "maximize") == measure_importance(SPACE, explore(60), "maximize")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_the_search_crowded_does_not_pass_for_what_matters(seed: int) -> None:
+    space = parse_params("much:0-1,some:0-1,little:0-1,nothing:0-1")
+    random = np.random.default_rng(seed)
+    search = StagedSearch(space, "maximize", (45, 75, 30), seed=seed)
+    runs: list[Evaluation] = []
+
+    def train(stage: StageNumber, config: Config) -> None:
+        much, some, little, _ = (float(config[name]) for name in space.names)
+        value = -3 * (much - 0.6) ** 2 - 0.8 * (some - 0.4) ** 2 - 0.2 * (little - 0.5) ** 2
+        value += 0.05 * random.normal()
+        run = Evaluation(stage=stage, index=len(runs), config=config, outcome="finished", value=value)
+        runs.append(run)
+
+    for config in search.plan_stage1():
+        train(1, config)
+    box = search.narrow(2, runs, space).space
+    for used in range(75):
+        train(2, search.propose(2, box, runs, [], used, 1)[0].config)
+    found = measure_importance(space, runs, "maximize")
+    assert next(iter(found)) == "much"
+    assert found["much"].matters
+    assert not found["nothing"].matters
+    assert {note.name: note.importance for note in search.narrow(3, runs, box).notes} == {
+        name: one.share for name, one in found.items()
+    }
 
 
 def test_too_little_evidence_says_nothing() -> None:
