@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -81,9 +82,14 @@ def memory_group() -> Iterator[Path]:
             group.rmdir()
         pytest.skip(f"this user may limit no memory: {error}")
     yield group
-    for pid in (group / "cgroup.procs").read_text().split():
-        os.kill(int(pid), signal.SIGKILL)
-    group.rmdir()
+    deadline = time.monotonic() + 30
+    while group.is_dir():
+        assert time.monotonic() < deadline, "its processes do not end"
+        for pid in (group / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        with suppress(OSError):  # busy, until the last one is gone
+            group.rmdir()
 
 
 @pytest.mark.slow
