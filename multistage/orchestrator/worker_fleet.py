@@ -1,5 +1,7 @@
 """A launcher behind the driver's `Fleet`: as many workers as there is work for, and no endless deaths."""
 
+from collections.abc import Collection
+
 from multistage.domain.slots import RunRecord
 from multistage.errors import LaunchError
 from multistage.orchestrator.roster import Roster
@@ -23,8 +25,13 @@ class WorkerFleet:
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, work: int, progressed: bool) -> None:
-        """Start workers where some are missing for the open slots.
+    def tend(self, work: int, progressed: bool, busy: Collection[str] | None = None) -> None:
+        """Start workers where some are missing for the open slots, and let those go that wait for others' last runs.
+
+        Args:
+            work: Open slots.
+            progressed: Whether any run has moved since the last call.
+            busy: The workers, by id, that alone have something left to do; None where that cannot be said.
 
         Raises:
             LaunchError: If they were started again and again and no run moved.
@@ -34,6 +41,8 @@ class WorkerFleet:
         alive = self._roster.list_alive(self._sweep)
         missing = min(self._roster.most, work) - len(alive)
         if missing <= 0:
+            if busy is not None:
+                self._roster.release([one for one in alive if one.worker_id not in busy])
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
             logs = [worker.log for worker in self._roster.workers if worker.sweep == self._sweep]
