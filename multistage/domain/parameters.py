@@ -20,8 +20,7 @@ from multistage.domain.results import Value
 Scale = Literal["linear", "log"]
 
 DIGITS = 5
-"""Floats are rounded to this many decimal digits of their range: nobody tunes finer, and configs stay
-readable."""
+"""Floats are rounded to this many decimal digits of their range: nobody tunes finer, and configs stay readable."""
 
 
 class NumericParameter(Model, ABC):
