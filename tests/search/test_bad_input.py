@@ -45,6 +45,8 @@ VALUES: Mapping[str, Sequence[float | None]] = {
     "tiny": [1e-300, 5e-324, 0.0],
     "one diverged": [-1e30, *map(float, range(40))],
 }
+LARGE = ("all failed", "all equal", "one NaN", "huge")
+"""Evidence with which the largest space is tried each time: a sweep of it takes seconds."""
 SPACES: Mapping[str, Sequence[Parameter]] = {
     "a single category": [CategoricalParameter(name="a", choices=("only",))],
     "a range of width 0": [FloatParameter(name="x", low=0.5, high=0.5)],
@@ -154,8 +156,14 @@ def check(space: SearchSpace, values: Sequence[float | None], goal: Goal, seed: 
     assert proposed >= sum(BUDGETS) - FINALISTS
 
 
-@pytest.mark.parametrize("evidence", VALUES)
-@pytest.mark.parametrize("kind", SPACES)
+CASES = [
+    pytest.param(kind, evidence, marks=pytest.mark.slow if len(space) == 100 and evidence not in LARGE else ())
+    for kind, space in SPACES.items()
+    for evidence in VALUES
+]
+
+
+@pytest.mark.parametrize(("kind", "evidence"), CASES)
 def test_a_sweep_of_any_evidence_is_searched_in_silence(
     kind: str, evidence: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
