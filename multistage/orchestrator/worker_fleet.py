@@ -41,7 +41,8 @@ class WorkerFleet:
         alive = self._roster.list_alive(self._sweep)
         missing = min(self._roster.most, work) - len(alive)
         if missing <= 0:
-            if busy is not None:
+            # A run whose worker is gone will need another one, as soon as its tracker has noticed.
+            if busy is not None and set(busy) <= {one.worker_id for one in alive}:
                 self._roster.release([one for one in alive if one.worker_id not in busy])
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:

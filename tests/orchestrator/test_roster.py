@@ -223,6 +223,9 @@ def test_who_waits_for_others_last_runs_is_let_go_once_and_paid(tmp_path: Path, 
     assert 0 < state.cost.ended < PRICE
     fleet.tend(3, progressed=True)
     assert len(read_workers(tmp_path)) == 4, "a run that is lost gets a worker again"
+    launcher.ends["w3"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
+    fleet.tend(2, progressed=True, busy={"w1", "w3"})
+    assert launcher.stopped == ["w2"], "the run of one that is gone will need another"
 
 
 def test_a_cloud_that_is_away_keeps_who_could_go(
