@@ -42,7 +42,7 @@ class WorkerFleet:
         missing = min(self._roster.most, work) - len(alive)
         if missing <= 0:
             # A run whose worker is gone will need another one, as soon as its tracker has noticed.
-            if busy is not None and set(busy) <= {one.worker_id for one in alive}:
+            if busy and set(busy) <= {one.worker_id for one in alive}:
                 self._roster.release([one for one in alive if one.worker_id not in busy])
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:

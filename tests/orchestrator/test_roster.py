@@ -236,7 +236,16 @@ def test_a_cloud_that_is_away_keeps_who_could_go(
 
     roster = open_roster(tmp_path, launcher)
     fleet = WorkerFleet(roster, SWEEP)
-    fleet.tend(1, progressed=True)
+    roster.learn(make_slots("active", logged=("score",)))
+    fleet.tend(2, progressed=True)
     monkeypatch.setattr(launcher, "stop", refuse)
+    fleet.tend(1, progressed=True, busy={"w1"})
+    assert [one.end for one in read_workers(tmp_path)] == [None, None]
+
+
+def test_at_a_stage_s_end_all_leave_by_themselves(tmp_path: Path, launcher: MemoryLauncher) -> None:
+    roster = open_roster(tmp_path, launcher)
+    fleet = WorkerFleet(roster, SWEEP)
+    fleet.tend(1, progressed=True)
     fleet.tend(0, progressed=True, busy=set())
-    assert [one.end for one in read_workers(tmp_path)] == [None]
+    assert launcher.stopped == []
