@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from multistage.domain.plan import RunOptions
 from multistage.domain.slots import Slot
 from multistage.domain.state import State
-from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
+from multistage.domain.workers import ModalWorker, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
@@ -71,25 +70,6 @@ class Roster:
         self.launcher.stop([one for one in self.workers if not self.launcher.inspect(one)])
         self.settle_costs()
         self._journal.update(**add_up(self._journal.state, self.workers, {}))
-
-    def release(self, idle: Sequence[WorkerRecord]) -> None:
-        """Let containers go that have nothing left to do, since waiting is paid for; processes cost nothing."""
-        containers = [one for one in idle if isinstance(one, ModalWorker)]
-        if not containers:
-            return
-        try:
-            self.launcher.stop(containers)
-        except LaunchError as error:  # no harm: they leave by themselves
-            logger.warning("%s They leave after a minute without work.", error.message)
-            return
-        now = datetime.now(UTC)
-        ended = {
-            one.worker_id: WorkerEnd(
-                fault="none", reason="It had nothing left to do.", seconds=(now - one.launched_at).total_seconds()
-            )
-            for one in containers
-        }
-        self.settle_costs(ended)
 
     def end_strangers(self, logs: Path) -> None:
         """End the workers of another launcher than the sweep's, as a resume with another one finds them.
@@ -200,12 +180,8 @@ class Roster:
                 raise LaunchError(f"Workers cannot work: {end.reason}", f"A worker's log is {one.log}.")
         return alive
 
-    def settle_costs(self, ended: Mapping[str, WorkerEnd] = MappingProxyType({})) -> None:
-        """Note which containers have ended, what they have cost, and what those that work have cost so far.
-
-        Args:
-            ended: Those whose end is known already, by worker id.
-        """
+    def settle_costs(self) -> None:
+        """Note which containers have ended, what they have cost, and what those that work have cost so far."""
         cost = self._journal.state.cost
         if cost is None:
             return
@@ -213,7 +189,7 @@ class Roster:
         running: dict[str, float] = defaultdict(float)
         for one in self.workers:
             if isinstance(one, ModalWorker) and one.end is None:
-                end = ended.get(one.worker_id) or self.launcher.inspect(one)
+                end = self.launcher.inspect(one)
                 one = one.model_copy(update={"end": end})
                 if end is None:
                     running[one.sweep] += one.price(datetime.now(UTC))

@@ -5,7 +5,7 @@ workers. It keeps no truth of its own: started again after a crash it finds ever
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
@@ -61,11 +61,8 @@ class Fleet(Protocol):
     exhausted: bool
     """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, work: int, progressed: bool, busy: Collection[str] | None = None) -> None:
-        """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying.
-
-        Where only the workers ``busy`` have anything left to do, by id, others may be let go.
-        """
+    def tend(self, work: int, progressed: bool) -> None:
+        """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying."""
         ...
 
     def retire(self, worker_id: str) -> None:
@@ -192,16 +189,8 @@ class StageDriver:
         self._report(slots)
         used = sum(slot.status == "used" for slot in slots.values())
         waiting = sum(slot.status == "open" and index not in self._sent for index, slot in slots.items())
-        work = waiting + len(self._sent) if self._proposes else self._stage.runs - used
-        self._fleet.tend(work, progressed, self._list_busy(slots))
+        self._fleet.tend(waiting + len(self._sent) if self._proposes else self._stage.runs - used, progressed)
         return slots
-
-    def _list_busy(self, slots: Mapping[int, Slot]) -> Collection[str] | None:
-        """List the workers that train the stage's last runs; None while there is other work, or one is not known."""
-        last = [slot.last for slot in slots.values() if slot.status != "used"]
-        if self._sent or len(slots) < self._stage.runs or any(run.phase != "active" or not run.worker for run in last):
-            return None
-        return {run.worker for run in last if run.worker}
 
     def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
         """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.

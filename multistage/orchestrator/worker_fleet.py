@@ -1,7 +1,5 @@
 """A launcher behind the driver's `Fleet`: as many workers as there is work for, and no endless deaths."""
 
-from collections.abc import Collection
-
 from multistage.domain.slots import RunRecord
 from multistage.errors import LaunchError
 from multistage.orchestrator.roster import Roster
@@ -25,13 +23,8 @@ class WorkerFleet:
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, work: int, progressed: bool, busy: Collection[str] | None = None) -> None:
-        """Start workers where some are missing for the open slots, and let those go that wait for others' last runs.
-
-        Args:
-            work: Open slots.
-            progressed: Whether any run has moved since the last call.
-            busy: The workers, by id, that alone have something left to do; None where that cannot be said.
+    def tend(self, work: int, progressed: bool) -> None:
+        """Start workers where some are missing for the open slots.
 
         Raises:
             LaunchError: If they were started again and again and no run moved.
@@ -41,9 +34,6 @@ class WorkerFleet:
         alive = self._roster.list_alive(self._sweep)
         missing = min(self._roster.most, work) - len(alive)
         if missing <= 0:
-            # A run whose worker is gone will need another one, as soon as its tracker has noticed.
-            if busy and set(busy) <= {one.worker_id for one in alive}:
-                self._roster.release([one for one in alive if one.worker_id not in busy])
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
             logs = [worker.log for worker in self._roster.workers if worker.sweep == self._sweep]

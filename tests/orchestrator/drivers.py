@@ -1,7 +1,7 @@
 """Drivers of stages whose tracker and workers are in memory: runs finish, fail and are lost as they are told."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Literal
 
@@ -83,7 +83,7 @@ class MemoryTracker:
         for run in active:
             self._settle(run, self.fate(run.name))
         for run in queued:
-            self._runs[run.run_id] = run.model_copy(update={"phase": "active", "worker": self.worker(run.name)})
+            self._runs[run.run_id] = run.model_copy(update={"phase": "active"})
 
     def _settle(self, run: RunRecord, phase: RunPhase) -> None:
         has_value = phase == "finished" and "score" in self.logged
@@ -118,14 +118,12 @@ class MemoryFleet:
 
     def __init__(self, reason: str = "") -> None:
         self.work: list[int] = []
-        self.busy: list[Collection[str] | None] = []
         self.retired: list[str] = []
         self.exhausted = False
         self.reason = reason
 
-    def tend(self, work: int, progressed: bool, busy: Collection[str] | None = None) -> None:  # noqa: ARG002
+    def tend(self, work: int, progressed: bool) -> None:  # noqa: ARG002
         self.work.append(work)
-        self.busy.append(busy)
 
     def retire(self, worker_id: str) -> None:
         self.retired.append(worker_id)

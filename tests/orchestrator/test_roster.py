@@ -59,8 +59,7 @@ class MemoryLauncher:
     def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
         if isinstance(record, ModalWorker) and record.call_id is None and not self.away:
             return WorkerEnd(fault="machine", reason="It was never spawned.")
-        known = record.end if isinstance(record, ModalWorker) else None
-        return known or self.ends.get(record.worker_id)
+        return self.ends.get(record.worker_id)
 
     def stop(self, records: Sequence[WorkerRecord]) -> None:
         self.stopped += [one.worker_id for one in records]
@@ -205,47 +204,3 @@ def test_workers_that_die_without_any_progress_are_not_replaced_for_ever(
     with pytest.raises(LaunchError, match="ended 3 times without any run having moved"):
         fleet.tend(5, progressed=False)
     assert len(read_workers(tmp_path)) == 3
-
-
-def test_who_waits_for_others_last_runs_is_let_go_once_and_paid(tmp_path: Path, launcher: MemoryLauncher) -> None:
-    roster = open_roster(tmp_path, launcher)
-    roster.learn(make_slots("active", logged=("score",)))
-    fleet = WorkerFleet(roster, SWEEP)
-    fleet.tend(3, progressed=True)
-    fleet.tend(2, progressed=True)
-    assert launcher.stopped == [], "who is busy is not known"
-    fleet.tend(2, progressed=True, busy={"w1", "w3"})
-    fleet.tend(2, progressed=False, busy={"w1", "w3"})
-    assert launcher.stopped == ["w2"]
-    assert [one.end and one.end.fault for one in read_workers(tmp_path)] == [None, "none", None]
-    state = SweepFolder(tmp_path / "made").load_state()
-    assert state.cost is not None
-    assert 0 < state.cost.ended < PRICE
-    fleet.tend(3, progressed=True)
-    assert len(read_workers(tmp_path)) == 4, "a run that is lost gets a worker again"
-    launcher.ends["w3"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
-    fleet.tend(2, progressed=True, busy={"w1", "w3"})
-    assert launcher.stopped == ["w2"], "the run of one that is gone will need another"
-
-
-def test_a_cloud_that_is_away_keeps_who_could_go(
-    tmp_path: Path, launcher: MemoryLauncher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: Sequence[WorkerRecord]) -> None:
-        raise LaunchError("Modal does not answer.")
-
-    roster = open_roster(tmp_path, launcher)
-    fleet = WorkerFleet(roster, SWEEP)
-    roster.learn(make_slots("active", logged=("score",)))
-    fleet.tend(2, progressed=True)
-    monkeypatch.setattr(launcher, "stop", refuse)
-    fleet.tend(1, progressed=True, busy={"w1"})
-    assert [one.end for one in read_workers(tmp_path)] == [None, None]
-
-
-def test_at_a_stage_s_end_all_leave_by_themselves(tmp_path: Path, launcher: MemoryLauncher) -> None:
-    roster = open_roster(tmp_path, launcher)
-    fleet = WorkerFleet(roster, SWEEP)
-    fleet.tend(1, progressed=True)
-    fleet.tend(0, progressed=True, busy=set())
-    assert launcher.stopped == []

@@ -97,21 +97,6 @@ def test_a_driver_that_starts_in_the_middle_enqueues_nothing_twice(number: Stage
     assert len(names) == find_stage(sweep, number).runs + 1
 
 
-@pytest.mark.parametrize("number", STAGES)
-@pytest.mark.parametrize("known", [True, False], ids=["named", "nameless"])
-def test_who_trains_the_last_runs_is_told_when_nothing_else_is_left(number: StageNumber, known: bool) -> None:
-    tracker, fleet = MemoryTracker(), MemoryFleet()
-    tracker.worker = lambda name: f"w{name.index}" if known else None
-    sweep = make_sweep()
-    make_driver(sweep, number, tracker, earlier=[make_evaluation(index) for index in range(4)], fleet=fleet).drive()
-    runs = find_stage(sweep, number).runs
-    assert len(tracker.enqueued) == runs
-    *_, told, ended = fleet.busy
-    assert ended == set()
-    assert told == ({f"w{runs - 2}", f"w{runs - 1}"} if known else None)
-    assert all(busy is None for busy, work in zip(fleet.busy, fleet.work, strict=True) if work > 2)
-
-
 def test_stage_1_proposes_the_same_configs_whatever_happens() -> None:
     sweep = make_sweep(40)
     calm, rough = MemoryTracker(), MemoryTracker(lambda name: "finished" if name.attempt else "lost")

@@ -1,6 +1,5 @@
 """The driver of a stage in trouble: failing runs, silent servers, dying workers, a sweep that somebody stops."""
 
-from collections.abc import Collection
 from itertools import count
 from typing import Literal
 
@@ -99,7 +98,7 @@ def test_a_server_that_leaves_while_runs_are_enqueued_gets_each_once() -> None:
 
 def test_dying_workers_end_the_stage() -> None:
     class Dying(MemoryFleet):
-        def tend(self, work: int, progressed: bool, busy: Collection[str] | None = None) -> None:  # noqa: ARG002
+        def tend(self, work: int, progressed: bool) -> None:  # noqa: ARG002
             raise LaunchError("dead")
 
     with pytest.raises(LaunchError):
