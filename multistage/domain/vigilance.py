@@ -1,6 +1,7 @@
-"""What goes wrong while runs train: runs that stall, and workers on which everything fails."""
+"""What goes wrong while runs train: sweeps that are paused, runs that stall, workers on which everything fails."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from multistage.domain.slots import RunRecord, Slot
 
@@ -11,6 +12,9 @@ STALL_FACTOR = 3.0
 QUICK = 60.0
 """Seconds within which a failure is quick."""
 FAILURES_IN_A_ROW = 3
+
+Intake = Literal["open", "paused", "ended"]
+"""Whether a sweep hands out runs, does not for now, or never will again."""
 
 
 class StallWatch:

@@ -13,7 +13,7 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
-from multistage.domain.vigilance import StallWatch, find_bad_worker
+from multistage.domain.vigilance import Intake, StallWatch, find_bad_worker
 from multistage.errors import AllRunsFailedError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 
@@ -46,8 +46,8 @@ class Tracker(Protocol):
         """Ask a run to stop; it is settled as lost, and its slot trained again."""
         ...
 
-    def has_ended(self) -> bool:
-        """Tell whether the sweep was finished or cancelled; it takes no more runs then."""
+    def read_intake(self) -> Intake:
+        """Read whether the sweep was finished, cancelled or paused."""
         ...
 
     def endure(self, error: TrackerError) -> None:
@@ -61,8 +61,8 @@ class Fleet(Protocol):
     exhausted: bool
     """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, work: int, progressed: bool) -> None:
-        """Start workers where some are missing for `work` open slots; raise LaunchError where they keep dying."""
+    def tend(self, waiting: int, training: int, progressed: bool) -> None:
+        """Start workers where some are missing for the runs that wait; raise LaunchError where they keep dying."""
         ...
 
     def retire(self, worker_id: str) -> None:
@@ -124,6 +124,8 @@ class StageDriver:
         self._proposes = settings.search == "gp"
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
+        self._intake: Intake = "open"
+        """At the last question."""
         self._seen_ended = False
         """Whether a sweep that W&B's engine fills had ended at the last look, with all its runs."""
         self._sent: dict[int, tuple[SlotName, Config]] = {}
@@ -161,7 +163,10 @@ class StageDriver:
         if now - self._asked_at < ASK_EVERY:
             return False
         self._asked_at = now
-        if not self._tracker.has_ended():
+        before, self._intake = self._intake, self._tracker.read_intake()
+        if self._intake == "paused" and before != "paused":
+            self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
+        if self._intake != "ended":
             return False
         if not self._proposes and not (used == len(slots) and self._seen_ended):
             # Its runs may go on after it has ended, and its list of them be older than its state.
@@ -187,10 +192,17 @@ class StageDriver:
         if self._proposes:
             self._fill(slots)
         self._report(slots)
-        used = sum(slot.status == "used" for slot in slots.values())
-        waiting = sum(slot.status == "open" and index not in self._sent for index, slot in slots.items())
-        self._fleet.tend(waiting + len(self._sent) if self._proposes else self._stage.runs - used, progressed)
+        self._tend(slots, progressed)
         return slots
+
+    def _tend(self, slots: Mapping[int, Slot], progressed: bool) -> None:
+        """See to the workers; while a sweep is paused it gives them nothing."""
+        open_slots = [slot for index, slot in slots.items() if slot.status == "open" and index not in self._sent]
+        training = sum(slot.last.phase == "active" for slot in open_slots)
+        waiting = len(open_slots) - training + len(self._sent)
+        if not self._proposes:
+            waiting += self._stage.runs - len(slots)
+        self._fleet.tend(0 if self._intake == "paused" else waiting, training, progressed)
 
     def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
         """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.

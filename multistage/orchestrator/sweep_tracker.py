@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config, Value
 from multistage.domain.slots import RunRecord, SlotName
+from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
@@ -77,9 +78,10 @@ class SweepTracker:
         path = f"{self._connection.path}/{run.run_id}"
         self._connection.call(self._connection.call(self._connection.api.run, path).stop)
 
-    def has_ended(self) -> bool:
-        """Tell whether the sweep was finished or cancelled."""
-        return read_sweep_state(self._connection, self._sweep_id) in ENDED
+    def read_intake(self) -> Intake:
+        """Read whether the sweep was finished, cancelled or paused."""
+        state = read_sweep_state(self._connection, self._sweep_id)
+        return "ended" if state in ENDED else "paused" if state == "PAUSED" else "open"
 
     def endure(self, error: TrackerError) -> None:
         """Wait longer and longer for a server that does not answer.

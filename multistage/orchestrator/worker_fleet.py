@@ -23,8 +23,15 @@ class WorkerFleet:
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, work: int, progressed: bool) -> None:
-        """Start workers where some are missing for the open slots.
+    def tend(self, waiting: int, training: int, progressed: bool) -> None:
+        """Start workers where some are missing for the runs that wait.
+
+        A run whose worker is gone counts as training until the server has noticed, and nobody could take it before.
+
+        Args:
+            waiting: Runs that wait for a worker.
+            training: Runs that have one.
+            progressed: Whether any run has moved since the last call.
 
         Raises:
             LaunchError: If they were started again and again and no run moved.
@@ -32,7 +39,7 @@ class WorkerFleet:
         if progressed:
             self._launches = 0
         alive = self._roster.list_alive(self._sweep)
-        missing = min(self._roster.most, work) - len(alive)
+        missing = min(min(self._roster.most, waiting + training) - len(alive), waiting)
         if missing <= 0:
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:

@@ -12,6 +12,7 @@ from multistage.domain.plan import StageNumber, StagePlan, SweepSettings, plan_s
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, evaluate_slot
 from multistage.domain.space import SearchSpace
+from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
 from multistage.orchestrator.stage_driver import StageDriver
 from multistage.search.multistage import Proposal, StagedSearch
@@ -53,7 +54,7 @@ class MemoryTracker:
         self.enqueued: list[tuple[SlotName, Config, int | None]] = []
         self.outages: list[TrackerError] = []
         self.endured = 0
-        self.ended = False
+        self.intake: Intake = "open"
         self.stopped: list[str] = []
         self.hidden: list[RunRecord] = []
         """Enqueued and not told of yet: a server may answer before its lists know."""
@@ -106,24 +107,24 @@ class MemoryTracker:
         self.stopped.append(run.run_id)
         self._runs[run.run_id] = run.model_copy(update={"phase": "lost"})
 
-    def has_ended(self) -> bool:
-        return self.ended
+    def read_intake(self) -> Intake:
+        return self.intake
 
     def endure(self, error: TrackerError) -> None:  # noqa: ARG002
         self.endured += 1
 
 
 class MemoryFleet:
-    """Workers that are always there; remembers how many open slots it was told of."""
+    """Workers that are always there; remembers how many waiting and training runs it was told of."""
 
     def __init__(self, reason: str = "") -> None:
-        self.work: list[int] = []
+        self.work: list[tuple[int, int]] = []
         self.retired: list[str] = []
         self.exhausted = False
         self.reason = reason
 
-    def tend(self, work: int, progressed: bool) -> None:  # noqa: ARG002
-        self.work.append(work)
+    def tend(self, waiting: int, training: int, progressed: bool) -> None:  # noqa: ARG002
+        self.work.append((waiting, training))
 
     def retire(self, worker_id: str) -> None:
         self.retired.append(worker_id)

@@ -36,8 +36,8 @@ def test_three_stages_use_exactly_their_budgets_and_queue_little_ahead() -> None
         assert list(slots) == list(range(runs))
         assert all(slot.status == "used" for slot in slots.values())
         assert sorted(name.index for name, _, _ in tracker.enqueued) == list(range(runs))
-        assert max(fleet.work) == (runs if number == 1 else 4)
-        assert fleet.work[-1] == 0
+        assert max(sum(each) for each in fleet.work) == (runs if number == 1 else 4)
+        assert fleet.work[-1] == (0, 0)
         earlier += evaluate_all(number, slots)
     assert len(earlier) == sweep.budget
 

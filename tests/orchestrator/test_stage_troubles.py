@@ -7,6 +7,7 @@ import pytest
 
 from multistage.domain.results import Config
 from multistage.domain.slots import RunPhase, SlotName
+from multistage.domain.vigilance import Intake
 from multistage.errors import AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.orchestrator.stage_driver import HOPELESS
 from tests.orchestrator.drivers import MemoryFleet, MemoryTracker, fail, find_stage, finish, make_driver, make_sweep
@@ -98,7 +99,7 @@ def test_a_server_that_leaves_while_runs_are_enqueued_gets_each_once() -> None:
 
 def test_dying_workers_end_the_stage() -> None:
     class Dying(MemoryFleet):
-        def tend(self, work: int, progressed: bool) -> None:  # noqa: ARG002
+        def tend(self, waiting: int, training: int, progressed: bool) -> None:  # noqa: ARG002
             raise LaunchError("dead")
 
     with pytest.raises(LaunchError):
@@ -108,7 +109,7 @@ def test_dying_workers_end_the_stage() -> None:
 def test_a_sweep_stopped_from_outside_ends_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
     tracker = MemoryTracker(lambda _: "active")
-    tracker.ended = True
+    tracker.intake = "ended"
     with pytest.raises(SweepFailedError, match=r"ended from outside, with 0 of its 6 runs"):
         make_driver(make_sweep(), 1, tracker).drive()
 
@@ -139,7 +140,7 @@ def test_however_a_run_ends_its_slot_is_settled(phase: RunPhase, engine: Literal
 def test_a_stopped_sweep_of_wandbs_engine_ends_the_stage_once_its_runs_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
     tracker = MemoryTracker()
-    tracker.ended = True
+    tracker.intake = "ended"
     tracker.fill(3)
     with pytest.raises(SweepFailedError, match=r"ended from outside, with 3 of its 10 runs"):
         make_driver(make_sweep(search="wandb"), 2, tracker).drive()
@@ -149,14 +150,30 @@ def test_a_server_that_leaves_when_it_is_asked_for_the_sweeps_state_is_endured(m
     monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
 
     class Leaving(MemoryTracker):
-        def has_ended(self) -> bool:
+        def read_intake(self) -> Intake:
             if not self.endured:
                 raise TrackerError("away")
-            return False
+            return "open"
 
     tracker = Leaving()
     assert len(make_driver(make_sweep(), 1, tracker).drive()) == 6
     assert tracker.endured == 1
+
+
+def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+    tracker, warnings = MemoryTracker(), list[str]()
+
+    class Pausing(MemoryFleet):
+        def tend(self, waiting: int, training: int, progressed: bool) -> None:
+            super().tend(waiting, training, progressed)
+            tracker.intake = "paused" if len(self.work) in (2, 3) else "open"
+
+    fleet = Pausing()
+    make_driver(make_sweep(), 1, tracker, fleet=fleet, warn=warnings.append).drive()
+    assert [waiting for waiting, _ in fleet.work[:5]] == [6, 6, 0, 0, 0]
+    assert len(warnings) == 1
+    assert "stage 1 is paused" in warnings[0]
 
 
 def test_a_stage_that_is_overdue_ends_with_what_it_has() -> None:
