@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -62,8 +63,9 @@ def launch(workers: int, watch: float) -> None:
 TRAIN = """
 import atexit, os, sys, time
 began = time.time()
-atexit.register(lambda: os.write(log, f"{time.time() - began}\\n".encode()))
-log = os.open(os.path.join(os.path.dirname(__file__), "seconds"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+container = os.environ["MODAL_TASK_ID"]
+atexit.register(lambda: os.write(log, f"{container} {began} {time.time()}\\n".encode()))
+log = os.open(os.path.join(os.path.dirname(__file__), "trainings"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 import wandb
 run = wandb.init()
 for step in range(20):
@@ -95,11 +97,24 @@ def train(workers: int, budget: int) -> None:
             elapsed = time.perf_counter() - began
         finally:
             sweeps.close()
-        trainings = [float(line) for line in (project / "seconds").read_text().splitlines()]
-        containers = sum(one.ended_at - one.started_at for one in modal.plane.containers)
-        print(f"{budget} runs of 20 s, {workers} workers: {elapsed:.0f} s, {len(modal.plane.containers)} containers")
-        print(f"containers' time: {containers:.0f} s, trainings {sum(trainings) / containers:.1%} of it")
-        print(f"their 20 s alone: {20 * len(trainings) / containers:.1%} of it")
+        trainings: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for line in (project / "trainings").read_text().splitlines():
+            task_id, began_at, ended_at = line.split()
+            trainings[task_id].append((float(began_at), float(ended_at)))
+        stages = sweeps.read("sleeping").stages_completed
+        lost = ", ".join(str(record.attempts_lost) for record in stages)
+        containers = modal.plane.containers
+        print(f"{budget} runs of 20 s, {workers} workers: {elapsed:.0f} s, {len(containers)} containers")
+        print(f"attempts lost, by stage: {lost}")
+        paid = sum(one.ended_at - one.started_at for one in containers)
+        every = [training for own in trainings.values() for training in own]
+        print(f"containers' time: {paid:.0f} s, trainings {sum(end - start for start, end in every) / paid:.1%} of it")
+        print(f"their 20 s alone: {20 * len(every) / paid:.1%} of it")
+        used = [(one, sorted(trainings[one.task_id])) for one in containers if trainings[one.task_id]]
+        starts = sum(own[0][0] - one.started_at for one, own in used)
+        ends = sum(one.ended_at - own[-1][1] for one, own in used)
+        between = sum(own[-1][1] - own[0][0] - sum(end - start for start, end in own) for _, own in used)
+        print(f"the rest: before the first training {starts:.0f} s, between them {between:.0f} s, after {ends:.0f} s")
 
 
 def make_folder(parent: str, name: str) -> Path:
