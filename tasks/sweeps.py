@@ -98,7 +98,6 @@ def create_sweep(brief: StageBrief) -> str:
     config = sweeps.build_sweep_config(session.settings, brief.stage, brief.box, name)
     found = sweeps.find_sweep(session.connection, name)
     if found is not None:
-        if "run_cap" in config:  # the budget may have grown
-            sweeps.cap_runs(session.connection, found, config["run_cap"])
+        sweeps.take_up_sweep(session.connection, found, config)
         return found
     return sweeps.create_sweep(session.connection, config, session.list_prior_runs(brief.stage, brief.box))

@@ -11,6 +11,7 @@ import psutil
 import wandb
 
 from multistage.domain.results import Value
+from multistage.domain.sweep_config import OWN_SCHEDULER
 from multistage.training.catalogue import PROGRAM, find_trainer
 
 Result = TypeVar("Result")
@@ -18,12 +19,17 @@ Result = TypeVar("Result")
 PROJECT = "work"
 
 
-def queue_runs(api: wandb.Api, program: str | Path, configs: Sequence[Mapping[str, Value]]) -> str:
-    """Create a sweep of a bundled trainer (by its config id) or a program (by its path); returns the sweep's path."""
+def queue_runs(
+    api: wandb.Api, program: str | Path, configs: Sequence[Mapping[str, Value]], planned: int | None = None
+) -> str:
+    """Create a sweep of a bundled trainer (by its config id) or a program (by its path); returns the sweep's path.
+
+    Its config plans as many runs as it says, or says nothing of it.
+    """
     trainer = find_trainer(str(program))
     definition: dict[str, Any] = {
         "method": "custom",
-        "scheduler": {"engine": "multistage"},
+        "scheduler": {"engine": "custom"} | ({"name": OWN_SCHEDULER, "runs": planned} if planned else {}),
         "program": PROGRAM if trainer else str(program),
         "metric": {"name": "score", "goal": "maximize"},
         "parameters": {"seed": {"values": [0]}},

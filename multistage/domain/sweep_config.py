@@ -15,6 +15,8 @@ Method = Literal["grid", "random", "bayes"]
 METHODS = ("grid", "random", "bayes", "custom")
 ENGINES = ("wandb", "optuna", "ax")
 """Engines of the client's scheduler; whoever proposes a sweep's runs this way also stops them early."""
+OWN_SCHEDULER = "multistage-sweep"
+"""By this name the scheduler of a sweep's config is this project itself."""
 MAX_BANDS = 100
 MAX_LETTERS = 1_000_000
 """Of a sweep's config."""
@@ -122,6 +124,15 @@ def read_plan(config: Mapping[str, Any]) -> SearchPlan:
     if method == "bayes" and metric is None:
         raise SpaceError("A bayes sweep needs a metric.", "Give it `metric: {name: ..., goal: ...}`.")
     return SearchPlan(method, parameters, metric, goal, run_cap, hyperband)
+
+
+def count_planned(config: Mapping[str, Any]) -> int | None:
+    """Count the runs that this project plans to queue in a sweep; None where it plans none, as its config tells."""
+    match config.get("scheduler"):
+        case {"name": str(name), "runs": int(runs)} if name == OWN_SCHEDULER:
+            return runs
+        case _:
+            return None
 
 
 def _read_metric(config: Mapping[str, Any]) -> tuple[str | None, Goal]:

@@ -26,7 +26,7 @@ from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.orchestrator.worker_fleet import WorkerFleet
 from multistage.request.resolution import ResolvedRequest
 from multistage.search.multistage import StagedSearch
-from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep
+from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep, take_up_sweep
 
 
 class GivenConfigs(StagedSearch):
@@ -73,10 +73,11 @@ class SideSweep:
         self._stage = stage
         self._search = search
         name = f"{session.folder.name} {title} ({session.state.uid})"
+        config = build_sweep_config(settings, stage, box or settings.space, name)
         found = find_sweep(session.connection, name)
-        self._id = found or create_sweep(
-            session.connection, build_sweep_config(settings, stage, box or settings.space, name)
-        )
+        if found is not None:
+            take_up_sweep(session.connection, found, config)
+        self._id = found or create_sweep(session.connection, config)
         self.url = f"{session.connection.base_url}/{session.connection.path}/sweeps/{self._id}"
 
     def train(self, report: Callable[[Mapping[int, Slot]], None] = lambda _: None) -> Mapping[int, Slot]:

@@ -19,11 +19,10 @@ from multistage.domain.parameters import Parameter
 from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings
 from multistage.domain.results import Config
 from multistage.domain.space import SearchSpace
-from multistage.domain.sweep_config import parse_config
+from multistage.domain.sweep_config import OWN_SCHEDULER, parse_config
 from multistage.errors import UsageError
 from multistage.wandb_client.connection import Connection
 
-SCHEDULER_NAME = "multistage-sweep"
 DELETED = "DELETED"
 """What a sweep is that is not there any more; no word of W&B's."""
 ENDED = ("FINISHED", "CANCELED", DELETED)
@@ -84,7 +83,7 @@ def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpa
             config |= {"method": stage.method, "run_cap": stage.runs}
         case _:
             swept = {one.name: describe_parameter(one) for one in box.parameters}
-            scheduler = {"name": SCHEDULER_NAME, "engine": "custom", "runs": stage.runs}
+            scheduler = {"name": OWN_SCHEDULER, "engine": "custom", "runs": stage.runs}
             config |= {"method": "custom", "scheduler": scheduler}
     specs = {key: {"value": decode_value(key, value, settings.layout)} for key, value in settings.fixed.items()}
     for key, spec in swept.items():
@@ -194,12 +193,26 @@ def read_sweep(connection: Connection, sweep_id: str) -> FoundSweep:
 
 def cap_runs(connection: Connection, sweep_id: str, cap: int | None) -> None:
     """Bound the runs that W&B's engine proposes in a sweep; None takes the bound away."""
+    _change_config(connection, sweep_id, {"run_cap": cap})
+
+
+def take_up_sweep(connection: Connection, sweep_id: str, config: Mapping[str, Any]) -> None:
+    """Plan a sweep that is there already anew: the budget may have grown since.
+
+    Args:
+        connection: Where it is.
+        sweep_id: The sweep.
+        config: What it would be created with.
+    """
+    _change_config(connection, sweep_id, {key: config[key] for key in ("run_cap", "scheduler") if key in config})
+
+
+def _change_config(connection: Connection, sweep_id: str, changes: Mapping[str, Any]) -> None:
+    """Change entries of a sweep's config; None takes one away."""
     found = read_sweep(connection, sweep_id)
-    if found.config.get("run_cap") == cap:
+    if all(found.config.get(key) == value for key, value in changes.items()):
         return
-    config = {key: value for key, value in found.config.items() if key != "run_cap"}
-    if cap is not None:
-        config["run_cap"] = cap
+    config = {key: value for key, value in {**found.config, **changes}.items() if value is not None}
     connection.call(
         _upsert_sweep, connection.api, config, obj_id=found.node_id, entity=connection.entity,
         project=connection.project,

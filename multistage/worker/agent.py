@@ -2,7 +2,6 @@
 
 import logging
 import math
-import multiprocessing
 import os
 import queue
 import select
@@ -10,42 +9,26 @@ import signal
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import wandb
 from wandb import wandb_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.worker.conventions import CAN_FORK
+from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
+from multistage.worker.connection import connect, is_loopback
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.outputs import find_log, read_last_lines
+from multistage.worker.supply import Supply
 from multistage.worker.trainings import ProgramTraining, Training, end_trainings, start_training
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
-CLOSE_LIMIT = 30.0
-"""Seconds within which a run that its program has left open is closed."""
-CLOSE_PATIENCE = 3.0
-"""The same where somebody waits for the worker's end."""
-INTERRUPTED = 255
-"""The exit code by which wandb says that a run was interrupted from outside."""
-
 NOTICE_INTERVAL = 60.0
 """Seconds between two notices of the same."""
 
-LOOK_INTERVAL = 0.1
-"""Seconds between two looks at the memory of a container; a program that does nothing but fill pages gets some 0.1 to
-0.2 GiB meanwhile."""
-
 CAUTION = 1.2
 """A run is taken only where this many times the longest one so far fits into the time that is left."""
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a server is on this machine, where polling it often costs nobody anything."""
-    return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
 class ChildWatch:
@@ -56,11 +39,14 @@ class ChildWatch:
     Args:
         on_wake: Called at the end of each sleep.
         choose_pause: How long to sleep at most, in seconds; asked anew for each sleep.
-        on_look: Called ten times a second of a sleep; None for nothing.
+        on_look: Called within a sleep, and again after the seconds that it gives; None for nothing.
     """
 
     def __init__(
-        self, on_wake: Callable[[], None], choose_pause: Callable[[], float], on_look: Callable[[], None] | None = None
+        self,
+        on_wake: Callable[[], None],
+        choose_pause: Callable[[], float],
+        on_look: Callable[[], float] | None = None,
     ) -> None:
         self._on_wake = on_wake
         self._choose_pause = choose_pause
@@ -89,8 +75,7 @@ class ChildWatch:
         """Sleep up to the next look; tells whether a child has ended."""
         left = max(0.0, ends_at - time.monotonic())
         if self._on_look is not None:
-            self._on_look()
-            left = min(left, LOOK_INTERVAL)
+            left = min(left, self._on_look())
         ready, _, _ = select.select([self._reader], [], [], left)
         if ready:
             os.read(self._reader, 4096)
@@ -121,12 +106,13 @@ class SweepAgent(wandb_agent.Agent):
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
         SilenceNotice()
-        look = None if guard is None else self._look_after_memory
+        look = None if guard is None else lambda: guard.look(self._run_processes.values())
         super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause, look), sweep_id=sweep_id)
         self._idle = idle
         self._max_runs = max_runs
         self._deadline = deadline
         self._guard = guard
+        self._supply = Supply(sweep_id)
         self._taken_at = self._worked_at = time.monotonic()
         self._longest = 0.0
         near = is_loopback(api.settings["base_url"])
@@ -135,10 +121,6 @@ class SweepAgent(wandb_agent.Agent):
     def _choose_pause(self) -> float:
         """Seconds until the next heartbeat, unless a training ends before."""
         return self._busy_pause if self._run_processes else self._idle_pause
-
-    def _look_after_memory(self) -> None:
-        if self._guard is not None:
-            self._guard.look(self._run_processes.values())
 
     def close(self) -> None:
         """End what still trains, and wandb-core, within seconds: a server that is away is not waited for.
@@ -150,7 +132,7 @@ class SweepAgent(wandb_agent.Agent):
         end_trainings(trainings)
         for training in trainings:
             if isinstance(training, ProgramTraining) and training.wait() < 0:
-                run_aside(close_run, INTERRUPTED, "", limit=CLOSE_PATIENCE)
+                run_aside(interrupt_run, training.run_id, limit=CLOSE_PATIENCE)
         self._end_core(next((training.poll() for training in trainings if not training.ended_in_order), None))
 
     def is_flapping(self) -> bool:
@@ -247,6 +229,9 @@ class SweepAgent(wandb_agent.Agent):
             self._taken_at = time.monotonic()
         if commands or self._run_processes:
             self._worked_at = time.monotonic()
+        elif self._supply.is_used_up(self._api):
+            logger.info("The sweep has handed out all its runs: leaving.")
+            self._running = False
         elif time.monotonic() - self._worked_at > self._idle:
             logger.info("No run for %g s: leaving.", self._idle)
             self._running = False
@@ -267,77 +252,3 @@ class SilenceNotice(logging.Handler):
             self._said_at = time.monotonic()
             cause = record.exc_info[1] if record.exc_info else record.getMessage()
             logger.warning("The server does not answer; trying again: %s", cause)
-
-
-def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> bool:
-    """Tell the tracker why a program failed, in the run's summary under ``error``.
-
-    A program that failed before ``wandb.init``, or left without a word, has not ended its run: it is ended here with
-    the program's exit code, or else it would pass for lost to the machine and be trained again.
-
-    Returns:
-        Whether the run is closed now; False where that took too long.
-    """
-    api.flush()  # type: ignore[no-untyped-call]
-    run = api.run(f"{os.environ['WANDB_ENTITY']}/{os.environ['WANDB_PROJECT']}/{run_id}")
-    if run.state == "failed":
-        if "error" not in run.summary:
-            run.summary["error"] = sentence
-            run.summary.update()  # type: ignore[no-untyped-call]
-        return True
-    return run_aside(close_run, code, sentence, limit=CLOSE_LIMIT)
-
-
-def run_aside(function: Callable[..., None], *arguments: object, limit: float) -> bool:
-    """Call a function in a process of its own, whose wandb knows the run by the environment that the agent has made.
-
-    Returns:
-        Whether it returned within ``limit`` seconds.
-    """
-    context = multiprocessing.get_context("fork") if CAN_FORK else multiprocessing.get_context("spawn")
-    process = context.Process(target=function, args=arguments)
-    process.start()
-    process.join(limit)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return process.exitcode == 0
-
-
-def close_run(code: int, sentence: str) -> None:
-    """Take up the environment's run again, only to end it."""
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    quiet = wandb.Settings(
-        silent=True, console="off", disable_git=True, x_disable_stats=True, x_save_requirements=False
-    )
-    run = wandb.init(resume="allow", settings=quiet)
-    if sentence:
-        run.summary["error"] = sentence
-    run.finish(exit_code=code)
-    wandb.teardown()
-
-
-def is_refused(error: Exception) -> bool:
-    """Whether the server answered that the key or the sweep is wrong, so that asking again is of no use."""
-    causes = [error, error.__cause__]
-    statuses = {
-        cause.response.http_status for cause in causes if isinstance(cause, WandbApiFailedError) and cause.response
-    }
-    # wandb makes a plain sentence of a sweep that does not exist.
-    return bool(statuses & {401, 403}) or str(error).endswith("not found")
-
-
-def connect() -> wandb.Api:
-    """Start wandb-core in this process and log in.
-
-    Raises:
-        wandb.Error: The server cannot be reached or refuses the key.
-    """
-    # One retry: this process asks again by itself, and must notice the end of a training meanwhile.
-    quick = wandb.Settings(
-        silent=True, x_graphql_retry_max=1, x_graphql_retry_wait_min_seconds=0.1, x_graphql_retry_wait_max_seconds=1.0
-    )
-    wandb.setup(quick)
-    return wandb.Api()

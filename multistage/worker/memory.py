@@ -19,6 +19,10 @@ from multistage.worker.trainings import Training
 FULL = 0.95
 """Share of the limit at which a training is ended."""
 GIB = 2**30
+FASTEST = 4 * GIB
+"""Bytes a second by which a training may grow; one thread that does nothing but fill pages makes some 1 GiB."""
+LOOK_INTERVALS = (0.1, 1.0)
+"""Seconds between two looks, at least and at most."""
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 """Exit codes of a program that was killed, and of a shell around one."""
 
@@ -39,15 +43,22 @@ class MemoryGuard:
         """GiB that were in use when a training was ended, by run id."""
         self._rest_until = 0.0
 
-    def look(self, trainings: Iterable[Training]) -> None:
+    def look(self, trainings: Iterable[Training]) -> float:
         """End the trainings where the container is nearly full.
 
-        Cheap enough to be done ten times a second: the exact measure, for which the kernel walks through all pages, is
-        taken only where the processes' sizes do not rule out the worst, and takes a tenth of the time at most.
+        The exact measure, for which the kernel walks through all pages, is taken only where the processes' sizes do not
+        rule out the worst, and takes a tenth of the time at most.
+
+        Returns:
+            Seconds after which another look is due: the fuller the container, the sooner.
         """
         full = FULL * self._limit * GIB
-        if sum(measure_sizes()) <= full or time.monotonic() < self._rest_until:
-            return
+        shortest, longest = LOOK_INTERVALS
+        room = full - sum(measure_sizes())
+        if room > 0:
+            return min(max(room / FASTEST, shortest), longest)
+        if time.monotonic() < self._rest_until:
+            return shortest
         for training in trainings:
             began = time.monotonic()
             used = measure_memory()
@@ -55,6 +66,7 @@ class MemoryGuard:
             if used > full:
                 self._ended[training.run_id] = used / GIB
                 training.kill()
+        return shortest
 
     def explain(self, run_id: str, code: int) -> str:
         """Say that a training ran out of memory; empty where it did not.

@@ -22,7 +22,8 @@ from wandb.sdk.sweeps import SweepNotFoundError
 from multistage.domain.workers import WORKER_TAG
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.program import leave
-from multistage.worker.agent import SweepAgent, connect, is_loopback, is_refused
+from multistage.worker.agent import SweepAgent
+from multistage.worker.connection import connect, is_loopback, is_refused
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.memory import MemoryGuard
 

@@ -195,6 +195,20 @@ def test_a_sweep_whose_client_proposes_is_searched_by_nobody_else(extra: dict[st
     assert (plan.method, plan.parameters, plan.metric, plan.goal, plan.run_cap) == (None, (), "loss", "minimize", 5)
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "planned"),
+    [
+        ({"name": "multistage-sweep", "engine": "custom", "runs": 40}, 40),
+        ({"name": "another", "runs": 40}, None),
+        ({"name": "multistage-sweep", "runs": "many"}, None),
+        ("multistage-sweep", None),
+        (None, None),
+    ],
+)
+def test_only_this_project_s_plan_counts(scheduler: object, planned: int | None) -> None:
+    assert sweep_config.count_planned({"method": "custom", "scheduler": scheduler}) == planned
+
+
 def test_a_config_is_read_as_plain_data() -> None:
     text = "a: [1, 2.5, yes, null, 2026-01-02]\n3: .inf\nb: &b {c: d}\ne: *b"
     assert sweep_config.parse_config(text) == {

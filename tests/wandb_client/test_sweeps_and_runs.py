@@ -18,6 +18,7 @@ from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings, plan_
 from multistage.domain.results import Config
 from multistage.domain.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.space import SearchSpace
+from multistage.domain.sweep_config import count_planned
 from multistage.domain.sweep_file import read_sweep_file
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
@@ -36,6 +37,7 @@ from multistage.wandb_client.sweeps import (
     read_sweep,
     read_sweep_state,
     reopen_sweep,
+    take_up_sweep,
 )
 from tests.server_process import ServerProcess
 from tests.states import make_settings
@@ -239,6 +241,17 @@ def test_a_sweep_is_capped_and_left_as_it_was_found(connection: Connection, sett
     assert (after.config, after.state) == (before.config, "RUNNING")
     with pytest.raises(UsageError, match="no sweep local/client-tests/no-such"):
         read_sweep(connection, "no-such")
+
+
+def test_a_sweep_that_is_taken_up_plans_for_a_grown_budget(connection: Connection, settings: SweepSettings) -> None:
+    stage = find_stage(settings)
+    sweep_id = make_sweep(connection, settings, "grown")
+    before = read_sweep(connection, sweep_id).config
+    grown = stage.model_copy(update={"runs": stage.runs + 5})
+    take_up_sweep(connection, sweep_id, build_sweep_config(settings, grown, settings.space, "grown"))
+    after = read_sweep(connection, sweep_id).config
+    assert (count_planned(before), count_planned(after)) == (stage.runs, stage.runs + 5)
+    assert {**after, "scheduler": None} == {**before, "scheduler": None}
 
 
 def test_a_sweep_that_is_not_there_any_more_has_ended(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import wandb
+from wandb.apis.public.sweeps import _set_sweep_state
 
 from multistage.worker.trainings import find_bundled_arguments
 from tests.queued_sweeps import (
@@ -213,6 +214,24 @@ def test_a_training_that_will_not_end_is_killed(api: wandb.Api, tracker: dict[st
         wait_for_end(below, 10)
 
 
+LINGERING_SCRIPT = """
+with wandb.init() as run:
+    run.log({"score": 1})
+time.sleep(600)
+"""
+
+
+def test_a_run_that_has_ended_stays_as_it_ended(api: wandb.Api, tracker: dict[str, str], workplace: Path) -> None:
+    script = write_script(workplace / "lingering.py", LINGERING_SCRIPT)
+    sweep = queue_runs(api, script, [{"x": 1}])
+    with working(tracker, workplace, sweep) as worker:
+        wait_for_state(sweep, "run-0", "finished")
+        worker.terminate()
+        assert worker.wait(20) == -signal.SIGTERM
+    (run,) = list_runs(sweep).values()
+    assert run.state == "finished"
+
+
 def test_a_bundled_training_ends_with_its_killed_worker(
     api: wandb.Api, tracker: dict[str, str], workplace: Path
 ) -> None:
@@ -250,6 +269,32 @@ def test_the_worker_leaves_when_its_sweep_is_stopped(api: wandb.Api, tracker: di
             [sys.executable, "-m", "wandb", "sweep", "--stop", sweep], env=tracker, check=True, capture_output=True
         )
         assert worker.wait(20) == 0
+
+
+def test_nobody_waits_for_a_sweep_that_has_handed_out_all_its_runs(
+    api: wandb.Api, tracker: dict[str, str], workplace: Path, tmp_path: Path
+) -> None:
+    sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}], planned=1)
+    with working(tracker, workplace, sweep) as busy:
+        wait_for_row(sweep, "run-0", "epoch")
+        with working(tracker, tmp_path, sweep) as idle:
+            assert idle.wait(30) == 0
+        assert busy.poll() is None
+    assert "handed out all its runs: leaving." in read_log(tmp_path)
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["one is to come", "all wait"])
+def test_whoever_may_get_a_run_yet_waits(
+    api: wandb.Api, tracker: dict[str, str], workplace: Path, paused: bool
+) -> None:
+    sweep = queue_runs(api, "digits:mlp", [{"epochs": 1}] if paused else [], planned=1)
+    if paused:
+        entity, project, sweep_id = sweep.split("/")
+        for state in ("RUNNING", "PAUSED"):
+            _set_sweep_state(api, sweep_id, state, entity=entity, project=project)
+    with working(tracker, workplace, sweep, idle=2) as worker:
+        assert worker.wait(30) == 0
+    assert "No run for 2 s: leaving." in read_log(workplace)
 
 
 def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

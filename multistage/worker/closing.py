@@ -1,0 +1,81 @@
+"""Ends a run with the tracker where its program has not: it failed without a word, or was ended."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+
+import wandb
+
+from multistage.worker.connection import connect
+from multistage.worker.conventions import CAN_FORK
+
+CLOSE_LIMIT = 30.0
+"""Seconds within which a run that its program has left open is closed."""
+CLOSE_PATIENCE = 3.0
+"""The same where somebody waits for the worker's end."""
+INTERRUPTED = 255
+"""The exit code by which wandb says that a run was interrupted from outside."""
+ENDED = ("finished", "failed", "crashed", "killed")
+"""States of a run that has ended."""
+
+
+def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> bool:
+    """Tell the tracker why a program failed, in the run's summary under ``error``.
+
+    A program that failed before ``wandb.init``, or left without a word, has not ended its run: it is ended here with
+    the program's exit code, or else it would pass for lost to the machine and be trained again.
+
+    Returns:
+        Whether the run is closed now; False where that took too long.
+    """
+    api.flush()  # type: ignore[no-untyped-call]
+    run = api.run(locate_run(run_id))
+    if run.state == "failed":
+        if "error" not in run.summary:
+            run.summary["error"] = sentence
+            run.summary.update()  # type: ignore[no-untyped-call]
+        return True
+    return run_aside(close_run, code, sentence, limit=CLOSE_LIMIT)
+
+
+def run_aside(function: Callable[..., None], *arguments: object, limit: float) -> bool:
+    """Call a function in a process of its own, whose wandb knows the run by the environment that the agent has made.
+
+    Returns:
+        Whether it returned within ``limit`` seconds.
+    """
+    context = multiprocessing.get_context("fork") if CAN_FORK else multiprocessing.get_context("spawn")
+    process = context.Process(target=function, args=arguments)
+    process.start()
+    process.join(limit)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def locate_run(run_id: str) -> str:
+    """Give a run's path on the server, ``entity/project/id``."""
+    return "/".join((os.environ["WANDB_ENTITY"], os.environ["WANDB_PROJECT"], run_id))
+
+
+def interrupt_run(run_id: str) -> None:
+    """End a run as interrupted, unless it has ended: a program may do other things after its run."""
+    if connect().run(locate_run(run_id)).state not in ENDED:
+        close_run(INTERRUPTED, "")
+
+
+def close_run(code: int, sentence: str) -> None:
+    """Take up the environment's run again, only to end it."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    quiet = wandb.Settings(
+        silent=True, console="off", disable_git=True, x_disable_stats=True, x_save_requirements=False
+    )
+    run = wandb.init(resume="allow", settings=quiet)
+    if sentence:
+        run.summary["error"] = sentence
+    run.finish(exit_code=code)
+    wandb.teardown()
