@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 NOTICE_INTERVAL = 60.0
 """Seconds between two notices of the same."""
 
+ARRIVAL = 10.0
+"""Seconds that a worker waits for its first run in any case: lost ones, for which a resume starts it, may be queued
+just now."""
+
 CAUTION = 1.2
 """A run is taken only where this many times the longest one so far fits into the time that is left."""
 
@@ -227,13 +231,14 @@ class SweepAgent(wandb_agent.Agent):
         commands: list[dict[str, Any]] = super()._heartbeat_commands(agent_id, run_status)
         if commands:
             self._taken_at = time.monotonic()
+        rested = time.monotonic() - self._worked_at
         if commands or self._run_processes:
             self._worked_at = time.monotonic()
-        elif self._supply.is_used_up(self._api):
-            logger.info("The sweep has handed out all its runs: leaving.")
-            self._running = False
-        elif time.monotonic() - self._worked_at > self._idle:
+        elif rested > self._idle:
             logger.info("No run for %g s: leaving.", self._idle)
+            self._running = False
+        elif (self._finished or rested > ARRIVAL) and self._supply.is_used_up(self._api):
+            logger.info("The sweep has handed out all its runs: leaving.")
             self._running = False
         return commands
 
