@@ -33,7 +33,7 @@ def approve(
     from multistage.services.prefect import find_prefect_server
     from multistage.settings import Settings
 
-    folder = find_folder(name, locate_runs(runs_dir))
+    folder = find_folder(name, *locate_runs(runs_dir))
     state = folder.load_state()
     pending = state.pending_approval
     record = find_proposal(state, pending.stage) if pending else None

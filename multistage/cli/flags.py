@@ -138,7 +138,7 @@ NO_FLAGS = SweepFlags()
 
 def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | None) -> "GatheredParameters":
     """Give the parent flow's parameters: what was asked for, or what the resumed sweep began with."""
-    from multistage.request.preferences import GatheredParameters, find_runs_dir, gather_parameters
+    from multistage.request.preferences import GatheredParameters, gather_parameters, list_runs_dirs
 
     given = flags.list_given()
     if flags.sweep_file is not None:
@@ -159,7 +159,8 @@ def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | N
     from multistage.orchestrator.preparation import take_up
     from multistage.orchestrator.sweep_folder import find_folder
 
-    folder = find_folder(resume, flags.runs_dir or find_runs_dir(Path.cwd(), flags.settings))
+    places = (flags.runs_dir,) if flags.runs_dir else list_runs_dirs(Path.cwd(), flags.settings)
+    folder = find_folder(resume, *places)
     state = folder.load_state()
     if config_id not in (None, state.config_id):
         raise UsageError(

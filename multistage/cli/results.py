@@ -21,15 +21,15 @@ def status(
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
         as_json: Print its state.json instead.
     """
-    from multistage.orchestrator.sweep_folder import find_folder, list_folders
+    from multistage.orchestrator.sweep_folder import find_folder, survey_sweeps
     from multistage.report.tables import draw_state, draw_sweeps
 
     console = Console()
-    runs_dir = locate_runs(runs_dir)
+    places = locate_runs(runs_dir)
     if name is None:
-        console.print(draw_sweeps([(folder, folder.load_state()) for folder in list_folders(runs_dir)], runs_dir))
+        console.print(draw_sweeps(survey_sweeps(*places), places))
         return 0
-    folder = find_folder(name, runs_dir)
+    folder = find_folder(name, *places)
     state = folder.load_state()
     if as_json:
         print(state.model_dump_json(indent=2))
@@ -48,7 +48,7 @@ def report(name: str, /, *, runs_dir: Path | None = None) -> int:
     from multistage.orchestrator.open_sessions import close_session, open_session
     from multistage.orchestrator.sweep_folder import find_folder
 
-    folder = find_folder(name, locate_runs(runs_dir))
+    folder = find_folder(name, *locate_runs(runs_dir))
     try:
         session = open_session(folder.path)
         print(session.write_report(session.collect_report()))
@@ -68,12 +68,12 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
     from multistage.orchestrator.sweep_folder import find_folder
     from multistage.report.tables import format_best
 
-    print(format_best(find_folder(name, locate_runs(runs_dir)).load_state(), format))
+    print(format_best(find_folder(name, *locate_runs(runs_dir)).load_state(), format))
     return 0
 
 
-def locate_runs(runs_dir: Path | None) -> Path:
-    """Give where the sweeps' folders lie: where told, or by the settings file."""
-    from multistage.request.preferences import find_runs_dir
+def locate_runs(runs_dir: Path | None) -> tuple[Path, ...]:
+    """Give where sweeps' folders may lie: where told, or by the settings file, a config id's own place too."""
+    from multistage.request.preferences import list_runs_dirs
 
-    return runs_dir or find_runs_dir(Path.cwd())
+    return (runs_dir,) if runs_dir else list_runs_dirs(Path.cwd())

@@ -42,7 +42,7 @@ def train(
     if runs < 1 or (seed is not None and seed < 0):
         raise UsageError("--runs must be at least 1, and --seed at least 0.", "Leave them out for one run.")
     console = Console(stderr=as_json)
-    with console.status("Opening the sweep ..."), open_for_training(name, locate_runs(runs_dir)) as session:
+    with console.status("Opening the sweep ..."), open_for_training(name, *locate_runs(runs_dir)) as session:
         from multistage.domain.comparison import average
         from multistage.report.banner import describe_recommendation, format_config, format_number
         from multistage.report.tables import select_best
@@ -115,7 +115,7 @@ def compare(
     if seeds < 2:
         raise UsageError("--seeds must be at least 2: one value has no interval.", "Leave it out for 5.")
     console = Console(stderr=as_json)
-    with console.status("Opening the sweep ...") as status, open_for_training(name, locate_runs(runs_dir)) as session:
+    with console.status("Opening the sweep ...") as status, open_for_training(name, *locate_runs(runs_dir)) as session:
         from multistage.orchestrator.sweep_folder import write_atomically
         from multistage.report.comparison import draw_comparison
         from multistage.retraining.comparison import compare_methods
@@ -132,7 +132,7 @@ def compare(
 
 
 @contextmanager
-def open_for_training(name: str, runs_dir: Path) -> "Iterator[Session]":
+def open_for_training(name: str, *runs_dirs: Path) -> "Iterator[Session]":
     """Open a sweep that nobody drives, to train something beside it; keeps drivers out meanwhile.
 
     Raises:
@@ -144,7 +144,7 @@ def open_for_training(name: str, runs_dir: Path) -> "Iterator[Session]":
     from multistage.settings import Settings
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = find_folder(name, runs_dir)
+    folder = find_folder(name, *runs_dirs)
     folder.load_state()
     with folder.lock():
         register_sweep(Settings(), folder)

@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -27,33 +27,50 @@ def name_sweep(config_id: str) -> str:
     return f"multistage_sweep_{safe}"
 
 
-def find_folder(name: str, runs_dir: Path) -> "SweepFolder":
+def find_folder(name: str, *runs_dirs: Path) -> "SweepFolder":
     """Find a sweep by its name, its folder or its ``state.json``.
+
+    Args:
+        name: As it was given.
+        runs_dirs: Where it may lie; the first place that has it counts.
 
     Raises:
         FolderError: If there is no such sweep; the hint lists those that there are.
     """
     given = Path(name)
-    for candidate in (given.parent if given.name == STATE_FILE else given, runs_dir / name):
+    for candidate in (given.parent if given.name == STATE_FILE else given, *(place / name for place in runs_dirs)):
         if (candidate / STATE_FILE).is_file():
             return SweepFolder(candidate)
-    there = sorted(path.parent.name for path in runs_dir.glob(f"*/{STATE_FILE}"))
-    hint = f"Sweeps in {runs_dir}: {', '.join(there)}." if there else f"There is no sweep in {runs_dir} yet."
+    there = [folder.name for folder in list_folders(*runs_dirs)]
+    places = tell_places(runs_dirs)
+    hint = f"Sweeps in {places}: {', '.join(there)}." if there else f"There is no sweep in {places} yet."
     raise FolderError(f"No sweep is called {name!r}, and no state.json lies there.", hint)
 
 
-def list_folders(runs_dir: Path) -> list["SweepFolder"]:
-    """List the sweeps in a folder, by name."""
-    return [SweepFolder(path.parent) for path in sorted(runs_dir.glob(f"*/{STATE_FILE}"))]
+def list_folders(*runs_dirs: Path) -> list["SweepFolder"]:
+    """List the sweeps in some folders, each folder's by name."""
+    return [SweepFolder(path.parent) for place in runs_dirs for path in sorted(place.glob(f"*/{STATE_FILE}"))]
+
+
+def tell_places(runs_dirs: Sequence[Path]) -> str:
+    """Name the folders in which sweeps lie, for a sentence."""
+    return " or ".join(map(str, runs_dirs))
+
+
+def survey_sweeps(*runs_dirs: Path) -> list[tuple["SweepFolder", State | FolderError]]:
+    """Read the states of all sweeps in some folders, or why one cannot be read."""
+    found: list[tuple[SweepFolder, State | FolderError]] = []
+    for folder in list_folders(*runs_dirs):
+        try:
+            found.append((folder, folder.load_state()))
+        except FolderError as error:
+            found.append((folder, error))
+    return found
 
 
 def read_states(runs_dir: Path) -> list[State]:
     """Read the states of all sweeps in a folder; a damaged one is left out."""
-    states = []
-    for folder in list_folders(runs_dir):
-        with contextlib.suppress(FolderError):
-            states.append(folder.load_state())
-    return states
+    return [state for _, state in survey_sweeps(runs_dir) if isinstance(state, State)]
 
 
 def write_atomically(path: Path, text: str) -> None:

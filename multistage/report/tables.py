@@ -16,7 +16,7 @@ from multistage.domain.layout import nest_config
 from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.orchestrator.sweep_folder import SweepFolder, tell_places
 from multistage.report.banner import describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
 
@@ -73,14 +73,17 @@ def draw_state(state: State, state_file: Path, driver: int | None = None) -> Gro
     return Group(*(Text(line) for line in lines), table, *(Text(line) for line in ends if line))
 
 
-def draw_sweeps(sweeps: Sequence[tuple[SweepFolder, State]], runs_dir: Path) -> Table | Text:
-    """Draw a line for each sweep of a folder."""
+def draw_sweeps(sweeps: Sequence[tuple[SweepFolder, State | FolderError]], runs_dirs: Sequence[Path]) -> Table | Text:
+    """Draw a line for each sweep of some folders, also for one whose state cannot be read."""
     if not sweeps:
-        return Text(f"There is no sweep in {runs_dir} yet.")
+        return Text(f"There is no sweep in {tell_places(runs_dirs)} yet.")
     table = Table()
     for column in ("sweep", "status", "runs", "best", "updated"):
         table.add_column(column, overflow="fold")
     for folder, state in sweeps:
+        if isinstance(state, FolderError):
+            table.add_row(escape(folder.name), escape(str(state)))
+            continue
         table.add_row(
             escape(folder.name),
             state.status,

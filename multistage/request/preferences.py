@@ -176,3 +176,13 @@ def find_runs_dir(directory: Path, settings_file: Path | None = None, config_id:
         if "runs_dir" in preferences.model_fields_set:
             return preferences.runs_dir
     return Path("runs")
+
+
+def list_runs_dirs(directory: Path, settings_file: Path | None = None) -> tuple[Path, ...]:
+    """List every place where sweeps' folders may lie unless told otherwise, the one of most config ids first.
+
+    Raises:
+        UsageError: As `gather_parameters`.
+    """
+    configs = read_settings_file(find_settings_file(directory, settings_file)).configs
+    return tuple(dict.fromkeys(find_runs_dir(directory, settings_file, one) for one in (None, *configs)))

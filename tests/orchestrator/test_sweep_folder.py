@@ -11,9 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.state import parse_state
+from multistage.domain.state import State, parse_state
 from multistage.errors import FolderError
-from multistage.orchestrator.sweep_folder import SweepFolder, find_folder, list_folders, name_sweep, write_atomically
+from multistage.orchestrator.sweep_folder import (
+    SweepFolder,
+    find_folder,
+    list_folders,
+    name_sweep,
+    read_states,
+    survey_sweeps,
+    write_atomically,
+)
 from tests.states import make_state
 
 HOLDER = """
@@ -182,6 +190,23 @@ def test_a_sweep_that_is_not_there_lists_those_that_are(folder: SweepFolder, tmp
     assert "mine" in caught.value.hint
     assert [one.name for one in list_folders(folder.path.parent)] == ["mine"]
     assert list_folders(tmp_path / "nowhere") == []
+
+
+def test_sweeps_of_several_places_are_found_and_listed(folder: SweepFolder, tmp_path: Path) -> None:
+    folder.write_state(make_state())
+    elsewhere = SweepFolder(tmp_path / "elsewhere" / "other")
+    elsewhere.path.mkdir(parents=True)
+    elsewhere.state_file.write_text("{")
+    places = (folder.path.parent, tmp_path / "elsewhere")
+    assert find_folder("other", *places).path == elsewhere.path
+    (mine, state), (other, damage) = survey_sweeps(*places)
+    assert (mine.name, other.name) == ("mine", "other")
+    assert isinstance(state, State)
+    assert isinstance(damage, FolderError)
+    assert read_states(tmp_path / "elsewhere") == []
+    with pytest.raises(FolderError) as caught:
+        find_folder("third", *places)
+    assert f"{places[0]} or {places[1]}: mine, other" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"schema_version": 1}', b""])

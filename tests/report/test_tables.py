@@ -175,11 +175,16 @@ def test_a_sweeps_state_says_how_to_go_on(state: State, driver: int | None, word
 
 
 def test_all_sweeps_are_listed_and_none_is_said() -> None:
-    assert "no sweep in runs" in show(draw_sweeps([], Path("runs")))
-    shown = show(
-        draw_sweeps([(SweepFolder(Path("runs/a")), make_state(1)), (SweepFolder(Path("b")), finish())], Path())
-    )
+    assert "no sweep in runs" in show(draw_sweeps([], [Path("runs")]))
+    shown = show(draw_sweeps([(SweepFolder(Path("runs/a")), make_state(1)), (SweepFolder(Path("b")), finish())], []))
     assert "9/30" in shown
+    assert "27/30" in shown
+
+
+def test_a_sweep_whose_state_is_damaged_is_listed_with_the_others() -> None:
+    damaged = FolderError("runs/a/state.json is damaged.")
+    shown = show(draw_sweeps([(SweepFolder(Path("runs/a")), damaged), (SweepFolder(Path("b")), finish())], []))
+    assert "state.json is damaged" in shown
     assert "27/30" in shown
 
 

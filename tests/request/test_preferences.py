@@ -8,7 +8,7 @@ import pytest
 
 from multistage.errors import UsageError
 from multistage.orchestrator.preparation import complete_parameters, prepare_folder, read_parameters
-from multistage.request.preferences import find_runs_dir, gather_parameters
+from multistage.request.preferences import find_runs_dir, gather_parameters, list_runs_dirs
 from multistage.request.resolution import resolve_request
 
 FILE = """
@@ -99,8 +99,9 @@ def test_another_file_may_be_named_and_must_be_there(place: Path, monkeypatch: p
     monkeypatch.setenv("MULTISTAGE_SETTINGS", "sub/mine.toml")
     assert find_runs_dir(place) == place / "sub" / "sweeps"
     assert find_runs_dir(place, config_id="my:other") == place / "sub" / "others"
+    assert list_runs_dirs(place) == (place / "sub" / "sweeps", place / "sub" / "others")
     monkeypatch.setenv("MULTISTAGE_RUNS_DIR", "/elsewhere")
-    assert find_runs_dir(place) == Path("/elsewhere")
+    assert list_runs_dirs(place) == (find_runs_dir(place),) == (Path("/elsewhere"),)
     monkeypatch.setenv("MULTISTAGE_SETTINGS", "gone.toml")
     with pytest.raises(UsageError, match=r"no settings file .*gone\.toml"):
         gather(place)
