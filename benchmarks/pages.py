@@ -21,7 +21,8 @@ from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from server import Client, Server, fill
+from server import fill
+from server_load import Client, Server
 
 from multistage.wandb_server.pages.login import make_login_link, make_token, name_cookie
 from multistage.wandb_server.store import Store, dump_json

@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from plotly.offline import get_plotlyjs
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from server import Server, fill
+from server import fill
+from server_load import Server
 
 from multistage.domain.parameters import FloatParameter, IntParameter
 from multistage.domain.state import StageProgress
