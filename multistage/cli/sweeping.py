@@ -180,6 +180,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
         The exit code.
     """
     from multistage.cli.live_view import LiveView
+    from multistage.cli.terminal_warnings import show_warnings
     from multistage.orchestrator.launching import check_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
@@ -201,7 +202,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     go_on = f"multistage-sweep --resume {asked.folder.state_file}"
     try:
-        with LiveView(asked.folder, console):
+        with LiveView(asked.folder, console), show_warnings(console):
             state = _run_flow({**parameters, "tracker": account.kind}, server)
     except KeyboardInterrupt:
         ended = f"\nInterrupted; {asked.options.tell_workers_fate()}. Go on with: {go_on}"
@@ -228,6 +229,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
 def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
     os.environ["PREFECT_API_URL"] = server.api_url
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     try:
         flow = _load_flow(single=bool(parameters.get("single")))

@@ -14,7 +14,7 @@ from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, eva
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import Intake, StallWatch, find_bad_worker
-from multistage.errors import AllRunsFailedError, MetricMissingError, SweepFailedError, TrackerError
+from multistage.errors import AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError, TrackerError
 from multistage.search.multistage import Proposal, StagedSearch
 
 SUSPICIOUS = 3
@@ -163,10 +163,7 @@ class StageDriver:
         if now - self._asked_at < ASK_EVERY:
             return False
         self._asked_at = now
-        before, self._intake = self._intake, self._tracker.read_intake()
-        if self._intake == "paused" and before != "paused":
-            self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
-        if self._intake != "ended":
+        if self._ask_intake() != "ended":
             return False
         if not self._proposes and not (used == len(slots) and self._seen_ended):
             # Its runs may go on after it has ended, and its list of them be older than its state.
@@ -177,6 +174,12 @@ class StageDriver:
             f"{self._stage.runs} runs done.",
             "A resume opens it again and goes on.",
         )
+
+    def _ask_intake(self) -> Intake:
+        before, self._intake = self._intake, self._tracker.read_intake()
+        if self._intake == "paused" and before != "paused":
+            self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
+        return self._intake
 
     def _advance(self) -> Mapping[int, Slot]:
         """Look once, and do what is due."""
@@ -202,7 +205,11 @@ class StageDriver:
         waiting = len(open_slots) - training + len(self._sent)
         if not self._proposes:
             waiting += self._stage.runs - len(slots)
-        self._fleet.tend(0 if self._intake == "paused" else waiting, training, progressed)
+        try:
+            self._fleet.tend(0 if self._intake == "paused" else waiting, training, progressed)
+        except LaunchError:
+            if self._ask_intake() != "paused":  # where workers find nothing and leave
+                raise
 
     def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
         """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.

@@ -36,7 +36,7 @@ class WorkerFleet:
         Raises:
             LaunchError: If they were started again and again and no run moved.
         """
-        if progressed:
+        if progressed or not waiting:
             self._launches = 0
         alive = self._roster.list_alive(self._sweep)
         missing = min(min(self._roster.most, waiting + training) - len(alive), waiting)

@@ -2,10 +2,14 @@
 
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import LogFilter
+from wandb.apis.public.sweeps import _set_sweep_state
 
 from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
@@ -58,6 +62,32 @@ def test_a_training_is_killed_and_its_slot_is_trained_again(commands: CommandLin
     assert (state.goal, state.params["hidden_size"]) == ("minimize", [8, 32])
     assert state.best_metric == min(run.summary["train/loss"] for run in runs)
     assert {run.config["hidden_size"] for run in runs} == {8, 32}
+
+
+@pytest.mark.slow
+def test_a_paused_sweep_waits_and_goes_on_when_it_is_resumed(commands: CommandLine, folder: SweepFolder) -> None:
+    more = [word if word != str(BUDGET) else "20" for word in SWEEP]
+    with commands.start(*more, *LONG, "--worker-idle", "2") as driver:
+        wait_for(lambda: count_used(folder) >= 1)
+        state = folder.load_state()
+        assert state.current_stage is not None
+        assert state.current_stage.sweep_id is not None
+        with commands.open_tracker() as api:
+            turn = partial(
+                _set_sweep_state, api, state.current_stage.sweep_id, entity=state.entity, project=state.project
+            )
+            turn(state="PAUSED")
+            (log,) = Path.cwd().glob("command-*.log")
+            wait_for(lambda: "stage 1 is paused" in log.read_text())
+            wait_for(lambda: not list_workers(folder))
+            assert driver.poll() is None
+            turn(state="RUNNING")
+        assert driver.wait(150) == 0
+    check_budget(commands, folder, lost=0)
+    address = folder.load_state().prefect_url
+    assert address
+    with SyncPrefectClient(address.partition("/flow-runs/")[0] + "/api") as client:
+        assert any("stage 1 is paused" in log.message for log in client.read_logs(LogFilter(level={"ge_": 30})))
 
 
 def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(

@@ -176,6 +176,23 @@ def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.
     assert "stage 1 is paused" in warnings[0]
 
 
+def test_workers_that_leave_a_paused_sweep_do_not_end_the_stage() -> None:
+    tracker, warnings = MemoryTracker(), list[str]()
+
+    class Leaving(MemoryFleet):
+        def tend(self, waiting: int, training: int, progressed: bool) -> None:
+            super().tend(waiting, training, progressed)
+            if len(self.work) == 1:
+                tracker.intake = "paused"
+                raise LaunchError("They left.")
+
+    fleet = Leaving()
+    slots = make_driver(make_sweep(), 1, tracker, fleet=fleet, warn=warnings.append).drive()
+    assert len(slots) == 6
+    assert [waiting for waiting, _ in fleet.work[1:]] == [0] * (len(fleet.work) - 1)
+    assert "stage 1 is paused" in warnings[0]
+
+
 def test_a_stage_that_is_overdue_ends_with_what_it_has() -> None:
     looks = count()
     driver = make_driver(make_sweep(), 1, MemoryTracker(), is_overdue=lambda: next(looks) > 3)
