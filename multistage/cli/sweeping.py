@@ -109,6 +109,7 @@ def plan(
 def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Console) -> "tuple[RunRecord, float]":
     """Train one run; gives it, and its seconds: its own count, else the whole wait, its worker's start included."""
     from multistage.report.banner import format_number
+    from multistage.report.costs import format_dollars
     from multistage.retraining.replication import open_canary
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -121,7 +122,7 @@ def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Con
         run = sweep.train()[0].decisive
         waited, dollars = time.monotonic() - began, sweep.dollars
     told = f"{resolved.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
-    told += f", for ${dollars:.4g}" if dollars is not None else ""
+    told += f", for {format_dollars(dollars)}" if dollars is not None else ""
     console.print(f"Canary: {told}. {sweep.url}", highlight=False, soft_wrap=True, markup=False)
     return run, run.runtime or waited
 

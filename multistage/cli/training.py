@@ -45,6 +45,7 @@ def train(
     with console.status("Opening the sweep ..."), open_for_training(name, *locate_runs(runs_dir)) as session:
         from multistage.domain.comparison import average
         from multistage.report.banner import describe_recommendation, format_config, format_number
+        from multistage.report.costs import format_dollars
         from multistage.report.tables import select_best
         from multistage.retraining.replication import find_seed_parameter, replicate
 
@@ -77,7 +78,7 @@ def train(
         low, high = map(format_number, mean.interval)
         console.print(f"Mean of {mean.runs}: {format_number(mean.mean)} (95%: {low} to {high})", highlight=False)
     if sweep.dollars is not None:
-        console.print(f"Cost: ${sweep.dollars:.4g}", highlight=False)
+        console.print(f"Cost: {format_dollars(sweep.dollars)}", highlight=False)
     console.print(f"The sweep: {describe_recommendation(session.state)}", highlight=False, soft_wrap=True)
     if as_json:
         result = {

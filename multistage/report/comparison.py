@@ -7,6 +7,7 @@ from rich.text import Text
 
 from multistage.domain.comparison import Comparison, Mean
 from multistage.report.banner import format_config, format_number
+from multistage.report.costs import format_dollars
 
 
 def draw_comparison(comparison: Comparison) -> Group:
@@ -34,7 +35,7 @@ def draw_comparison(comparison: Comparison) -> Group:
         "and outside all budgets; intervals are 95%, by Student's t, of its mean and of the difference seed by seed. "
         "They know the noise of trainings, not that of searches: the same with another --seed may find other winners."
     )
-    cost = [] if comparison.dollars is None else [f"Cost of the comparison: ${comparison.dollars:.4g}"]
+    cost = [] if comparison.dollars is None else [f"Cost of the comparison: {format_dollars(comparison.dollars)}"]
     return Group(table, *(Text(line) for line in (*winners, *cost, note)))
 
 

@@ -1,6 +1,6 @@
 """What containers cost: the estimate before a sweep, and the bill so far."""
 
-from math import ceil
+from math import ceil, floor, log10
 
 from rich.console import Group
 from rich.table import Table
@@ -59,16 +59,17 @@ def describe_cost(state: State) -> list[str]:
     cost = state.cost
     if cost is None:
         return []
-    a_run = [f"${cost.dollars_a_run:.3g} a run"] if cost.dollars_a_run is not None else []
-    stages = [f"stage {one.stage}: ${one.dollars:.4g}" for one in cost.stages if one.stage is not None]
-    beside = [f"outside the budget: ${cost.beside:.4g}"] if cost.beside else []
+    a_run = [f"{format_dollars(cost.dollars_a_run)} a run"] if cost.dollars_a_run is not None else []
+    stages = [f"stage {one.stage}: {format_dollars(one.dollars)}" for one in cost.stages if one.stage is not None]
+    beside = [f"outside the budget: {format_dollars(cost.beside)}"] if cost.beside else []
     detail = ", ".join([*a_run, *stages, *beside])
-    return [f"Cost: ${cost.dollars:.4g}" + (f" ({detail})" if detail else "") + f", by {cost.rates.source}"]
+    return [f"Cost: {format_dollars(cost.dollars)}" + (f" ({detail})" if detail else "") + f", by {cost.rates.source}"]
 
 
 def format_dollars(dollars: float) -> str:
     """Write an amount in cents, a smaller one in two digits that count."""
-    return f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.2g}"
+    places = 2 if dollars >= 0.1 or not dollars else 1 - floor(log10(dollars))
+    return f"${dollars:.{places}f}"
 
 
 def format_duration(seconds: float) -> str:
