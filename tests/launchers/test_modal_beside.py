@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from multistage.domain.comparison import Comparison
+from multistage.report.costs import format_dollars
 from tests.launchers.modal_sweeps import ModalSweeps, wait_until
 
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "modal", "--workers", "2", "--budget", "10")
@@ -90,7 +91,7 @@ def test_what_is_trained_beside_a_sweep_is_paid_for_beside_it(sweeps: ModalSweep
     assert (state.budget_used, state.status) == (10, "completed")
     assert state.cost.dollars_a_run == pytest.approx(swept.dollars_a_run)
     told = sweeps.call("status", "beside").stdout
-    assert f"outside the budget: ${state.cost.beside:.4g}" in told
+    assert f"outside the budget: {format_dollars(state.cost.beside)}" in told
 
 
 def test_without_a_token_or_a_server_that_containers_reach_nothing_is_trained(
