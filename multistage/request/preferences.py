@@ -171,7 +171,10 @@ def find_runs_dir(directory: Path, settings_file: Path | None = None, config_id:
     Raises:
         UsageError: As `gather_parameters`.
     """
-    file = read_settings_file(find_settings_file(directory, settings_file))
+    return _choose_runs_dir(read_settings_file(find_settings_file(directory, settings_file)), config_id)
+
+
+def _choose_runs_dir(file: SettingsFile, config_id: str | None) -> Path:
     for preferences in (read_variables(), file.configs.get(str(config_id), Preferences()), file):
         if "runs_dir" in preferences.model_fields_set:
             return preferences.runs_dir
@@ -184,5 +187,5 @@ def list_runs_dirs(directory: Path, settings_file: Path | None = None) -> tuple[
     Raises:
         UsageError: As `gather_parameters`.
     """
-    configs = read_settings_file(find_settings_file(directory, settings_file)).configs
-    return tuple(dict.fromkeys(find_runs_dir(directory, settings_file, one) for one in (None, *configs)))
+    file = read_settings_file(find_settings_file(directory, settings_file))
+    return tuple(dict.fromkeys(_choose_runs_dir(file, one) for one in (None, *file.configs)))

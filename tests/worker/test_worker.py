@@ -272,15 +272,17 @@ def test_the_worker_leaves_when_its_sweep_is_stopped(api: wandb.Api, tracker: di
 
 
 def test_nobody_waits_for_a_sweep_that_has_handed_out_all_its_runs(
-    api: wandb.Api, tracker: dict[str, str], workplace: Path, tmp_path: Path
+    api: wandb.Api, tracker: dict[str, str], workplace: Path
 ) -> None:
     sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}], planned=1)
+    elsewhere = workplace / "elsewhere"
+    elsewhere.mkdir()
     with working(tracker, workplace, sweep) as busy:
         wait_for_row(sweep, "run-0", "epoch")
-        with working(tracker, tmp_path, sweep) as idle:
+        with working(tracker, elsewhere, sweep) as idle:
             assert idle.wait(30) == 0
         assert busy.poll() is None
-    assert "handed out all its runs: leaving." in read_log(tmp_path)
+    assert "handed out all its runs: leaving." in read_log(elsewhere)
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["one is to come", "all wait"])
