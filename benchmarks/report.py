@@ -29,6 +29,7 @@ from server_load import Server
 
 from multistage.domain.parameters import FloatParameter, IntParameter
 from multistage.domain.state import StageProgress
+from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.collection import collect_report
 from multistage.report.page import build_report
 from multistage.wandb_client.connection import Connection
@@ -52,7 +53,7 @@ def measure_reading(folder: Path, runs: int, rows: int, report: Report, ends: Ex
     state = make_state(parameters, "score", runs, project="stored", current_stage=now, tracker_url=server.url)
     connection = Connection(server.url, server.key, "local", "stored")
     began, spent = time.perf_counter(), time.process_time()
-    data = collect_report(connection, state, folder, lambda sweep: folder / f"{sweep}.jsonl")
+    data = collect_report(connection, state, SweepFolder(folder))
     read = time.perf_counter() - began
     page = build_report(data)
     taken = time.perf_counter() - began

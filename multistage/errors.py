@@ -15,7 +15,8 @@ The tree, and the exit code that the command line ends with::
     ├── TrackerError             the W&B server said no, or cannot be reached
     ├── TrainingError            a bundled training cannot go on: its config made it diverge
     ├── LaunchError              workers cannot be started or keep dying
-    │   └── CloudAwayError       Modal does not answer; it may later
+    │   ├── CloudAwayError       Modal does not answer; it may later
+    │   └── StandstillError      workers end again and again, and no run moves
     └── ServiceError             a local service does not start, or does not stop
 """
 
@@ -93,6 +94,10 @@ class LaunchError(MultistageError):
 
 class CloudAwayError(LaunchError):
     """Modal does not answer; asking again later may do."""
+
+
+class StandstillError(LaunchError):
+    """Workers end again and again without any run having moved."""
 
 
 class ServiceError(MultistageError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from multistage.domain.budget import check_budget
 from multistage.domain.grammar import format_range
+from multistage.domain.metric import guess_goal
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, Parameter
 from multistage.domain.plan import SweepPlan
 from multistage.domain.sweep_config import read_hyperband
@@ -21,8 +22,6 @@ _LEARNING_RATE = re.compile(r"(^|[_./-])(lr|learning_rate)([_./-]|$)", re.IGNORE
 _COUNT = re.compile(
     r"(^|[_./-])(n|num|layers?|units?|steps?|size|width|depth|heads?|epochs?|dim)([_./-]|$)", re.IGNORECASE
 )
-_LESS_IS_BETTER = re.compile(r"(^|[_./-])(loss|error|err|mse|mae|rmse|nll|perplexity)([_./-]|$)", re.IGNORECASE)
-_MORE_IS_BETTER = re.compile(r"(^|[_./-])(acc|accuracy|reward|rew|ep_rew|return|score|auc|f1)([_./-]|$)", re.IGNORECASE)
 
 
 def advise(plan: SweepPlan, workers: int, rows: int | None = None) -> tuple[str, ...]:
@@ -81,10 +80,10 @@ def _look_at_parameter(parameter: Parameter) -> str | None:
 
 def _look_at_metric(plan: SweepPlan) -> Iterator[str]:
     settings = plan.settings
-    less, more = _LESS_IS_BETTER.search(settings.metric), _MORE_IS_BETTER.search(settings.metric)
-    if less and not more and settings.goal == "maximize":
+    better = guess_goal(settings.metric)
+    if better == "minimize" and settings.goal == "maximize":
         yield f"{settings.metric} is maximized, and its name says that less is better; --goal minimize turns it round."
-    if more and not less and settings.goal == "minimize":
+    if better == "maximize" and settings.goal == "minimize":
         yield f"{settings.metric} is minimized, and its name says that more is better; --goal maximize turns it round."
     for name, value in settings.baseline.items():
         parameter = settings.space[name]

@@ -11,6 +11,12 @@ from multistage.domain.model import Model
 from multistage.domain.results import Goal
 from multistage.errors import UsageError
 
+_LESS_IS_BETTER = re.compile(r"(^|[_./-])(loss|error|err|mse|mae|rmse|nll|perplexity)([_./-]|$)", re.IGNORECASE)
+_MORE_IS_BETTER = re.compile(
+    r"(^|[_./-])(acc|accuracy|reward|rew|ep_rew|episodic_return|return|score|auc|f1)([_./-]|$)", re.IGNORECASE
+)
+_EVALUATION = re.compile(r"(^|[_./-])(val|valid|validation|eval|evaluation|test)([_./-]|$)", re.IGNORECASE)
+
 
 class MetricValue(Model):
     """How a run's history of the metric becomes its one value; ``str()`` gives the option's text back."""
@@ -62,3 +68,27 @@ def extract_value(history: Sequence[float], summary: float | None, how: MetricVa
         return choose(finite) if finite else history[-1]
     window = history[-how.window :]
     return math.fsum(window) / len(window) if all(map(math.isfinite, window)) else math.nan
+
+
+def guess_goal(metric: str) -> Goal | None:
+    """Tell from a metric's name which way is better; None where it says nothing, or both."""
+    less, more = _LESS_IS_BETTER.search(metric), _MORE_IS_BETTER.search(metric)
+    if bool(less) == bool(more):
+        return None
+    return "minimize" if less else "maximize"
+
+
+def suggest_metric(logged: Sequence[str], goal: Goal) -> tuple[str, Goal]:
+    """Suggest which logged key may be meant, and its goal: an evaluation before training, a return before a loss.
+
+    Args:
+        logged: The keys; at least one.
+        goal: Where the name does not tell.
+    """
+
+    def rate(key: str) -> tuple[bool, bool, bool]:
+        better = guess_goal(key)
+        return better is None, not _EVALUATION.search(key), better == "minimize"
+
+    best = min(logged, key=rate)
+    return best, guess_goal(best) or goal

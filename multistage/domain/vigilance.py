@@ -62,11 +62,12 @@ class StallWatch:
         return max(SHORTEST_STALL, STALL_FACTOR * self._longest) if self._longest else None
 
 
-def find_bad_worker(slots: Mapping[int, Slot]) -> str | None:
+def find_bad_worker(slots: Mapping[int, Slot], workers: Mapping[str, str]) -> str | None:
     """Find a worker whose last three runs failed quickly, while nothing failed on any other and something finished.
 
     Args:
         slots: The stage's slots.
+        workers: Which worker has trained which run, by the run's id.
 
     Returns:
         The worker's id; None where there is no such worker.
@@ -74,8 +75,9 @@ def find_bad_worker(slots: Mapping[int, Slot]) -> str | None:
     by_worker: dict[str, list[RunRecord]] = {}
     for slot in slots.values():
         for run in slot.attempts:
-            if run.worker and run.phase in ("finished", "failed"):
-                by_worker.setdefault(run.worker, []).append(run)
+            worker = workers.get(run.run_id)
+            if worker is not None and run.phase in ("finished", "failed"):
+                by_worker.setdefault(worker, []).append(run)
     failing = [worker for worker, runs in by_worker.items() if any(run.phase == "failed" for run in runs)]
     if len(failing) != 1 or len(by_worker) < 2:
         return None

@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from multistage.domain.model import Model
 
-WORKER_TAG = "worker:"
-"""Start of the tag by which a run names its worker."""
+_MARK = " worker:"
+"""Between host and worker in the name under which a worker's agent is registered with the server."""
 
 Fault = Literal["none", "config", "machine", "setup"]
 """Nobody's; the training's or its config's; the machine's, so that another worker may do better; or of what all workers
@@ -81,3 +81,14 @@ class ModalWorker(Model):
 
 WorkerRecord = Annotated[LocalWorker | ModalWorker, Field(discriminator="launcher")]
 """A worker that was launched."""
+
+
+def name_host(host: str, worker_id: str) -> str:
+    """Name a worker as an agent's host: the server then knows which runs it was given, whatever their scripts do."""
+    return f"{host}{_MARK}{worker_id}"
+
+
+def read_worker_id(host: str) -> str | None:
+    """Read a worker's id out of an agent's host; None where the agent is no worker of this project."""
+    _, mark, worker_id = host.rpartition(_MARK)
+    return worker_id if mark else None

@@ -11,11 +11,12 @@ from typing import Any
 from multistage.domain.plan import RunOptions
 from multistage.domain.slots import Slot
 from multistage.domain.state import State
-from multistage.domain.workers import ModalWorker, WorkerRecord
+from multistage.domain.workers import LocalWorker, ModalWorker, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import price_worker, stop_workers
+from multistage.worker.outputs import read_last_lines
 
 NOTED_COST = 0.01
 """Dollars by which the running cost must have changed to be noted again."""
@@ -59,6 +60,23 @@ class Roster:
     def most(self) -> int:
         """Workers at once."""
         return self._options.workers
+
+    def quote_last(self, sweep: str) -> str:
+        """Quote what the last worker of a sweep said; empty where that is not known."""
+        last = self._find_last(sweep)
+        if last is None:
+            return ""
+        end = self.launcher.inspect(last)
+        said = read_last_lines(Path(last.log), 1) if isinstance(last, LocalWorker) else []
+        return end.reason if end and end.reason else "".join(said)
+
+    def name_log(self, sweep: str) -> str:
+        """Say in a sentence where the log of a sweep's last worker is; empty where it had none."""
+        last = self._find_last(sweep)
+        return f"The last one's log is {last.log}." if last else ""
+
+    def _find_last(self, sweep: str) -> WorkerRecord | None:
+        return next((one for one in reversed(self.workers) if one.sweep == sweep), None)
 
     def dismiss(self) -> None:
         """See the last containers out, so that what they cost is known; they leave when their sweep has ended."""

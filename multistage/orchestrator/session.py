@@ -1,6 +1,7 @@
 """What the steps of one sweep share within a process: its folder and state, its connection, its search, its workers."""
 
 import logging
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from multistage.search.multistage import StagedSearch
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweeps import end_sweep
 
 if TYPE_CHECKING:
@@ -116,13 +118,17 @@ class Session:
         """Read the used slots of a stage's sweep; from memory where this process drove it."""
         if stage.stage not in self._evaluations:
             prior = [one.run_id for one in self.read_earlier(stage.stage)]
-            reader = RunReader(
-                self.connection, sweep_id, self.settings, stage, prior, RunArchive(self.folder.locate_archive(sweep_id))
-            )
+            archive = RunArchive(self.folder.locate_archive(sweep_id))
+            ledger = self.open_ledger(sweep_id)
+            reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
             attempts = MAX_ATTEMPTS if self.settings.search == "gp" else 1
             self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
         return self._evaluations[stage.stage]
+
+    def open_ledger(self, sweep_id: str) -> SlotLedger | None:
+        """Open what tells which run of a W&B sweep is which slot's; None where W&B's engine proposes the runs."""
+        return SlotLedger(self.folder.locate_ledger(sweep_id)) if self.settings.search == "gp" else None
 
     def _keep_evaluations(self, stage: StagePlan, slots: Mapping[int, Slot]) -> None:
         found = (evaluate_slot(stage.stage, slot) for slot in slots.values())
@@ -180,6 +186,8 @@ class Session:
                 self.find_server,
                 prior_runs=[one.run_id for one in earlier],
                 archive=RunArchive(self.folder.locate_archive(sweep_id)),
+                ledger=self.open_ledger(sweep_id),
+                planned=self.search.plan_stage1() if stage.stage == 1 and self.settings.search == "gp" else (),
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
@@ -187,6 +195,7 @@ class Session:
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
+            go_on=f"multistage-sweep --resume {shlex.quote(str(self.folder.state_file))}",
         )
         slots = driver.drive()
         used = [slot for slot in slots.values() if slot.status == "used"]
@@ -269,7 +278,7 @@ class Session:
         """
         from multistage.report.collection import collect_report
 
-        return collect_report(self.connection, self.state, self.folder.path, self.folder.locate_archive)
+        return collect_report(self.connection, self.state, self.folder)
 
     def write_report(self, data: "ReportData") -> Path:
         """Write ``report.html``, one page that needs no network; gives its path.

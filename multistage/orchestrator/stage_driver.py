@@ -1,20 +1,32 @@
 """Drives one stage: fills its sweep with slots, keeps workers at it, and settles every slot.
 
 The loop asks the tracker what changed, settles slots, asks the search for configs, enqueues them, and sees to the
-workers. It keeps no truth of its own: started again after a crash it finds every slot in the sweep's runs.
+workers. It keeps no truth of its own: started again after a crash it finds every slot in the sweep's runs. Before
+anything is given up or replaced, all of these are read once more: the last looks saw only what a filter let through.
 """
 
+import math
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from multistage.domain.metric import suggest_metric
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
-from multistage.domain.vigilance import Intake, StallWatch, find_bad_worker
-from multistage.errors import AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError, TrackerError
+from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
+from multistage.errors import (
+    AllRunsFailedError,
+    LaunchError,
+    MetricMissingError,
+    MultistageError,
+    StandstillError,
+    SweepFailedError,
+    TrackerError,
+)
 from multistage.search.multistage import Proposal, StagedSearch
 
 SUSPICIOUS = 3
@@ -38,8 +50,24 @@ class Tracker(Protocol):
         """Read the runs that changed into `records`."""
         ...
 
+    def read_all(self) -> bool:
+        """Read all runs, without a filter by time, into `records`; tells whether any had changed."""
+        ...
+
+    def describe_count(self) -> str:
+        """Say how many runs the server counts, and in which states, in a clause."""
+        ...
+
+    def read_workers(self) -> Mapping[str, str]:
+        """Read which worker has trained which run, by the run's id."""
+        ...
+
+    def complete(self) -> None:
+        """See an attempt through that a request without an answer was to queue; it stands in `records` then."""
+        ...
+
     def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
-        """Queue an attempt at a slot."""
+        """Queue an attempt at a slot; it stands in `records` then."""
         ...
 
     def stop(self, run: RunRecord) -> None:
@@ -61,8 +89,11 @@ class Fleet(Protocol):
     exhausted: bool
     """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, waiting: int, training: int, progressed: bool) -> None:
-        """Start workers where some are missing for the runs that wait; raise LaunchError where they keep dying."""
+    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool]) -> None:
+        """Start workers where some are missing for the runs that wait; raise LaunchError where they keep dying.
+
+        Asks ``confirm`` first, which tells whether those runs do wait.
+        """
         ...
 
     def retire(self, worker_id: str) -> None:
@@ -90,6 +121,7 @@ class StageDriver:
         warn: Told of what people should know: a stalled run, a retired worker.
         stall_after: Seconds without a new row after which a run is stopped; None adapts to the runs seen.
         is_overdue: Whether the stage's deadline has passed.
+        go_on: The command that resumes the sweep; empty where there is none.
     """
 
     def __init__(
@@ -107,6 +139,7 @@ class StageDriver:
         warn: Callable[[str], None] = lambda _: None,
         stall_after: float | None = None,
         is_overdue: Callable[[], bool] = lambda: False,
+        go_on: str = "",
     ) -> None:
         self._settings = settings
         self._stage = stage
@@ -121,6 +154,7 @@ class StageDriver:
         self._stalls = StallWatch(stall_after)
         self._retired: set[str] = set()
         self._is_overdue = is_overdue
+        self._go_on = go_on
         self._proposes = settings.search == "gp"
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
@@ -128,8 +162,12 @@ class StageDriver:
         """At the last question."""
         self._seen_ended = False
         """Whether a sweep that W&B's engine fills had ended at the last look, with all its runs."""
-        self._sent: dict[int, tuple[SlotName, Config]] = {}
-        """Enqueued by this process and not yet seen in the tracker, by slot."""
+        self._confirmed_at = -math.inf
+        """When all runs were last read without a filter."""
+        self._found_more = False
+        """Whether that told something new."""
+        self._failed = 0
+        """Failed runs when workers were last looked at for a bad one."""
         self._pardoned: Mapping[int, int] | None = None
         """Slots whose failure does not count, with the attempt that failed; None before the first look."""
 
@@ -153,7 +191,23 @@ class StageDriver:
                     return slots
             except TrackerError as error:
                 self._tracker.endure(error)
+            except (AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError) as error:
+                self._reconsider(error)
             time.sleep(self._tracker.interval)
+
+    def _reconsider(self, error: MultistageError) -> None:
+        """Raise the error by which the stage would be given up, unless the server tells more than it was asked for."""
+        try:
+            if self._tracker.read_all():
+                self._found_more = True
+                return
+            count = self._tracker.describe_count()
+        except TrackerError as trouble:
+            self._tracker.endure(trouble)
+            return
+        if isinstance(error, StandstillError):
+            raise StandstillError(f"{error.message} The server counts {count}.", error.hint) from error
+        raise error
 
     def _is_done(self, slots: Mapping[int, Slot]) -> bool:
         used = sum(slot.status == "used" for slot in slots.values())
@@ -183,33 +237,42 @@ class StageDriver:
 
     def _advance(self) -> Mapping[int, Slot]:
         """Look once, and do what is due."""
-        progressed = bool(self._tracker.read())
-        slots = settle_slots(self._tracker.records.values(), MAX_ATTEMPTS if self._proposes else 1)
-        for index, slot in slots.items():
-            sent = self._sent.get(index)
-            if sent is not None and slot.last.name.attempt >= sent[0].attempt:
-                del self._sent[index]
-        slots = self._pardon(slots)
+        progressed = bool(self._tracker.read()) or self._found_more
+        self._found_more = False
+        slots = self._settle()
         self._check(slots)
         self._watch(slots)
-        if self._proposes:
-            self._fill(slots)
+        if self._proposes and self._fill(slots):
+            slots = self._settle()
         self._report(slots)
         self._tend(slots, progressed)
         return slots
 
+    def _settle(self) -> Mapping[int, Slot]:
+        attempts = MAX_ATTEMPTS if self._proposes else 1
+        return self._pardon(settle_slots(self._tracker.records.values(), attempts))
+
     def _tend(self, slots: Mapping[int, Slot], progressed: bool) -> None:
         """See to the workers; while a sweep is paused it gives them nothing."""
-        open_slots = [slot for index, slot in slots.items() if slot.status == "open" and index not in self._sent]
+        open_slots = [slot for slot in slots.values() if slot.status == "open"]
         training = sum(slot.last.phase == "active" for slot in open_slots)
-        waiting = len(open_slots) - training + len(self._sent)
+        waiting = len(open_slots) - training
         if not self._proposes:
             waiting += self._stage.runs - len(slots)
         try:
-            self._fleet.tend(0 if self._intake == "paused" else waiting, training, progressed)
+            self._fleet.tend(0 if self._intake == "paused" else waiting, training, progressed, self._confirm)
         except LaunchError:
             if self._ask_intake() != "paused":  # where workers find nothing and leave
                 raise
+
+    def _confirm(self) -> bool:
+        """Tell whether the runs stand as they were last seen, by reading them all; asked again after a while only."""
+        now = time.monotonic()
+        if now - self._confirmed_at < ASK_EVERY:
+            return True
+        self._confirmed_at = now
+        self._found_more = self._tracker.read_all()
+        return not self._found_more
 
     def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
         """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.
@@ -238,7 +301,7 @@ class StageDriver:
             raise MetricMissingError(
                 f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
                 f"{self._settings.metric!r}.",
-                f"They logged: {', '.join(logged)}. Name one with --metric."
+                self._suggest_metric(logged)
                 if logged
                 else "They logged nothing at all: does the training call wandb.log?",
             )
@@ -251,58 +314,69 @@ class StageDriver:
                 "Try one run by hand with the same hyperparameters; a resume trains them all again.",
             )
 
+    def _suggest_metric(self, logged: Sequence[str]) -> str:
+        metric, goal = suggest_metric(logged, self._settings.goal)
+        flags = f"--metric {shlex.quote(metric)}" + (f" --goal {goal}" if goal != self._settings.goal else "")
+        told = f"They logged: {', '.join(logged)}. "
+        if not self._go_on:
+            return f"{told}Name one of them: {flags}"
+        return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
+
     def _watch(self, slots: Mapping[int, Slot]) -> None:
         for run in self._stalls.find_stalled(self._tracker.records.values(), time.monotonic()):
             self._warn(f"Run {run.run_id} ({run.name}) has logged nothing new for too long and is stopped.")
             self._tracker.stop(run)
-        bad = find_bad_worker(slots)
+        failed = sum(run.phase == "failed" for slot in slots.values() for run in slot.attempts)
+        if failed < FAILURES_IN_A_ROW or failed == self._failed:
+            return
+        bad = find_bad_worker(slots, self._tracker.read_workers())
+        self._failed = failed
         if bad is not None and bad not in self._retired:
             self._retired.add(bad)
             self._warn(f"Worker {bad} is retired: its last three runs failed at once, and none elsewhere did.")
             self._fleet.retire(bad)
 
-    def _fill(self, slots: Mapping[int, Slot]) -> None:
+    def _fill(self, slots: Mapping[int, Slot]) -> bool:
+        """Queue what is to be trained next; tells whether anything was queued."""
+        count = len(self._tracker.records)
+        self._tracker.complete()
+        if len(self._tracker.records) > count:
+            slots = self._settle()
         for index, slot in slots.items():
-            if slot.status == "retry" and index not in self._sent:
+            if slot.status == "retry":
                 name = SlotName(stage=self._stage.stage, index=index, attempt=slot.last.name.attempt + 1)
                 self._enqueue(name, slot.last.config)
-        if self._stage.stage == 1:
-            for index, config in enumerate(self._planned):
-                if index not in slots and index not in self._sent:
-                    self._enqueue(SlotName(stage=1, index=index), config)
-        known = set(slots) | set(self._sent)
-        waiting = len(self._sent) + sum(
-            slot.status == "open" and slot.last.phase == "queued" for slot in slots.values()
-        )
+        planned = range(len(self._planned)) if self._stage.stage == 1 else ()
+        for index in planned:
+            if index not in slots:
+                self._enqueue(SlotName(stage=1, index=index), self._planned[index])
+        waiting = sum(slot.status == "open" and slot.last.phase == "queued" for slot in slots.values())
+        known = {*slots, *planned}
         wanted = min(self._ahead - waiting, self._stage.runs - len(known))
-        if wanted <= 0:
-            return
-        free = (index for index in range(self._stage.runs) if index not in known)
-        for index, proposal in zip(free, self._propose(slots, len(known), wanted), strict=False):
-            self._enqueue(SlotName(stage=self._stage.stage, index=index), proposal.config)
+        if wanted > 0:
+            free = (index for index in range(self._stage.runs) if index not in known)
+            for index, proposal in zip(free, self._propose(slots, len(known), wanted), strict=False):
+                self._enqueue(SlotName(stage=self._stage.stage, index=index), proposal.config)
+        return len(self._tracker.records) > count
 
     def _propose(self, slots: Mapping[int, Slot], used: int, count: int) -> Sequence[Proposal]:
-        finalists_from = self._stage.runs - self._stage.finalists
-        evaluations = [*self._earlier]
-        pending = [
-            Proposal(config=config, finalist=index >= finalists_from) for index, (_, config) in self._sent.items()
-        ]
-        for index, slot in slots.items():
-            evaluation = evaluate_slot(self._stage.stage, slot)
-            if evaluation is not None:
-                evaluations.append(evaluation)
-            elif index not in self._sent:
-                pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
         stage = self._stage.stage
         if stage == 1:
             return []
+        finalists_from = self._stage.runs - self._stage.finalists
+        evaluations, pending = [*self._earlier], []
+        for index, slot in slots.items():
+            evaluation = evaluate_slot(stage, slot)
+            if evaluation is not None:
+                evaluations.append(evaluation)
+            else:
+                pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
         return self._search.propose(stage, self._box, evaluations, pending, used, count)
 
     def _enqueue(self, name: SlotName, config: Config) -> None:
         takes_seed = self._settings.seed_parameter is not None
         seed = derive_seed(self._settings, name.stage, name.index) if takes_seed else None
         self._tracker.enqueue(name, config, seed)
-        self._sent[name.index] = (name, config)
 
 
 def measure_progress(progress: StageProgress, slots: Mapping[int, Slot], goal: str) -> StageProgress:

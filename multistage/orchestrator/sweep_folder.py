@@ -135,6 +135,10 @@ class SweepFolder:
         """Where the finished runs of one of its W&B sweeps are kept, so that a resume need not read them again."""
         return self.path / "archive" / f"{sweep_id}.jsonl"
 
+    def locate_ledger(self, sweep_id: str) -> Path:
+        """Where it is written down which run of one of its W&B sweeps is which slot's."""
+        return self.path / "archive" / f"{sweep_id}.slots.jsonl"
+
     def read_state(self) -> State | None:
         """Read ``state.json``; None where there is none.
 

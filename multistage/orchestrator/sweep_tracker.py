@@ -1,7 +1,7 @@
 """One stage's sweep behind the driver's `Tracker`: read, enqueue, and sit out a server's absence."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from multistage.domain.plan import StagePlan, SweepSettings
@@ -9,9 +9,11 @@ from multistage.domain.results import Config, Value
 from multistage.domain.slots import RunRecord, SlotName
 from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
+from multistage.wandb_client.agents import read_workers
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.slot_ledger import SlotEntry, SlotLedger
 from multistage.wandb_client.sweeps import ENDED, enqueue_run, open_sweep, read_sweep_state, reopen_sweep
 
 LOCAL_INTERVAL = 0.3
@@ -35,6 +37,8 @@ class SweepTracker:
         prior_runs: Ids of earlier stages' runs, which a server may count among the sweep's.
         archive: Finished runs that an earlier process has read.
         revive: Makes the server come back where that is in this machine's power; called in every outage.
+        ledger: Which run is which slot's; None where W&B's engine proposes the runs.
+        planned: Configs of the first slots, in their order.
     """
 
     def __init__(
@@ -46,11 +50,14 @@ class SweepTracker:
         revive: Callable[[], object],
         prior_runs: Collection[str] = (),
         archive: RunArchive | None = None,
+        ledger: SlotLedger | None = None,
+        planned: Sequence[Config] = (),
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._revive = revive
-        self._reader = RunReader(connection, sweep_id, settings, stage, prior_runs, archive)
+        self._ledger = ledger
+        self._reader = RunReader(connection, sweep_id, settings, stage, prior_runs, archive, ledger, planned)
         self._sweep = open_sweep(connection, sweep_id)
         self._sweep_id = sweep_id
         reopen_sweep(connection, sweep_id)
@@ -65,13 +72,48 @@ class SweepTracker:
         self._away_since, self.interval = None, self._usual
         return changed
 
+    def read_all(self) -> bool:
+        """Read all runs of the sweep into `records`, whatever the last looks were told; tells whether any changed."""
+        return bool(self._reader.read_all())
+
+    def describe_count(self) -> str:
+        """Say how many runs of the sweep the server counts, and in which states."""
+        return self._reader.describe_count()
+
+    def read_workers(self) -> Mapping[str, str]:
+        """Read which worker has trained which run, by the run's id."""
+        return read_workers(self._connection, self._sweep_id)
+
     def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
-        """Queue an attempt at a slot."""
-        seeded: dict[str, Value] = {}
-        if self._settings.seed_parameter is not None and seed is not None:
-            seeded[self._settings.seed_parameter] = seed
+        """Queue an attempt at a slot, which stands in `records` then."""
+        if self._ledger is None:
+            raise ValueError("W&B's engine proposes the runs of this sweep")
+        self.complete()
+        self._enqueue(self._ledger.intend(name, config, seed))
+
+    def complete(self) -> None:
+        """Find, or enqueue again, the run of a slot that was written down by a request that nobody answered."""
+        if self._ledger is None or self._ledger.open_entry is None:
+            return
+        entry = self._ledger.open_entry
+        run_id = self._reader.find_unassigned(entry)
+        if run_id is None:
+            self._enqueue(entry)
+        else:
+            self._reader.expect(self._ledger.assign(run_id))
+
+    def _enqueue(self, entry: SlotEntry) -> None:
+        assert self._ledger is not None  # noqa: S101 - as its callers have seen
         settings = self._settings
-        enqueue_run(self._connection, self._sweep, str(name), config | seeded, settings.fixed, settings.layout)
+        seeded: dict[str, Value] = {}
+        if settings.seed_parameter is not None and entry.seed is not None:
+            seeded[settings.seed_parameter] = entry.seed
+        run_id = enqueue_run(
+            self._connection, self._sweep, str(entry.slot), entry.config | seeded, settings.fixed, settings.layout
+        ) or self._reader.find_unassigned(entry)
+        if run_id is None:
+            raise TrackerError(f"The run that was enqueued for slot {entry.slot} is in none of the server's lists yet.")
+        self._reader.expect(self._ledger.assign(run_id))
 
     def stop(self, run: RunRecord) -> None:
         """Ask a run to stop, as the button on its page does."""

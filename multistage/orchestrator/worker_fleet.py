@@ -1,7 +1,9 @@
 """A launcher behind the driver's `Fleet`: as many workers as there is work for, and no endless deaths."""
 
+from collections.abc import Callable
+
 from multistage.domain.slots import RunRecord
-from multistage.errors import LaunchError
+from multistage.errors import StandstillError
 from multistage.orchestrator.roster import Roster
 
 LAUNCHES_WITHOUT_PROGRESS = 3
@@ -23,7 +25,7 @@ class WorkerFleet:
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, waiting: int, training: int, progressed: bool) -> None:
+    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:
         """Start workers where some are missing for the runs that wait.
 
         A run whose worker is gone counts as training until the server has noticed, and nobody could take it before.
@@ -32,21 +34,22 @@ class WorkerFleet:
             waiting: Runs that wait for a worker.
             training: Runs that have one.
             progressed: Whether any run has moved since the last call.
+            confirm: Tells whether those runs do wait; asked before anybody is started.
 
         Raises:
-            LaunchError: If they were started again and again and no run moved.
+            StandstillError: If they were started again and again and no run moved.
         """
         if progressed or not waiting:
             self._launches = 0
         alive = self._roster.list_alive(self._sweep)
         missing = min(min(self._roster.most, waiting + training) - len(alive), waiting)
-        if missing <= 0:
+        if missing <= 0 or not confirm():
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
-            logs = [worker.log for worker in self._roster.workers if worker.sweep == self._sweep]
-            raise LaunchError(
-                f"The workers of sweep {self._sweep} ended {self._launches} times without any run having moved.",
-                f"The last one's log is {logs[-1]}." if logs else "",
+            raise StandstillError(
+                f"The workers of sweep {self._sweep} ended {self._launches} times without any run having moved. "
+                f"The last one said: {self._roster.quote_last(self._sweep) or 'nothing'}",
+                self._roster.name_log(self._sweep),
             )
         if self._roster.launch(self._sweep, missing):
             self._launches += 1

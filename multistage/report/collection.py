@@ -1,18 +1,19 @@
 """Read what a report shows from the tracker."""
 
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from wandb.apis.public.runs import Run
 
 from multistage.domain.slots import RunRecord
 from multistage.domain.state import State
+from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.data import Curve, ReportData
+from multistage.wandb_client.agents import read_workers
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import PAGE, RunReader
+from multistage.wandb_client.slot_ledger import SlotLedger
 
 MOST_CURVES = 24
 """Runs whose learning curves are read: a request each."""
@@ -20,16 +21,13 @@ MOST_ROWS = 200
 """Points of a curve."""
 
 
-def collect_report(
-    connection: Connection, state: State, folder: Path, locate_archive: Callable[[str], Path]
-) -> ReportData:
+def collect_report(connection: Connection, state: State, folder: SweepFolder) -> ReportData:
     """Read all runs of a sweep's stages, and the learning curves of those that lead.
 
     Args:
         connection: Where the sweep is.
         state: The sweep.
         folder: Where its state lies.
-        locate_archive: Where the finished runs of a stage's sweep are kept, by the sweep's id.
 
     Raises:
         TrackerError: If the server cannot be reached.
@@ -40,11 +38,13 @@ def collect_report(
     runs: list[RunRecord] = []
     for stage, sweep_id in sorted(sweeps.items()):
         prior = [run.run_id for run in runs]
-        archive = RunArchive(locate_archive(sweep_id))
-        reader = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1], prior, archive)
+        archive = RunArchive(folder.locate_archive(sweep_id))
+        ledger = SlotLedger(folder.locate_ledger(sweep_id)) if state.settings.search == "gp" else None
+        reader = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1], prior, archive, ledger)
         reader.read()
-        runs += reader.records.values()
-    data = ReportData(state=state, runs=tuple(runs), folder=folder, written_at=datetime.now(UTC))
+        workers = read_workers(connection, sweep_id)
+        runs += (run.model_copy(update={"worker": workers.get(run.run_id)}) for run in reader.records.values())
+    data = ReportData(state=state, runs=tuple(runs), folder=folder.path, written_at=datetime.now(UTC))
     leading = [one.run_id for one in data.leaders[:MOST_CURVES] if one.run_id]
     curves = connection.call(_read_curves, connection, state.metric_name, leading) if leading else ()
     return data.model_copy(update={"curves": curves})

@@ -26,6 +26,7 @@ from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.orchestrator.worker_fleet import WorkerFleet
 from multistage.request.resolution import ResolvedRequest
 from multistage.search.multistage import StagedSearch
+from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep, take_up_sweep
 
 
@@ -96,13 +97,16 @@ class SideSweep:
         """
         session, sweep = self._session, self._path
         fleet = WorkerFleet(session.roster, sweep)
+        ledger = SlotLedger(session.folder.locate_ledger(self._id)) if self._settings.search == "gp" else None
         driver = StageDriver(
             settings=self._settings,
             stage=self._stage,
             box=self._settings.space,
             earlier=(),
             search=self._search,
-            tracker=SweepTracker(session.connection, self._id, self._settings, self._stage, session.find_server),
+            tracker=SweepTracker(
+                session.connection, self._id, self._settings, self._stage, session.find_server, ledger=ledger
+            ),
             fleet=fleet,
             ahead=session.state.options.workers,
             report=report,

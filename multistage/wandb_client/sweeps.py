@@ -1,5 +1,7 @@
 """Sweeps: find, create, fill and end them."""
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -134,7 +136,7 @@ def open_sweep(connection: Connection, sweep_id: str) -> Sweep:
 
 def enqueue_run(
     connection: Connection, sweep: Sweep, name: str, config: Config, fixed: Config, layout: Layout = NOTHING_NESTED
-) -> None:
+) -> str | None:
     """Queue a run in a sweep: the next free agent takes it.
 
     Args:
@@ -144,9 +146,33 @@ def enqueue_run(
         config: Its swept hyperparameters, and its seed where the training takes one.
         fixed: Settings that every run is trained with.
         layout: Where they stand in the run's config.
+
+    Returns:
+        The run's id; None where the server's answer does not tell it, so that the run has to be looked up.
     """
     values = {key: {"value": value} for key, value in nest_config(fixed | config, layout).items()}
-    connection.call(sweep.enqueue_run, values, display_name=name)
+    return decode_run_id(connection.call(sweep.enqueue_run, values, display_name=name))
+
+
+def decode_run_id(answer: str) -> str | None:
+    """Read a run's id out of what a server answers to an enqueued run.
+
+    Args:
+        answer: The id itself, as the client's documentation has it, or a node id: base64 of
+            ``Run:v1:<id>:<project>:<entity>``.
+
+    Returns:
+        The id; None where it is a node id of another form, so that the run has to be looked up.
+    """
+    try:
+        decoded = base64.b64decode(answer, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return answer
+    kind, _, rest = decoded.partition(":")
+    if kind != "Run":
+        return answer
+    parts = rest.split(":")
+    return parts[1] if len(parts) == 4 and parts[0] == "v1" and parts[1] else None
 
 
 def read_sweep_state(connection: Connection, sweep_id: str) -> str:

@@ -12,11 +12,14 @@ from typing import Any, NoReturn
 
 import wandb
 from wandb import wandb_agent
+from wandb.apis.public.sweeps import _register_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from multistage.domain.workers import name_host
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
 from multistage.worker.connection import connect, is_loopback
+from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.outputs import find_log, read_last_lines
 from multistage.worker.supply import Supply
@@ -109,6 +112,7 @@ class SweepAgent(wandb_agent.Agent):
     ) -> None:
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
+        wandb_agent._register_agent = register_worker  # type: ignore[attr-defined]
         SilenceNotice()
         look = None if guard is None else lambda: guard.look(self._run_processes.values())
         super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause, look), sweep_id=sweep_id)
@@ -231,6 +235,9 @@ class SweepAgent(wandb_agent.Agent):
         commands: list[dict[str, Any]] = super()._heartbeat_commands(agent_id, run_status)
         if commands:
             self._taken_at = time.monotonic()
+        for command in commands:
+            if command.get("type") in ("run", "resume"):
+                logger.info("Run %s was handed out.", command.get("run_id"))
         rested = time.monotonic() - self._worked_at
         if commands or self._run_processes:
             self._worked_at = time.monotonic()
@@ -241,6 +248,12 @@ class SweepAgent(wandb_agent.Agent):
             logger.info("The sweep has handed out all its runs: leaving.")
             self._running = False
         return commands
+
+
+def register_worker(api: wandb.Api, host: str, *, sweep_id: str) -> dict[str, Any]:
+    """Register an agent with the server under its host's name and the worker's id."""
+    worker_id = os.environ.get(WORKER_VARIABLE)
+    return _register_agent(api, name_host(host, worker_id) if worker_id else host, sweep_id=sweep_id)
 
 
 class SilenceNotice(logging.Handler):

@@ -19,12 +19,10 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb.sdk.sweeps import SweepNotFoundError
 
-from multistage.domain.workers import WORKER_TAG
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.program import leave
 from multistage.worker.agent import SweepAgent
 from multistage.worker.connection import connect, is_loopback, is_refused
-from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.memory import MemoryGuard
 
 logger = logging.getLogger("multistage.worker")
@@ -71,9 +69,6 @@ def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
     # `${interpreter}` in a sweep's command is `python`: it must be this one, wherever the worker was started from.
     own = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
-    if worker_id := os.environ.get(WORKER_VARIABLE):
-        tags = [os.environ.get("WANDB_TAGS", ""), f"{WORKER_TAG}{worker_id}"]
-        os.environ["WANDB_TAGS"] = ",".join(tag for tag in tags if tag)
     if is_loopback(os.environ.get("WANDB_BASE_URL", "")):
         for name, value in LOOPBACK_DEFAULTS.items():
             os.environ.setdefault(name, value)

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slots
@@ -59,31 +60,34 @@ def test_a_failed_run_says_nothing_about_how_long_runs_take() -> None:
     assert watch.find_stalled([make_run(0, "active")], 100 * SHORTEST_STALL) == []
 
 
+def find_bad(slots: Mapping[int, Slot]) -> str | None:
+    runs = [run for slot in slots.values() for run in slot.attempts]
+    return find_bad_worker(slots, {run.run_id: run.worker for run in runs if run.worker})
+
+
 def test_a_worker_whose_last_three_runs_failed_at_once_is_bad() -> None:
     runs = [make_run(index, "failed", worker="bad") for index in range(3)]
-    assert find_bad_worker(settle(*runs, make_run(3, "finished", worker="good"))) == "bad"
-    assert (
-        find_bad_worker(settle(make_run(4, "finished", worker="bad", rows=1), *runs)) is None
-    )  # nobody to compare with
+    assert find_bad(settle(*runs, make_run(3, "finished", worker="good"))) == "bad"
+    assert find_bad(settle(make_run(4, "finished", worker="bad", rows=1), *runs)) is None  # nobody to compare with
 
 
 def test_failures_elsewhere_too_are_no_worker_s_fault() -> None:
     runs = [make_run(index, "failed", worker="bad") for index in range(3)]
-    assert find_bad_worker(settle(*runs, make_run(3, "failed", worker="other"))) is None
+    assert find_bad(settle(*runs, make_run(3, "failed", worker="other"))) is None
 
 
 def test_slow_failures_few_failures_and_recovered_workers_are_not_bad() -> None:
     good = make_run(9, "finished", worker="good")
     slow = [make_run(index, "failed", worker="bad", runtime=600) for index in range(3)]
-    assert find_bad_worker(settle(*slow, good)) is None
+    assert find_bad(settle(*slow, good)) is None
     few = [make_run(index, "failed", worker="bad", runtime=None) for index in range(2)]
-    assert find_bad_worker(settle(*few, good)) is None
+    assert find_bad(settle(*few, good)) is None
     recovered = [
         *(make_run(index, "failed", worker="bad") for index in range(3)),
         make_run(5, "finished", worker="bad"),
     ]
-    assert find_bad_worker(settle(*recovered, good)) is None
+    assert find_bad(settle(*recovered, good)) is None
 
 
 def test_runs_that_do_not_name_a_worker_are_left_out() -> None:
-    assert find_bad_worker(settle(*(make_run(index, "failed") for index in range(4)))) is None
+    assert find_bad(settle(*(make_run(index, "failed") for index in range(4)))) is None

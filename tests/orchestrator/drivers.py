@@ -56,8 +56,9 @@ class MemoryTracker:
         self.endured = 0
         self.intake: Intake = "open"
         self.stopped: list[str] = []
-        self.hidden: list[RunRecord] = []
-        """Enqueued and not told of yet: a server may answer before its lists know."""
+        self.looked_at_all = 0
+        self.late: dict[str, RunRecord] = {}
+        """What the server knows, and tells only whoever asks for all runs."""
         self._runs: dict[str, RunRecord] = {}
         self._ids = count()
         self.worker: Callable[[SlotName], str | None] = lambda _: None
@@ -68,10 +69,23 @@ class MemoryTracker:
         self.work()
         changed = [run for run in self._runs.values() if self.records.get(run.run_id) != run]
         self.records.update({run.run_id: run for run in changed})
-        for run in self.hidden:
-            self._runs[run.run_id] = run
-        self.hidden.clear()
         return changed
+
+    def read_all(self) -> bool:
+        self.looked_at_all += 1
+        late, self.late = self.late, {}
+        self._runs |= late
+        return bool(self.read()) or bool(late)
+
+    def describe_count(self) -> str:
+        return f"{len(self._runs)} runs"
+
+    def read_workers(self) -> Mapping[str, str]:
+        found = {run.run_id: self.worker(run.name) for run in self._runs.values()}
+        return {run_id: worker for run_id, worker in found.items() if worker is not None}
+
+    def complete(self) -> None:
+        """Nothing is ever left open here."""
 
     def fill(self, runs: int) -> None:
         """Propose runs as W&B's engine does."""
@@ -91,7 +105,6 @@ class MemoryTracker:
         self._runs[run.run_id] = run.model_copy(
             update={
                 "phase": phase,
-                "worker": self.worker(run.name),
                 "value": judge(run.config) if has_value else None,
                 "logged": self.logged if phase == "finished" else (),
                 "error": self.error if phase == "failed" else "",
@@ -101,7 +114,7 @@ class MemoryTracker:
     def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
         self.enqueued.append((name, config, seed))
         run = RunRecord(run_id=f"run{next(self._ids)}", name=name, phase="queued", config=config, seed=seed)
-        self.hidden.append(run)
+        self._runs[run.run_id] = self.records[run.run_id] = run
 
     def stop(self, run: RunRecord) -> None:
         self.stopped.append(run.run_id)
@@ -123,7 +136,7 @@ class MemoryFleet:
         self.exhausted = False
         self.reason = reason
 
-    def tend(self, waiting: int, training: int, progressed: bool) -> None:  # noqa: ARG002
+    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:  # noqa: ARG002
         self.work.append((waiting, training))
 
     def retire(self, worker_id: str) -> None:

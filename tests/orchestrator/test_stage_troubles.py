@@ -1,14 +1,22 @@
 """The driver of a stage in trouble: failing runs, silent servers, dying workers, a sweep that somebody stops."""
 
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Literal
 
 import pytest
 
 from multistage.domain.results import Config
-from multistage.domain.slots import RunPhase, SlotName
+from multistage.domain.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.vigilance import Intake
-from multistage.errors import AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError, TrackerError
+from multistage.errors import (
+    AllRunsFailedError,
+    LaunchError,
+    MetricMissingError,
+    StandstillError,
+    SweepFailedError,
+    TrackerError,
+)
 from multistage.orchestrator.stage_driver import HOPELESS
 from tests.orchestrator.drivers import MemoryFleet, MemoryTracker, fail, find_stage, finish, make_driver, make_sweep
 
@@ -99,7 +107,7 @@ def test_a_server_that_leaves_while_runs_are_enqueued_gets_each_once() -> None:
 
 def test_dying_workers_end_the_stage() -> None:
     class Dying(MemoryFleet):
-        def tend(self, waiting: int, training: int, progressed: bool) -> None:  # noqa: ARG002
+        def tend(self, *_: object, **__: object) -> None:
             raise LaunchError("dead")
 
     with pytest.raises(LaunchError):
@@ -165,8 +173,8 @@ def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.
     tracker, warnings = MemoryTracker(), list[str]()
 
     class Pausing(MemoryFleet):
-        def tend(self, waiting: int, training: int, progressed: bool) -> None:
-            super().tend(waiting, training, progressed)
+        def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
+            super().tend(waiting, training, progressed, confirm)
             tracker.intake = "paused" if len(self.work) in (2, 3) else "open"
 
     fleet = Pausing()
@@ -180,8 +188,8 @@ def test_workers_that_leave_a_paused_sweep_do_not_end_the_stage() -> None:
     tracker, warnings = MemoryTracker(), list[str]()
 
     class Leaving(MemoryFleet):
-        def tend(self, waiting: int, training: int, progressed: bool) -> None:
-            super().tend(waiting, training, progressed)
+        def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
+            super().tend(waiting, training, progressed, confirm)
             if len(self.work) == 1:
                 tracker.intake = "paused"
                 raise LaunchError("They left.")
@@ -222,3 +230,70 @@ def test_a_worker_on_which_alone_everything_fails_is_retired() -> None:
     assert len(slots) == 12
     assert fleet.retired == ["bad"]
     assert "Worker bad is retired" in warnings[0]
+
+
+def test_nothing_is_given_up_before_all_runs_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers a filter with nothing has finished runs all the same."""
+
+    class Forgetful(MemoryTracker):
+        def read(self) -> Sequence[RunRecord]:
+            return []
+
+        def read_all(self) -> bool:
+            self.looked_at_all += 1
+            return bool(super().read())
+
+    class Leaving(MemoryFleet):
+        def tend(self, *_: object, **__: object) -> None:
+            raise StandstillError("They ended.", "A log.")
+
+    tracker = Forgetful()
+    slots = make_driver(make_sweep(), 1, tracker, fleet=Leaving()).drive()
+    assert [slot.outcome for slot in slots.values()] == ["finished"] * 6
+    assert tracker.looked_at_all >= 3
+
+
+def test_a_stage_is_given_up_with_what_the_server_counts() -> None:
+    class Idle(MemoryTracker):
+        def work(self) -> None:
+            """Nobody works."""
+
+    class Leaving(MemoryFleet):
+        def tend(self, *_: object, **__: object) -> None:
+            raise StandstillError("They ended.", "A log.")
+
+    with pytest.raises(StandstillError, match=r"They ended\. The server counts 6 runs\. A log\."):
+        make_driver(make_sweep(), 1, Idle(), fleet=Leaving()).drive()
+
+
+def test_workers_are_replaced_only_for_runs_that_do_wait() -> None:
+    tracker = MemoryTracker()
+    answers = list[bool]()
+
+    class Asking(MemoryFleet):
+        def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
+            super().tend(waiting, training, progressed, confirm)
+            if len(self.work) == 1:
+                run = next(iter(tracker.records.values()))
+                tracker.late[run.run_id] = run.model_copy(update={"phase": "finished", "value": 1.0})
+                answers.extend([confirm(), confirm()])
+
+    make_driver(make_sweep(), 1, tracker, fleet=Asking()).drive()
+    assert answers == [False, True], "asked again at once it trusts what it has just read"
+    assert tracker.looked_at_all == 1
+
+
+@pytest.mark.parametrize(
+    ("logged", "goal", "flags"),
+    [
+        (("loss", "val/return", "lr"), "maximize", "--metric val/return"),
+        (("lr", "my loss"), "maximize", "--metric lr"),
+        (("grad_norm", "val/loss"), "maximize", "--metric val/loss --goal minimize"),
+    ],
+)
+def test_a_missing_metric_is_said_with_the_command_that_goes_on(logged: tuple[str, ...], goal: str, flags: str) -> None:
+    sweep = make_sweep(goal=goal)
+    with pytest.raises(MetricMissingError) as caught:
+        make_driver(sweep, 1, MemoryTracker(logged=logged), go_on="multistage-sweep --resume x").drive()
+    assert caught.value.hint.endswith(f"no run is trained again: multistage-sweep --resume x {flags}")
+    assert f"They logged: {', '.join(sorted(logged))}." in caught.value.hint

@@ -12,7 +12,7 @@ from multistage.domain.parameters import (
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.wandb_client.runs import read_metric
+from multistage.wandb_client.run_fields import read_metric
 from multistage.wandb_client.sweeps import (
     describe_parameter,
 )
