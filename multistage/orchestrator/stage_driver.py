@@ -199,6 +199,7 @@ class StageDriver:
         """Raise the error by which the stage would be given up, unless the server tells more than it was asked for."""
         try:
             if self._tracker.read_all():
+                self._check(self._settle())
                 self._found_more = True
                 return
             count = self._tracker.describe_count()

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import wandb
 from wandb import wandb_agent
+from wandb.apis.public import sweeps as public_sweeps
 from wandb.apis.public.sweeps import _register_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
@@ -112,7 +113,8 @@ class SweepAgent(wandb_agent.Agent):
     ) -> None:
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
-        wandb_agent._register_agent = register_worker  # type: ignore[attr-defined]
+        # It takes this function from its module when it runs.
+        public_sweeps._register_agent = register_worker  # type: ignore[assignment]
         SilenceNotice()
         look = None if guard is None else lambda: guard.look(self._run_processes.values())
         super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause, look), sweep_id=sweep_id)

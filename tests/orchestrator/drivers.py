@@ -67,6 +67,9 @@ class MemoryTracker:
         if self.outages:
             raise self.outages.pop()
         self.work()
+        return self._tell()
+
+    def _tell(self) -> Sequence[RunRecord]:
         changed = [run for run in self._runs.values() if self.records.get(run.run_id) != run]
         self.records.update({run.run_id: run for run in changed})
         return changed
@@ -75,7 +78,7 @@ class MemoryTracker:
         self.looked_at_all += 1
         late, self.late = self.late, {}
         self._runs |= late
-        return bool(self.read()) or bool(late)
+        return bool(self._tell())
 
     def describe_count(self) -> str:
         return f"{len(self._runs)} runs"

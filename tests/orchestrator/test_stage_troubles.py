@@ -179,7 +179,7 @@ def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.
 
     fleet = Pausing()
     make_driver(make_sweep(), 1, tracker, fleet=fleet, warn=warnings.append).drive()
-    assert [waiting for waiting, _ in fleet.work[:5]] == [6, 6, 0, 0, 0]
+    assert [waiting for waiting, _ in fleet.work[:5]] == [6, 4, 0, 0, 0]
     assert len(warnings) == 1
     assert "stage 1 is paused" in warnings[0]
 
@@ -203,7 +203,7 @@ def test_workers_that_leave_a_paused_sweep_do_not_end_the_stage() -> None:
 
 def test_a_stage_that_is_overdue_ends_with_what_it_has() -> None:
     looks = count()
-    driver = make_driver(make_sweep(), 1, MemoryTracker(), is_overdue=lambda: next(looks) > 3)
+    driver = make_driver(make_sweep(), 1, MemoryTracker(), is_overdue=lambda: next(looks) > 2)
     slots = driver.drive()
     assert 0 < sum(slot.status == "used" for slot in slots.values()) < 6
 
@@ -244,8 +244,9 @@ def test_nothing_is_given_up_before_all_runs_were_read(monkeypatch: pytest.Monke
             return bool(super().read())
 
     class Leaving(MemoryFleet):
-        def tend(self, *_: object, **__: object) -> None:
-            raise StandstillError("They ended.", "A log.")
+        def tend(self, waiting: int, training: int, *_: object, **__: object) -> None:
+            if waiting or training:
+                raise StandstillError("They ended.", "A log.")
 
     tracker = Forgetful()
     slots = make_driver(make_sweep(), 1, tracker, fleet=Leaving()).drive()
