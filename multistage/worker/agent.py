@@ -15,8 +15,9 @@ from wandb import wandb_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from multistage.domain.variables import is_loopback
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
-from multistage.worker.connection import connect, is_loopback
+from multistage.worker.connection import connect
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.outputs import find_log, read_last_lines
 from multistage.worker.supply import Supply
