@@ -144,7 +144,7 @@ def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Ite
     """Look for what would lead runs, or requests to this machine, astray."""
     found = find_credentials()
     for note in review_surroundings(directory, None, found[0] if found else None, environment):
-        yield "note", note, "Unset it, to be sure."
+        yield "note", note, "Take it out, to be sure."
     proxies = ", ".join(list_proxies(environment))
     if proxies:
         yield "good", f"{proxies} set; this machine's own services are reached past any proxy", ""

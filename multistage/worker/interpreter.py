@@ -114,7 +114,7 @@ def enter_interpreter(found: Interpreter, environment: MutableMapping[str, str],
     if found.prefix != found.base_prefix:
         environment["VIRTUAL_ENV"] = str(found.prefix)
     elif (found.prefix / "conda-meta").is_dir():
-        environment |= {"CONDA_PREFIX": str(found.prefix), "CONDA_DEFAULT_ENV": found.prefix.name}
+        environment.update(CONDA_PREFIX=str(found.prefix), CONDA_DEFAULT_ENV=found.prefix.name)
     modules = [one for one in environment.pop("PYTHONPATH", "").split(os.pathsep) if one]
     if kept := [one for one in modules if not Path(one).absolute().is_relative_to(own)]:
         environment["PYTHONPATH"] = os.pathsep.join(kept)

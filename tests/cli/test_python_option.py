@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from multistage.cli import main
@@ -86,6 +87,22 @@ def test_what_is_overridden_is_said_by_the_plan_and_a_fatal_setting_refused(
     code, _, said = call(capsys, *SWEEP)
     assert (code, said.count("\n")) == (2, 1)
     assert "sets resume" in said
+
+
+@pytest.mark.parametrize("has_socks", [True, False])
+def test_prefects_client_bears_a_socks_proxy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, has_socks: bool
+) -> None:
+    if has_socks:
+        pytest.importorskip("socksio")
+    else:
+        monkeypatch.setattr("multistage.cli.find_spec", lambda _: None)
+    for name in ("no_proxy", "NO_PROXY"):  # completed, and restored after the test
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+    call(capsys, "plan", *SWEEP)
+    assert ("all_proxy" in os.environ) == has_socks
+    httpx.Client().close()
 
 
 def test_a_proxy_that_no_client_knows_is_left_out_with_a_word(
