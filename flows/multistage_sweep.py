@@ -52,6 +52,7 @@ def multistage_sweep(
     baseline: list[str] | None = None,
     train_arg: list[str] | None = None,
     launcher: Literal["local", "modal"] | None = None,
+    python: Path | None = None,
     runs_per_worker: Annotated[int | None, Field(ge=1)] = None,
     keep_workers: bool | None = None,
     max_cost: Annotated[float | None, Field(gt=0)] = None,
@@ -101,6 +102,7 @@ def multistage_sweep(
         baseline: Your program's usual key=value settings.
         train_arg: Fixed key=value settings of every run.
         launcher: Where trainings run; local by default.
+        python: The trainings' interpreter; this one by default.
         runs_per_worker: On Modal: runs that a container trains.
         keep_workers: On Modal: an interrupted sweep's containers go on.
         max_cost: On Modal: dollars that are never passed.

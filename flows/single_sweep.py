@@ -38,6 +38,7 @@ def single_sweep(
     workers: Annotated[int | None, Field(ge=1)] = None,
     tracker: Literal["auto", "embedded", "wandb"] | None = None,
     launcher: Literal["local", "modal"] | None = None,
+    python: Path | None = None,
     runs_per_worker: Annotated[int | None, Field(ge=1)] = None,
     keep_workers: bool = False,
     max_cost: Annotated[float | None, Field(gt=0)] = None,
@@ -69,6 +70,7 @@ def single_sweep(
         workers: Workers at once; the cores by default.
         tracker: The W&B server; auto by default.
         launcher: Where trainings run; local by default.
+        python: The trainings' interpreter; this one by default.
         runs_per_worker: On Modal: runs that a container trains.
         keep_workers: On Modal: an interrupted sweep's containers go on.
         max_cost: On Modal: dollars that are never passed.

@@ -4,9 +4,10 @@ import difflib
 import json
 import os
 import shutil
+import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 
 from multistage.domain.model import Model
 from multistage.domain.preferences import SETTINGS_FILE, Preferences
+from multistage.domain.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.request.preferences import (
     PREFIX,
@@ -30,7 +32,9 @@ from multistage.services.prefect import build_prefect_service, check_reachable, 
 from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
+from multistage.wandb_client.surroundings import review_surroundings
 from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.interpreter import INTERPRETER_VARIABLE, inspect_interpreter
 
 DISTRIBUTION = "multistage-sweep"
 Verdict = Literal["good", "note", "bad"]
@@ -38,7 +42,7 @@ Verdict = Literal["good", "note", "bad"]
 
 SCARCE, FULL = 2.0, 0.2
 """GB of free disk below which it is worth knowing, and below which a sweep would fail."""
-OWN_VARIABLES = (WORKER_VARIABLE, RUN_LOGS_VARIABLE)
+OWN_VARIABLES = (WORKER_VARIABLE, RUN_LOGS_VARIABLE, INTERPRETER_VARIABLE)
 """Set by this project itself."""
 ANSWER_TIMEOUT = 10.0
 """Seconds that a server has to tell its version."""
@@ -53,17 +57,21 @@ class Finding(Model):
     remedy: str = ""
 
 
-def examine(directory: Path, settings: Settings) -> Iterator[Finding]:
+def examine(directory: Path, settings: Settings, python: Path | None = None) -> Iterator[Finding]:
     """Look at everything that a sweep needs, one after the other.
 
     Args:
         directory: Where sweeps would be started.
         settings: Where this installation keeps its things.
+        python: An interpreter of trainings; those of the settings by default.
     """
+    environment = dict(os.environ)
     looks: dict[str, Callable[[], Iterator[tuple[Verdict, str, str]]]] = {
         "packages": look_at_packages,
         "trainers": look_at_trainers,
         "settings": lambda: _look_at_settings(directory),
+        "environment": lambda: _look_at_environment(directory, environment),
+        "trainings' Python": lambda: _look_at_interpreters(directory, python),
         "disk": lambda: _look_at_disk(directory, settings),
         "W&B": _look_at_account,
         "embedded server": lambda: _look_at_embedded(settings),
@@ -130,6 +138,28 @@ def _look_at_settings(directory: Path) -> Iterator[tuple[Verdict, str, str]]:
 def _is_variable(name: str) -> bool:
     key = name.removeprefix(PREFIX).partition("__")[0].lower()
     return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in {*Preferences.model_fields, *Settings.model_fields}
+
+
+def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[Verdict, str, str]]:
+    """Look for what would lead runs, or requests to this machine, astray."""
+    found = find_credentials()
+    for note in review_surroundings(directory, None, found[0] if found else None, environment):
+        yield "note", note, "Take it out, to be sure."
+    proxies = ", ".join(list_proxies(environment))
+    if proxies:
+        yield "good", f"{proxies} set; this machine's own services are reached past any proxy", ""
+    else:
+        yield "good", "no proxy", ""
+
+
+def _look_at_interpreters(directory: Path, given: Path | None) -> Iterator[tuple[Verdict, str, str]]:
+    file = read_settings_file(find_settings_file(directory))
+    told = (read_variables().python, file.python, *(one.python for one in file.configs.values()))
+    wanted = [given] if given else list(dict.fromkeys(path for path in told if path))
+    for path in wanted:
+        yield "good", inspect_interpreter(directory / path).describe(), ""
+    if not wanted:
+        yield "good", f"this one, {sys.executable}, unless --python names another", ""
 
 
 def _look_at_disk(directory: Path, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:

@@ -1,6 +1,7 @@
 """Open a multi-stage sweep, brief its stages, and create each stage's W&B sweep."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.runtime import deployment, flow_run
 
 from multistage.domain.plan import StageBrief, StageNumber
-from multistage.orchestrator.launching import check_launching
+from multistage.domain.variables import spare_loopback
+from multistage.orchestrator.launching import check_launching, review_launching
 from multistage.orchestrator.live_sweeps import register_sweep
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
@@ -37,6 +39,8 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
     run_id, directory = str(flow_run.id), Path.cwd()
+    spare_loopback(os.environ)
+    environment = dict(os.environ)
     named = describe_single(fill_name(parameters, run_id))
     if not named.get("resume"):
         named = adopt_sweep(named)
@@ -47,6 +51,8 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     account = open_account(asked.request.tracker, asked.request.entity)
     resolved = resolve_request(asked.request, asked.options.directory, account)
     check_launching(resolved.plan, asked.options, account)
+    for note in review_launching(resolved.plan.settings, asked.options, account, environment):
+        get_run_logger().info(note)
     with asked.folder.lock():
         begun = asked.folder.read_state()
         retried = begun is not None and begun.was_driven_by(run_id)

@@ -1,8 +1,10 @@
 """The command line. Heavy packages are imported by the commands that need them, so that ``--help`` is quick."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from cyclopts import App, CycloptsError
 
@@ -14,6 +16,7 @@ from multistage.cli.settings import settings
 from multistage.cli.sweep_files import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
+from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
 from multistage.errors import MultistageError, UsageError
 
 app = App(
@@ -32,6 +35,7 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 misused, 130 interrupted."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _settle_proxies()
     try:
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -41,6 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _settle_proxies() -> None:
+    """Reach this machine's own services past any proxy, and leave out one by which Prefect's client would end."""
+    known = (*PROXY_SCHEMES, *(SOCKS_SCHEMES if find_spec("socksio") else ()))
+    for name in list_unusable_proxies(os.environ, known):
+        scheme = os.environ.pop(name).partition("://")[0]
+        print(f"{name} is left out, for trainings too: Prefect's client knows no {scheme} proxies.", file=sys.stderr)
+    spare_loopback(os.environ)
 
 
 def _complain(message: str, hint: str, code: int) -> int:

@@ -11,12 +11,15 @@ from rich.table import Table
 SIGNS = {"good": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]wrong[/]"}
 
 
-def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
-    """Look whether a sweep could run here: packages, settings, disk, W&B, Prefect, Modal; each with its remedy.
+def doctor(
+    *, python: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
+) -> int:
+    """Look whether a sweep could run here: packages, settings, environment, W&B, Prefect, Modal; each with its remedy.
 
     Starts nothing and shows no key. Ends with exit code 1 where a sweep would fail.
 
     Args:
+        python: An interpreter of trainings; those of the settings by default.
         as_json: Print a JSON array instead.
     """
     import json
@@ -24,7 +27,7 @@ def doctor(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = 
     from multistage.doctor import examine
     from multistage.settings import Settings
 
-    findings = examine(Path.cwd(), Settings())
+    findings = examine(Path.cwd(), Settings(), python)
     if as_json:
         found = list(findings)
         print(json.dumps([finding.model_dump() for finding in found], indent=2))

@@ -80,6 +80,8 @@ class RunFlags:
     """Trainings at once. [default: the cores, on Modal 8]"""
     launcher: Literal["local", "modal"] | None = None
     """Where trainings run. [default: local]"""
+    python: Path | None = None
+    """Interpreter of trainings on this machine, or its environment's folder. [default: this one]"""
     runs_per_worker: int | None = None
     """On Modal, runs that one container trains. [default: as many as there are]"""
     keep_workers: Annotated[bool | None, Parameter(negative=())] = None
@@ -121,7 +123,7 @@ class RunFlags:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         given = {name: value for name, value in values.items() if value is not None}
         modal = {name[6:]: given.pop(name) for name in list(given) if name.startswith("modal_")}
-        for name in ("project_dir", "runs_dir", "settings"):
+        for name in ("project_dir", "python", "runs_dir", "settings"):
             if name in given:
                 given[name] = given[name].absolute()
         return {**given, "modal": modal} if modal else given
@@ -173,11 +175,13 @@ def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | N
 
 
 def refuse_modal_flags(given: Mapping[str, Any], launcher: str) -> None:
-    """Refuse flags that only Modal takes.
+    """Refuse flags that only Modal takes, or only this machine.
 
     Raises:
-        UsageError: If one was given for trainings on this machine.
+        UsageError: If one was given for trainings elsewhere.
     """
+    if launcher == "modal" and "python" in given:
+        raise UsageError("--python has no meaning on Modal.", "Containers have their own: --image-python 3.12.")
     lost = sorted(set(given) & {"runs_per_worker", "keep_workers", "max_cost", "modal", "project_dir", "image_python"})
     if launcher == "local" and lost:
         flag = f"modal-{next(iter(given['modal']))}" if lost[0] == "modal" else lost[0]

@@ -73,7 +73,7 @@ def plan(
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.orchestrator.launching import check_launching
+    from multistage.orchestrator.launching import check_launching, find_interpreter, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.orchestrator.sweep_folder import read_states
     from multistage.report.costs import draw_estimate, format_duration
@@ -81,8 +81,10 @@ def plan(
     from multistage.request.forecast import Pace, find_pace, warn_of
 
     gathered = collect_parameters(config_id, flags, None)
+    environment = dict(os.environ)
     asked, resolved, account = _resolve(gathered.parameters)
     rates = check_launching(resolved.plan, asked.options, account)
+    notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
@@ -100,7 +102,9 @@ def plan(
     console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
     if rates is not None:
         console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
-    for warning in dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options, rows))):
+    if interpreter := find_interpreter(resolved.plan.settings, asked.options):
+        console.print(f"Trainings run by {interpreter.describe()}.", highlight=False, soft_wrap=True, markup=False)
+    for warning in dict.fromkeys((*notes, *resolved.warnings, *warn_of(resolved.plan, asked.options, rows))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
@@ -182,18 +186,20 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_warnings
-    from multistage.orchestrator.launching import check_launching
+    from multistage.orchestrator.launching import check_launching, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
     from multistage.services import ensure_prefect_server
 
+    environment = dict(os.environ)
     asked, resolved, account = _resolve(parameters)
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
+    notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
     advice = () if asked.request.single else warn_of(resolved.plan, asked.options)
-    for warning in () if asked.resume else dict.fromkeys((*resolved.warnings, *advice)):
+    for warning in dict.fromkeys((*notes, *(() if asked.resume else (*resolved.warnings, *advice)))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if account.kind == "embedded" and (note := renew_server(Settings())):

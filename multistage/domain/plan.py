@@ -151,6 +151,8 @@ class RunWishes(Model):
     """What happens when nobody answers in time."""
     launcher: LauncherKind = "local"
     """Where trainings run."""
+    python: Path | None = None
+    """Interpreter of trainings on this machine, or its environment's folder; this process's own by default."""
     runs_per_worker: Annotated[int, Field(ge=1)] | None = None
     """Runs that one container trains; None: as many as there are."""
     keep_workers: bool = False

@@ -29,7 +29,7 @@ from multistage.domain.request import SweepWishes
 from multistage.errors import SpaceError, UsageError
 
 SETTINGS_FILE = "multistage.toml"
-PATHS = ("runs_dir", "project_dir", "program")
+PATHS = ("runs_dir", "project_dir", "program", "python")
 """Relative ones are meant from where the file lies."""
 
 

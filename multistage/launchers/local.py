@@ -15,11 +15,13 @@ from typing import Self
 
 import psutil
 
+from multistage.domain.variables import spare_loopback
 from multistage.domain.workers import LocalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.processes import end_processes, find_worker
 from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import read_last_lines
 
 WARM_UP_LIMIT = 120.0
@@ -40,6 +42,7 @@ class LocalLauncher:
         idle: Seconds without a run after which a worker leaves.
         config_id: The bundled trainer to have ready; None for a program of the user's own.
         directory: Where trainings run; this process's own by default.
+        interpreter: What trainings are run by; this process's own by default.
     """
 
     def __init__(
@@ -50,9 +53,12 @@ class LocalLauncher:
         idle: float = 60.0,
         config_id: str | None = None,
         directory: Path | None = None,
+        interpreter: Interpreter | None = None,
     ) -> None:
         self._folder = folder.absolute()
         self._environment = dict(environment or {})
+        if interpreter is not None:
+            self._environment[INTERPRETER_VARIABLE] = interpreter.model_dump_json()
         self._idle = idle
         self._config_id = config_id
         self._directory = directory
@@ -218,6 +224,7 @@ class LocalLauncher:
         environment = {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
         # It names this process's wandb-core, and workers must outlive this process.
         environment.pop("WANDB_SERVICE", None)
+        spare_loopback(environment)
         return environment
 
     @property

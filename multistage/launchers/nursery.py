@@ -18,6 +18,7 @@ from typing import IO, NoReturn
 import psutil
 import wandb
 
+from multistage.domain.variables import spare_loopback
 from multistage.launchers.orders import WorkerBirth, WorkerOrder
 from multistage.worker import program
 from multistage.worker.conventions import WORKER_VARIABLE
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m multistage.launchers.nursery")
     parser.add_argument("--config_id", help="the bundled trainer to have ready")
     options = parser.parse_args(arguments)
+    spare_loopback(os.environ)
     # What libraries print while they are imported must not reach the orchestrator as an answer.
     births = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

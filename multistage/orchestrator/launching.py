@@ -4,18 +4,18 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from multistage.domain.account import Account
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.resources import GRACE, Rates, Resources
+from multistage.domain.variables import is_loopback
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
 from multistage.training.catalogue import Trainer, find_trainer
-
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+from multistage.wandb_client.surroundings import review_surroundings
+from multistage.worker.interpreter import Interpreter, inspect_interpreter
 
 
 def find_bundled(settings: SweepSettings) -> Trainer | None:
@@ -45,6 +45,7 @@ def open_launcher(
                 idle=options.worker_idle,
                 config_id=bundled.config_id if bundled else None,
                 directory=options.directory,
+                interpreter=find_interpreter(settings, options),
             )
         case "modal":
             from multistage.launchers.modal import ModalLauncher
@@ -101,8 +102,24 @@ def has_living_workers(records: Sequence[WorkerRecord], logs: Path) -> bool:
         return any(launcher.is_alive(record) for record in records)
 
 
+def find_interpreter(settings: SweepSettings, options: RunOptions) -> Interpreter | None:
+    """Find the interpreter of a sweep's trainings; None for this process's own, and for containers.
+
+    Raises:
+        UsageError: It is none, has no W&B client of a release that works, or was named for a bundled trainer.
+    """
+    if options.python is None or options.launcher != "local":
+        return None
+    if find_bundled(settings) is not None:
+        raise UsageError(
+            f"--python names an interpreter, and the bundled trainer of {settings.config_id} runs in this one.",
+            "Leave it out, or train a program of your own.",
+        )
+    return inspect_interpreter(options.directory / options.python)
+
+
 def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Rates | None:
-    """Refuse what cannot be done on Modal; nothing has been deployed then.
+    """Refuse an interpreter that cannot train, and what cannot be done on Modal; nothing has been deployed then.
 
     Returns:
         The prices that were used; None where trainings run on this machine.
@@ -111,6 +128,7 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> R
         UsageError: With the remedy.
     """
     if options.launcher == "local":
+        find_interpreter(plan.settings, options)
         return None
     _check_server(account)
     _check_program(plan.settings, options)
@@ -136,6 +154,27 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> R
     return rates
 
 
+def review_launching(
+    settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Say what of this user's surroundings trainings do not get, a sentence each.
+
+    Args:
+        settings: The sweep.
+        options: How it is run.
+        account: The W&B server.
+        environment: This process's variables, before W&B's client was used.
+
+    Raises:
+        UsageError: Runs would not reach their sweep.
+    """
+    if options.launcher != "local":
+        return ("Containers have a Python of their own: --python counts for nothing.",) if options.python else ()
+    server = account.base_url if account.kind == "wandb" else None
+    program = Path(settings.program) if settings.program else None
+    return review_surroundings(options.directory, program, server, environment)
+
+
 def price_worker(options: RunOptions, rates: Rates) -> float:
     """Price the longest life of one worker; dollars."""
     return (options.modal.timeout + GRACE) * rates.price(options.modal)
@@ -145,12 +184,8 @@ def _check_server(account: Account) -> None:
     login = "Log in with `wandb login`, so that they report to W&B."
     if account.kind == "embedded":
         raise UsageError("Containers on Modal cannot reach the embedded W&B server on this machine.", login)
-    if _is_loopback(account.base_url) and not _is_loopback(os.environ.get("MODAL_SERVER_URL")):
+    if is_loopback(account.base_url) and not is_loopback(os.environ.get("MODAL_SERVER_URL")):
         raise UsageError(f"Containers on Modal cannot reach {account.base_url}, which is this machine.", login)
-
-
-def _is_loopback(url: str | None) -> bool:
-    return urlsplit(url or "").hostname in LOOPBACK_HOSTS
 
 
 def _check_program(settings: SweepSettings, options: RunOptions) -> None:

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config, Value
 from multistage.domain.slots import RunRecord, SlotName
+from multistage.domain.variables import is_loopback
 from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
 from multistage.wandb_client.agents import read_workers
@@ -137,8 +137,3 @@ class SweepTracker:
             raise error
         self.interval = min(2 * self.interval, LONGEST_INTERVAL)
         self._revive()
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a server is on this machine."""
-    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")

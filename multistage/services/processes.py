@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from multistage.domain.model import Model
+from multistage.domain.variables import spare_loopback
 from multistage.errors import ServiceError
 
 POLL_INTERVAL = 0.05
@@ -37,6 +38,8 @@ class ProcessRecord(Model):
 
 def start_process(command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path) -> ProcessRecord:
     """Start a process that outlives this one and its terminal; all that it prints goes to a new log."""
+    environment = dict(environment)
+    spare_loopback(environment)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -8,6 +8,7 @@ import wandb
 import wandb.errors
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from multistage.domain.variables import settle_variables
 from multistage.errors import TrackerError
 
 _P = ParamSpec("_P")
@@ -23,8 +24,8 @@ QUIET = {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_ERROR_REPORTING"
 class Connection:
     """What is needed to talk to one project of a W&B server.
 
-    The client reads its server and key from the environment, so this sets both there for the whole process; the key
-    is kept nowhere else.
+    The client reads its server and key from the environment, so this sets both there for the whole process, and takes
+    out what would lead it astray; the key is kept nowhere else.
 
     Args:
         base_url: The server, such as ``http://127.0.0.1:8080``.
@@ -37,6 +38,7 @@ class Connection:
         self.base_url = base_url
         self.entity = entity
         self.project = project
+        settle_variables(os.environ, base_url)
         os.environ.update(QUIET, WANDB_BASE_URL=base_url, WANDB_API_KEY=api_key)
         self._api: wandb.Api | None = None
 

@@ -1,14 +1,15 @@
 """Whether the wandb client is logged in, and where."""
 
 import os
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wandb.sdk.lib import wbauth
-from wandb.sdk.wandb_setup import singleton
 
 from multistage.domain.account import EMBEDDED, Account, TrackerWish
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import REQUEST_TIMEOUT, Connection
+from multistage.wandb_client.surroundings import find_base_url, find_offline_wish
 
 
 def find_credentials() -> tuple[str, str, str] | None:
@@ -17,7 +18,7 @@ def find_credentials() -> tuple[str, str, str] | None:
     Returns:
         The server, its key, and where the key was found; None where the client is not logged in.
     """
-    base_url = os.environ.get("WANDB_BASE_URL") or singleton().settings.base_url
+    base_url = find_base_url(Path.cwd())
     key = os.environ.get("WANDB_API_KEY")
     if key:
         return base_url, key, "WANDB_API_KEY is set"
@@ -39,6 +40,10 @@ def open_account(wish: TrackerWish, entity: str | None = None) -> Account:
     if wish == "embedded":
         return EMBEDDED.model_copy(update={"reason": "Tracker: the embedded W&B server on this machine, as asked for."})
     found = find_credentials()
+    offline = find_offline_wish(Path.cwd(), os.environ)
+    if wish == "auto" and found is not None and offline is not None:
+        reason = f"Tracker: the embedded W&B server on this machine, since {offline}; --tracker wandb takes {found[0]}."
+        return EMBEDDED.model_copy(update={"reason": reason})
     if found is None:
         if wish == "auto":
             return EMBEDDED

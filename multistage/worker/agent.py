@@ -17,9 +17,10 @@ from wandb.apis.public.sweeps import _register_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from multistage.domain.variables import is_loopback
 from multistage.domain.workers import name_host
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
-from multistage.worker.connection import connect, is_loopback
+from multistage.worker.connection import connect
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.outputs import find_log, read_last_lines

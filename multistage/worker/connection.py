@@ -1,16 +1,7 @@
 """A worker's connection to the tracker."""
 
-from urllib.parse import urlsplit
-
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-
-LOOPBACK_HOSTS = {"127.0.0.1", "localhost", "::1"}
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a server is on this machine, where polling it often costs nobody anything."""
-    return urlsplit(url).hostname in LOOPBACK_HOSTS
 
 
 def is_refused(error: Exception) -> bool:

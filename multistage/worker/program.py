@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,12 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb.sdk.sweeps import SweepNotFoundError
 
+from multistage.domain.variables import is_loopback, settle_variables, spare_loopback
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.program import leave
 from multistage.worker.agent import SweepAgent
-from multistage.worker.connection import connect, is_loopback, is_refused
+from multistage.worker.connection import connect, is_refused
+from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter, enter_interpreter
 from multistage.worker.memory import MemoryGuard
 
 logger = logging.getLogger("multistage.worker")
@@ -63,12 +66,18 @@ def stop_worker(number: int, _frame: FrameType | None) -> NoReturn:
 
 def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
     """Set what wandb and the trainings read from the environment."""
+    settle_variables(os.environ, os.environ.get("WANDB_BASE_URL", ""))
+    spare_loopback(os.environ)
     os.environ["WANDB_ENTITY"] = entity
     os.environ["WANDB_PROJECT"] = project
     os.environ["WANDB_SWEEP_ID"] = sweep_id
     # `${interpreter}` in a sweep's command is `python`: it must be this one, wherever the worker was started from.
-    own = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    if told := os.environ.get(INTERPRETER_VARIABLE):
+        shims = Path(os.environ.get("WANDB_DIR") or tempfile.gettempdir()).absolute() / "bin"
+        enter_interpreter(Interpreter.model_validate_json(told), os.environ, shims, Path(sys.prefix))
+    else:
+        own = str(Path(sys.executable).parent)
+        os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
     if is_loopback(os.environ.get("WANDB_BASE_URL", "")):
         for name, value in LOOPBACK_DEFAULTS.items():
             os.environ.setdefault(name, value)
