@@ -37,6 +37,7 @@ class ProcessRecord(Model):
 
 def start_process(command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path) -> ProcessRecord:
     """Start a process that outlives this one and its terminal; all that it prints goes to a new log."""
+    log.touch(0o600)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

@@ -53,7 +53,7 @@ class Desk:
 
         async def do() -> Result:
             done = work(*arguments)
-            return await cast("Awaitable[Result]", done) if inspect.isawaitable(done) else cast("Result", done)
+            return await cast("Awaitable[Result]", done) if inspect.isawaitable(done) else done
 
         return asyncio.run_coroutine_threadsafe(do(), self._loop)
 

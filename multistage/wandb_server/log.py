@@ -32,6 +32,6 @@ class OnceAMinute(logging.Filter):
 def quieten() -> None:
     """Have every handler of this process's log pass on repeated warnings once a minute."""
     once = OnceAMinute()
-    for handler in logging.getLogger().handlers or [logging.lastResort]:
-        if handler is not None:
-            handler.addFilter(once)
+    last_resort = [logging.lastResort] if logging.lastResort else []
+    for handler in logging.getLogger().handlers or last_resort:
+        handler.addFilter(once)
