@@ -7,9 +7,9 @@ writing connection, or what is kept in memory. What only reads or computes goes 
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar, TypeVarTuple, cast
+from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
@@ -40,20 +40,16 @@ class Desk:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    async def take(
-        self, work: Callable[[*Arguments], Result | Coroutine[Any, Any, Result]], *arguments: *Arguments
-    ) -> Result:
+    async def take(self, work: Callable[[*Arguments], Any], *arguments: *Arguments) -> Any:
         """Call a function in its turn at the desk; a coroutine lets others come in between wherever it awaits."""
         return await asyncio.wrap_future(self.begin(work, *arguments))
 
-    def begin(
-        self, work: Callable[[*Arguments], Result | Coroutine[Any, Any, Result]], *arguments: *Arguments
-    ) -> "Future[Result]":
+    def begin(self, work: Callable[[*Arguments], Any], *arguments: *Arguments) -> "Future[Any]":
         """As :meth:`take`, without waiting for it."""
 
-        async def do() -> Result:
+        async def do() -> Any:
             done = work(*arguments)
-            return await cast("Awaitable[Result]", done) if inspect.isawaitable(done) else done
+            return await done if inspect.isawaitable(done) else done
 
         return asyncio.run_coroutine_threadsafe(do(), self._loop)
 

@@ -21,7 +21,8 @@ async def answer_question(http: HttpRequest, state: State, executor: Executor) -
     if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
         raise RefusedError("A GraphQL request needs a query, and an object of variables.", 400)
     try:
-        question = executor.recall(query, operation) or await state.desk.look(executor.prepare, query, operation)
+        known = executor.recall(query, operation)
+        question = await state.desk.look(executor.prepare, query, operation) if known is None else known
     except GraphQLError as error:
         return JSONResponse({"errors": [error.formatted]}, 400)
     if "upsertSweep" in query:
