@@ -5,6 +5,7 @@
 1. 100 agents that heartbeat every second and 100 runs that log a row a second each, at the level of the
    protocol, beside four real clients: latency of a heartbeat, rows lost, memory.
 2. A database of many runs: a page of ``wandb.Api().runs``, a poll for what changed, a hyperband decision, memory.
+3. Attacks: what ``/healthz`` and a heartbeat take beside each.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+from server_attacks import measure_attacks
 from server_load import CLIENTS, Client, Server, load
 
 from multistage.wandb_server.store import Store, dump_json
@@ -231,6 +233,10 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as ends:
         measure_load(Path(name), arguments.seconds, report, ends)
+        attacked = Server(Path(name) / "attacked")
+        ends.callback(attacked.stop)
+        asyncio.run(measure_attacks(attacked, report))
+        attacked.stop()
         measure_storage(Path(name), arguments.runs, arguments.rows, report, ends)
 
 

@@ -23,6 +23,8 @@ MAX_LETTERS = 1_000_000
 MAX_VALUES = 200_000
 """Of a sweep's config, with every alias written out."""
 MAX_ITERATION = 2**53
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times as fast as the other, and not in every build of PyYAML."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def parse_config(text: str) -> dict[str, Any]:
     if len(text) > MAX_LETTERS:
         raise SpaceError(f"The sweep's config has {len(text)} characters; the limit is {MAX_LETTERS}.")
     try:
-        config, _ = _make_plain(yaml.safe_load(text), MAX_VALUES)
+        config, _ = _make_plain(yaml.load(text, LOADER), MAX_VALUES)  # noqa: S506 - both are safe ones
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SpaceError(f"The sweep's config is no YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(config, dict):

@@ -22,7 +22,7 @@ from multistage.launchers.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.processes import end_processes, find_worker
 from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
-from multistage.worker.outputs import read_last_lines
+from multistage.worker.outputs import open_private, read_last_lines
 
 WARM_UP_LIMIT = 120.0
 """Seconds within which a nursery must be ready; a cold disk takes twenty for torch."""
@@ -145,12 +145,13 @@ class LocalLauncher:
             nursery.wait()
 
     def _prepare(self) -> None:
-        (self._folder / "runs").mkdir(parents=True, exist_ok=True)
+        for folder in (self._folder, self._folder / "runs"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
             return
         self._close_nursery()
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
-        with self._nursery_log.open("ab") as log:
+        with open_private(self._nursery_log) as log:
             self._nursery = subprocess.Popen(
                 [sys.executable, "-m", "multistage.launchers.nursery", *arguments],
                 env=self._build_environment(self._launcher_id),
@@ -206,7 +207,7 @@ class LocalLauncher:
     def _start_afresh(self, order: WorkerOrder) -> WorkerBirth:
         """Start a worker in an interpreter of its own, where forking is not safe."""
         self._prepare()
-        with order.log.open("ab") as log:
+        with open_private(order.log) as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
                 env=self._build_environment(order.worker_id),

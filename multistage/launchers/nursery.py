@@ -22,6 +22,7 @@ from multistage.domain.variables import spare_loopback
 from multistage.launchers.orders import WorkerBirth, WorkerOrder
 from multistage.worker import program
 from multistage.worker.conventions import WORKER_VARIABLE
+from multistage.worker.outputs import open_private
 from multistage.worker.trainings import warm_up
 
 
@@ -46,7 +47,7 @@ def become_worker(order: WorkerOrder) -> NoReturn:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        with Path(os.devnull).open("rb") as nothing, order.log.open("ab") as log:
+        with Path(os.devnull).open("rb") as nothing, open_private(order.log) as log:
             os.dup2(nothing.fileno(), 0)
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)

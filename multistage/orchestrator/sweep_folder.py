@@ -73,6 +73,12 @@ def read_states(runs_dir: Path) -> list[State]:
     return [state for _, state in survey_sweeps(runs_dir) if isinstance(state, State)]
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner may enter; one that exists keeps its mode."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content so that a reader, or a crash, sees the old or the new one, never a part.
 
@@ -80,14 +86,13 @@ def write_atomically(path: Path, text: str) -> None:
         FolderError: If the folder cannot be written or the disk is full; the old file stays.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -184,7 +189,8 @@ class SweepFolder:
             FolderError: If another process drives this sweep, which the message names, or the folder cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_private(self.path)
+            self.path.chmod(0o700)
             file = self._lock_file.open("a+", encoding="utf-8")
         except OSError as error:
             raise _refuse_write(self._lock_file, error) from error

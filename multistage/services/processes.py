@@ -40,6 +40,7 @@ def start_process(command: Sequence[str], directory: Path, environment: Mapping[
     """Start a process that outlives this one and its terminal; all that it prints goes to a new log."""
     environment = dict(environment)
     spare_loopback(environment)
+    log.touch(0o600)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

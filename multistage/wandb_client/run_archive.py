@@ -71,7 +71,8 @@ class RunArchive:
         # pydantic's own JSON makes a null of NaN, and whoever diverged has not logged nothing.
         line = json.dumps(Batch(cursor=cursor, runs=finished).model_dump(), default=str).encode()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.touch(0o600)
             with self._path.open("ab") as file:
                 file.write(line + b"\n")
         except OSError as error:

@@ -21,7 +21,7 @@ from multistage.wandb_server.pagination import fetch_page, parse_order
 from multistage.wandb_server.runs import create_run
 from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
-from multistage.wandb_server.store import Row, Store, dump_json, generate_id
+from multistage.wandb_server.store import Row, Store, dump_json, format_time, generate_id
 from multistage.wandb_server.sweeps import is_full
 
 MAX_HOST = 256
@@ -219,18 +219,16 @@ def _make_command(kind: str, sweep: Row, run_name: str, args: dict[str, Any]) ->
 
 
 def _is_present(agent: Row, request: Request) -> bool:
-    age = time.time() - agent["heartbeat_at"] / 1e6
+    age = time.time() - request.state.presence.recall(agent) / 1e6
     return bool(age < request.state.lifecycle.timing.run_timeout)
 
 
 def _find_agent(sweep: Row, request: Request, agentName: str | None = None) -> Row | None:  # noqa: N803
-    request.state.presence.flush()
     names = decode_node("Agent", agentName or "") or [agentName or ""]
     return request.store.one("SELECT * FROM agents WHERE sweep_id = ? AND name = ?", (sweep["id"], names[0]))
 
 
 def _list_agents(sweep: Row, request: Request) -> dict[str, Any]:
-    request.state.presence.flush()
     agents = request.store.all("SELECT * FROM agents WHERE sweep_id = ? ORDER BY id", (sweep["id"],))
     request.spend(len(agents))
     return {"edges": [{"node": agent} for agent in agents]}
@@ -255,6 +253,7 @@ RESOLVERS: Resolvers = {
     "Sweep": {"agent": _find_agent, "agents": _list_agents},
     "Agent": {
         "id": lambda agent, _: encode_node("Agent", agent["name"]),
+        "heartbeatAt": lambda agent, request: format_time(request.state.presence.recall(agent)),
         "state": lambda agent, request: "RUNNING" if _is_present(agent, request) else "FINISHED",
         "totalRuns": lambda agent, request: request.store.value(
             "SELECT count(*) FROM runs WHERE agent_id = ?", (agent["id"],)

@@ -8,9 +8,8 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import anyio.to_thread
-from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -27,7 +26,7 @@ from multistage.wandb_server import (
     runs,
     sweeps,
 )
-from multistage.wandb_server.bodies import parse_body, read_body, receive_file
+from multistage.wandb_server.bodies import read_body, receive_file
 from multistage.wandb_server.credentials import load_key
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
@@ -36,16 +35,15 @@ from multistage.wandb_server.lifecycle import Lifecycle, Timing
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.pages.routes import build_routes
 from multistage.wandb_server.presence import Presence
+from multistage.wandb_server.questions import answer_question
 from multistage.wandb_server.searches import Searches
-from multistage.wandb_server.state import Request, Resolvers, State
+from multistage.wandb_server.state import Resolvers, State
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
 
 logger = logging.getLogger(__name__)
 
-MAX_GRAPHQL_BODY = 20_000_000
 MAX_STREAM_BODY = 50_000_000
-MAX_TELEMETRY = 10_000_000
 REAP_SECONDS = 0.5
 FLUSH_SECONDS = 5.0
 
@@ -87,35 +85,22 @@ def build_app(state: State) -> ASGIApp:
     executor = Executor(_merge(RESOLVERS))
 
     async def answer_graphql(http: HttpRequest) -> Response:
-        body = parse_body(await read_body(http, MAX_GRAPHQL_BODY))
-        query, variables = body.get("query"), body.get("variables") or {}
-        operation = body.get("operationName")
-        if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(operation, str | None):
-            raise RefusedError("A GraphQL request needs a query, and an object of variables.", 400)
-        request = Request(state, str(http.base_url).rstrip("/"))
-        answer = await executor.execute(query, variables, operation, request)
-        return JSONResponse(answer.body, answer.status)
+        return await answer_question(http, state, executor)
 
     async def answer_file_stream(http: HttpRequest) -> Response:
-        try:
-            report = file_stream.Report.model_validate_json(await read_body(http, MAX_STREAM_BODY))
-        except ValidationError as error:
-            raise RefusedError(f"Invalid file stream: {error.errors()[0]['msg']}.", 400) from error
+        report = await state.desk.look(file_stream.read_report, await read_body(http, MAX_STREAM_BODY))
         params = http.path_params
-        return JSONResponse(file_stream.receive(state, params["entity"], params["project"], params["run"], report))
+        names = params["entity"], params["project"], params["run"]
+        return JSONResponse(await state.desk.take(file_stream.receive, state, *names, report))
 
     async def answer_storage(http: HttpRequest) -> Response:
-        run_id, name = int(http.path_params["run_id"]), http.path_params["name"]
-        if run_id >= 2**63 or state.store.one("SELECT id FROM runs WHERE id = ?", (run_id,)) is None:
+        run_id, name = http.path_params["run_id"], http.path_params["name"]
+        if not await state.desk.take(_has_run, state, run_id):
             raise RefusedError("No such run.", 404)
-        path = state.storage.locate(run_id, name)
+        path = state.storage.locate(int(run_id), name)
         if http.method == "PUT":
             size, digest = await receive_file(http, path)
-            with state.store.transaction():
-                state.store.execute(
-                    "INSERT OR REPLACE INTO files (run_id, name, size, md5, updated_at) VALUES (?, ?, ?, ?, ?)",
-                    (run_id, name, size, digest, state.store.tick()),
-                )
+            await state.desk.take(files.note_upload, state.store, int(run_id), name, size, digest)
             return Response()
         if not path.exists():
             raise RefusedError("No such file.", 404)
@@ -123,8 +108,10 @@ def build_app(state: State) -> ASGIApp:
         return FileResponse(path, media_type=media_type, headers=DOWNLOAD)
 
     async def answer_blob(http: HttpRequest) -> Response:
-        project_id, digest = int(http.path_params["project_id"]), http.path_params["digest"]
-        path = state.storage.locate_blob(project_id, digest)
+        project_id, digest = http.path_params["project_id"], http.path_params["digest"]
+        if _read_id(project_id) is None:
+            raise RefusedError("No such project.", 404)
+        path = state.storage.locate_blob(int(project_id), digest)
         if http.method == "PUT":
             _, found = await receive_file(http, path, None if digest.startswith("manifest-") else digest)
             return Response(headers={"ETag": found})
@@ -132,9 +119,9 @@ def build_app(state: State) -> ASGIApp:
             raise RefusedError("No such file.", 404)
         return FileResponse(path, media_type="application/octet-stream", headers=DOWNLOAD)
 
-    async def discard_telemetry(http: HttpRequest) -> Response:
+    async def discard_telemetry(_: HttpRequest) -> Response:
         # wandb-core sends figures about itself here, without the key, and prints an error where it is refused.
-        await read_body(http, MAX_TELEMETRY)
+        # Answered at once: what still comes of the body is thrown away as it comes.
         return Response(media_type="application/x-protobuf")
 
     async def answer_health(_: HttpRequest) -> Response:
@@ -142,13 +129,12 @@ def build_app(state: State) -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(keep_house(state))
+        state.desk.open()
+        task = state.desk.begin(keep_house, state)
         yield
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        state.presence.flush()
-        state.store.close()
+        await state.desk.take(_end, state)
+        state.desk.close()
 
     app = Starlette(
         routes=[
@@ -156,8 +142,8 @@ def build_app(state: State) -> ASGIApp:
             Route("/sdk/otel/v1/{signal}", discard_telemetry, methods=["POST"]),
             Route("/graphql", answer_graphql, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/file_stream", answer_file_stream, methods=["POST"]),
-            Route("/storage/runs/{run_id:int}/{name:path}", answer_storage, methods=["GET", "PUT"]),
-            Route("/storage/blobs/{project_id:int}/{digest:path}", answer_blob, methods=["GET", "PUT"]),
+            Route("/storage/runs/{run_id}/{name:path}", answer_storage, methods=["GET", "PUT"]),
+            Route("/storage/blobs/{project_id}/{digest:path}", answer_blob, methods=["GET", "PUT"]),
             *build_routes(state),
         ],
         exception_handlers={
@@ -167,6 +153,7 @@ def build_app(state: State) -> ASGIApp:
             RecursionError: _answer_unstorable,
             sqlite3.OperationalError: _answer_disk,
             OSError: _answer_disk,
+            ClientDisconnect: _answer_nobody,
         },
         lifespan=lifespan,
     )
@@ -183,10 +170,25 @@ def _answer_unstorable(_: HttpRequest, error: Exception) -> Response:
     return refuse(f"The request holds a value that cannot be stored: {error}.", 400)
 
 
+def _answer_nobody(_: HttpRequest, __: Exception) -> Response:
+    # The client went away before all of its request had come.
+    return Response(status_code=400)
+
+
 def _answer_disk(_: HttpRequest, error: Exception) -> Response:
     # A full or failing disk: nothing was stored, and the client tries again later.
     logger.error("Nothing could be stored: %s", error)
     return refuse(f"The server cannot store this now: {error}.", 503)
+
+
+def _read_id(text: str) -> int | None:
+    """A row's id from an address; None where no row can have it."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _has_run(state: State, text: str) -> bool:
+    run_id = _read_id(text)
+    return run_id is not None and state.store.one("SELECT id FROM runs WHERE id = ?", (run_id,)) is not None
 
 
 def _merge(parts: tuple[Resolvers, ...]) -> Resolvers:
@@ -210,6 +212,15 @@ async def keep_house(state: State) -> None:
                 elapsed = 0.0
                 state.presence.flush()
                 if state.store.wants_checkpoint():
-                    await anyio.to_thread.run_sync(state.store.checkpoint)
-        except sqlite3.OperationalError:
-            logger.exception("The database refused the housekeeping; it is tried again")
+                    await state.desk.look(state.store.checkpoint)
+        except (sqlite3.OperationalError, OSError) as error:
+            logger.error("The housekeeping is tried again, as the database refused it: %s", error)
+
+
+def _end(state: State) -> None:
+    """Write what is left, and close."""
+    try:
+        state.presence.flush()
+        state.store.close()
+    except (sqlite3.OperationalError, OSError) as error:
+        logger.error("Not all could be written at the end: %s", error)

@@ -6,7 +6,7 @@ out of the answer, as newer clients ask for fields that older servers lack.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from importlib.resources import files
@@ -24,10 +24,12 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     InlineFragmentNode,
+    MiddlewareManager,
     NamedTypeNode,
     NameNode,
     NoFragmentCyclesRule,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     Visitor,
     build_schema,
@@ -38,7 +40,7 @@ from graphql import (
 )
 
 from multistage.wandb_server.nodes import RefusedError
-from multistage.wandb_server.state import Request, Resolver, Resolvers
+from multistage.wandb_server.state import MAX_FIELDS, CostlyError, Request, Resolver, Resolvers
 from multistage.wandb_server.store import format_time
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,10 @@ logger = logging.getLogger(__name__)
 MAX_QUERY = 100_000
 MAX_TOKENS = 5_000
 MAX_DEPTH = 30
+MAX_DOCUMENTS = 256
+"""Parsed queries that are kept: clients ask the same ones again and again."""
+DESCRIPTION_COST = 20
+"""What a field of the schema's description of itself costs, in ordinary fields."""
 
 IMPLEMENTATIONS = {"ArtifactCollection": "ArtifactSequence", "ArtifactCreator": "Run"}
 """The one type of each abstract type that this server has."""
@@ -62,6 +68,15 @@ class Answer:
     status: int = 200
 
 
+@dataclass(frozen=True)
+class Question:
+    """A query that can be executed."""
+
+    document: DocumentNode
+    operation: str | None
+    writes: bool
+
+
 @dataclass
 class Executor:
     """Executes requests against ``schema.graphql``.
@@ -72,12 +87,11 @@ class Executor:
 
     resolvers: Resolvers
     schema: GraphQLSchema = field(init=False)
-    _prepare: Callable[[str], DocumentNode] = field(init=False)
+    _documents: dict[str, DocumentNode] = field(default_factory=dict)
     _reported: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.schema = build_schema(files(__package__).joinpath("schema.graphql").read_text())
-        self._prepare = lru_cache(maxsize=256)(lambda query: _parse(query, self.schema))
         for name, kind in SCALARS.items():
             scalar = self.schema.type_map[name]
             assert isinstance(scalar, GraphQLScalarType)  # noqa: S101
@@ -90,38 +104,55 @@ class Executor:
             for name, resolver in fields.items():
                 object_type.fields[name].resolve = _adapt(resolver)
 
-    async def execute(self, query: str, variables: dict[str, Any], operation: str | None, request: Request) -> Answer:
-        """Answer one request; refusals and the client's mistakes are part of the answer, never exceptions."""
-        try:
-            document = self._prepare(query)
-            self._check_root(document, operation)
-        except GraphQLError as error:
-            return Answer({"errors": [error.formatted]}, 400)
-        result = execute(
-            self.schema,
-            document,
-            context_value=request,
-            variable_values=variables,
-            operation_name=operation or None,
-            field_resolver=_read_column,
-            type_resolver=lambda _, __, abstract: IMPLEMENTATIONS[abstract.name],
-        )
-        if not isinstance(result, ExecutionResult):
-            result = await result
-        for failure in result.errors or []:
-            match failure.original_error:
-                case RefusedError(status=int(status)):
-                    return Answer({"errors": [failure.formatted], "data": None}, status)
-                case RefusedError() | GraphQLError() | None:
-                    continue
-                case unexpected:
-                    raise unexpected
-        return Answer(dict(result.formatted), 400 if result.errors and result.data is None else 200)
+    def recall(self, query: str, operation: str | None) -> "Question | None":
+        """A query that was asked before; None where :meth:`prepare` has to parse it, which may take a while."""
+        document = self._documents.get(query)
+        return None if document is None else self._choose(document, operation)
 
-    def _check_root(self, document: DocumentNode, operation: str | None) -> None:
+    def prepare(self, query: str, operation: str | None) -> "Question":
+        """Parse and bound a query.
+
+        Raises:
+            GraphQLError: It is none, too large, or asks for what this server does not have.
+        """
+        document = _parse(query, self.schema)
+        while len(self._documents) >= MAX_DOCUMENTS:
+            self._documents.pop(next(iter(self._documents)), None)
+        self._documents[query] = document
+        return self._choose(document, operation)
+
+    def _choose(self, document: DocumentNode, operation: str | None) -> "Question":
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         if operation:
             operations = [node for node in operations if node.name and node.name.value == operation]
+        self._check_root(operations, document)
+        writes = any(node.operation is OperationType.MUTATION for node in operations)
+        return Question(document, operation or None, writes)
+
+    def execute(
+        self, question: "Question", variables: dict[str, Any], request: Request
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        """Answer one request; refusals and the client's mistakes are part of the answer, never exceptions.
+
+        Returns:
+            The answer; of a mutation that has to wait for something, a coroutine of it.
+        """
+        try:
+            result = execute(
+                self.schema,
+                question.document,
+                context_value=request,
+                variable_values=variables,
+                operation_name=question.operation,
+                field_resolver=_read_column,
+                type_resolver=lambda _, __, abstract: IMPLEMENTATIONS[abstract.name],
+                middleware=METER,
+            )
+        except CostlyError:
+            return _refuse_cost()
+        return _describe(result) if isinstance(result, ExecutionResult) else _wait(result)
+
+    def _check_root(self, operations: list[OperationDefinitionNode], document: DocumentNode) -> None:
         for node in operations:
             root = self.schema.get_root_type(node.operation)
             if root is None:
@@ -135,6 +166,39 @@ class Executor:
         if what not in self._reported and len(self._reported) < 1000:
             self._reported.add(what)
             logger.warning("A client asked for %s, which this server does not have", what)
+
+
+def _refuse_cost() -> Answer:
+    message = f"The answer would hold more than {MAX_FIELDS} fields; ask for less at once."
+    return Answer({"errors": [{"message": message}], "data": None}, 400)
+
+
+async def _wait(result: Awaitable[ExecutionResult]) -> Answer:
+    try:
+        return _describe(await result)
+    except CostlyError:
+        return _refuse_cost()
+
+
+def _describe(result: ExecutionResult) -> Answer:
+    for failure in result.errors or []:
+        match failure.original_error:
+            case RefusedError(status=int(status)):
+                return Answer({"errors": [failure.formatted], "data": None}, status)
+            case RefusedError() | GraphQLError() | None:
+                continue
+            case unexpected:
+                raise unexpected
+    return Answer(dict(result.formatted), 400 if result.errors and result.data is None else 200)
+
+
+def _meter(resolve: Resolver, source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+    """Count a field before it is resolved; the schema's description of itself grows fastest, and nobody needs much."""
+    info.context.count_fields(DESCRIPTION_COST if info.parent_type.name.startswith("__") else 1)
+    return resolve(source, info, **arguments)
+
+
+METER = MiddlewareManager(_meter)
 
 
 def _parse(query: str, schema: GraphQLSchema) -> DocumentNode:

@@ -1,8 +1,11 @@
 """The file stream: how a run sends its rows, its summary, its console, and its end."""
 
+import asyncio
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from multistage.wandb_server.history import Stream, look_up
 from multistage.wandb_server.lifecycle import LIVE_STATES
@@ -17,6 +20,11 @@ STREAMS = {
     "output.log": Stream.CONSOLE,
 }
 SUMMARY = "wandb-summary.json"
+
+MAX_ITEMS = 5_000_000
+"""Of a request: what is parsed in a few tenths of a second, in which nothing else is done."""
+PART_LINES = 2_000
+PART_LETTERS = 1_000_000
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -41,10 +49,27 @@ class Report(BaseModel):
     exitcode: Annotated[int, Field(ge=-(2**31), lt=2**31)] | None = None
 
 
-def receive(state: State, entity: str, project: str, run_name: str, report: Report) -> dict[str, Any]:
-    """Take in one report of a run; all of it is stored before the answer, or none.
+def read_report(body: bytes) -> Report:
+    """A report from the body of a request.
 
-    The same report may come twice: lines are stored under their number.
+    Raises:
+        RefusedError: It is none (400), or holds more lines than can be read at one go (413).
+    """
+    if body.count(b",") > MAX_ITEMS:
+        raise RefusedError(f"The file stream has more than {MAX_ITEMS} items; send fewer lines at once.", 413)
+    try:
+        return Report.model_validate(from_json(body))
+    except ValidationError as error:
+        raise RefusedError(f"Invalid file stream: {error.errors()[0]['msg']}.", 400) from error
+    except ValueError as error:
+        raise RefusedError(f"Invalid file stream: {error}.", 400) from error
+
+
+async def receive(state: State, entity: str, project: str, run_name: str, report: Report) -> dict[str, Any]:
+    """Take in one report of a run; all of it is stored before the answer.
+
+    A long one is stored in parts, between which others come to their turn. The same report may come twice, or come
+    again after a part of it was stored: lines are stored under their number.
 
     Returns:
         The answer's body; ``stopped`` asks the run to end itself.
@@ -52,19 +77,27 @@ def receive(state: State, entity: str, project: str, run_name: str, report: Repo
     Raises:
         RefusedError: There is no such run (404), or a row is no JSON object (400).
     """
+    parts = [
+        (STREAMS[name], part)
+        for name, chunk in (report.files or {}).items()
+        if name in STREAMS
+        for part in _split(chunk)
+    ]
+    for stream, part in parts[:-1]:
+        with state.store.transaction():
+            run = _require_run(state, entity, project, run_name)
+            _store_part(state, run, stream, part)
+            state.lifecycle.vouch(run["id"])
+        await asyncio.sleep(0)
     store, lifecycle = state.store, state.lifecycle
-    run = find_run(store, find_project(store, entity, project), run_name)
-    if run is None:
-        raise RefusedError(f"Run {run_name[:40]!r} not found.", 404)
     with store.transaction():
-        for name, chunk in (report.files or {}).items():
-            if name in STREAMS:
-                rows = _store_lines(state, run, STREAMS[name], chunk)
-                if STREAMS[name] is Stream.HISTORY and rows and run["sweep"]:
-                    _judge(state, run, chunk.offset, rows)
-            elif name == SUMMARY and chunk.content:
-                summary = dump_json(parse_object("The summary", chunk.content[-1]))
-                store.update("runs", run["id"], summary=summary, heartbeat_at=store.tick())
+        run = _require_run(state, entity, project, run_name)
+        for stream, part in parts[-1:]:
+            _store_part(state, run, stream, part)
+        summary = (report.files or {}).get(SUMMARY)
+        if summary is not None and summary.content:
+            values = dump_json(parse_object("The summary", summary.content[-1]))
+            store.update("runs", run["id"], summary=values, heartbeat_at=store.tick())
         if run["state"] in LIVE_STATES or run["state"] == "crashed":
             lifecycle.report(run)
         if report.preempting and run["state"] in LIVE_STATES:
@@ -73,6 +106,31 @@ def receive(state: State, entity: str, project: str, run_name: str, report: Repo
             lifecycle.complete(get_run(store, run["id"]), report.exitcode or 0)
         stopped = bool(get_run(store, run["id"])["stop_requested"])
     return {"stopped": stopped, "exitcode": None, "limits": {}}
+
+
+def _require_run(state: State, entity: str, project: str, name: str) -> Row:
+    run = find_run(state.store, find_project(state.store, entity, project), name)
+    if run is None:
+        raise RefusedError(f"Run {name[:40]!r} not found.", 404)
+    return run
+
+
+def _split(chunk: Chunk) -> Iterator[Chunk]:
+    """A chunk in parts that are stored in some hundredths of a second each."""
+    start = size = 0
+    for place, line in enumerate(chunk.content):
+        size += len(line)
+        if place - start >= PART_LINES or (size > PART_LETTERS and place > start):
+            yield Chunk.model_construct(offset=chunk.offset + start, content=chunk.content[start:place])
+            start, size = place, len(line)
+    if chunk.content:
+        yield Chunk.model_construct(offset=chunk.offset + start, content=chunk.content[start:])
+
+
+def _store_part(state: State, run: Row, stream: Stream, part: Chunk) -> None:
+    rows = _store_lines(state, run, stream, part)
+    if stream is Stream.HISTORY and rows and run["sweep"]:
+        _judge(state, run, part.offset, rows)
 
 
 def _judge(state: State, run: Row, offset: int, rows: list[dict[str, Any]]) -> None:

@@ -14,9 +14,24 @@ from multistage.wandb_server.nodes import (
 from multistage.wandb_server.pagination import page_by_offset
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.storage import MAX_FILE_NAME
-from multistage.wandb_server.store import Row
+from multistage.wandb_server.store import Row, Store
 
 MAX_FILES = 10_000
+
+
+def note_upload(store: Store, run_id: int, name: str, size: int, digest: str) -> None:
+    """Note that a run's file was stored.
+
+    Raises:
+        RefusedError: The run was deleted meanwhile (404).
+    """
+    with store.transaction():
+        if store.one("SELECT id FROM runs WHERE id = ?", (run_id,)) is None:
+            raise RefusedError("No such run.", 404)
+        store.execute(
+            "INSERT OR REPLACE INTO files (run_id, name, size, md5, updated_at) VALUES (?, ?, ?, ?, ?)",
+            (run_id, name, size, digest, store.tick()),
+        )
 
 
 def _require_run(request: Request, given: dict[str, Any]) -> Row:

@@ -229,7 +229,7 @@ def _extract(column: str, paths: list[list[str]]) -> Clause:
 
 
 def _json_path(parts: list[str]) -> str:
-    if any('"' in part or len(part) > 500 for part in parts) or len(parts) > MAX_DEPTH:
+    if any('"' in part or "\0" in part or len(part) > 500 for part in parts) or len(parts) > MAX_DEPTH:
         raise RefusedError(f"The key {'.'.join(parts)[:60]!r} cannot be searched for.", 400)
     return "$" + "".join(f'."{part}"' for part in parts)
 

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from multistage.wandb_server.connections import TRUSTED
 from multistage.wandb_server.credentials import check_basic, check_signature
 from multistage.wandb_server.pages import login
 from multistage.wandb_server.pages.door import answer_stranger
@@ -44,18 +45,20 @@ class Guard:
             if http.method not in ("GET", "HEAD") and login.is_foreign(http):
                 # A browser may hold the key (HTTP Basic): no other site's page may use it.
                 app = refuse("A page of another site may not write here.", 403)
-            elif not self._may_pass(http):
+            elif self._is_known(http):
+                scope[TRUSTED] = True
+            elif not self._is_open(http):
                 app = answer_stranger(http) or refuse(MISSING_KEY, 401, CHALLENGE)
         await app(scope, receive, send)
 
-    def _may_pass(self, http: Request) -> bool:
+    def _is_open(self, http: Request) -> bool:
         path = http.scope["path"]
-        if (
-            path in OPEN_PATHS
-            or path.startswith(login.ASSETS_PATH)
-            or check_basic(http.headers.get("authorization"), self.key)
-        ):
+        return path in OPEN_PATHS or path.startswith(login.ASSETS_PATH)
+
+    def _is_known(self, http: Request) -> bool:
+        if check_basic(http.headers.get("authorization"), self.key):
             return True
+        path = http.scope["path"]
         if path.startswith("/storage/"):
             signature = http.query_params.get("signature", "")
             return check_signature(self.key, http.method, path, signature)

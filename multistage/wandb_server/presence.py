@@ -2,7 +2,7 @@
 
 import time
 
-from multistage.wandb_server.store import Store
+from multistage.wandb_server.store import Row, Store
 
 
 class Presence:
@@ -15,6 +15,11 @@ class Presence:
     def note(self, agent_id: int) -> None:
         """Note an agent's heartbeat."""
         self._unwritten[agent_id] = time.time_ns() // 1000
+
+    def recall(self, agent: Row) -> int:
+        """When an agent was last heard, written or not."""
+        written: int = agent["heartbeat_at"]
+        return max(written, self._unwritten.get(agent["id"], 0))
 
     def flush(self) -> None:
         """Write what was noted."""

@@ -169,10 +169,12 @@ def _name_type(value: Any) -> str:
 
 
 def _pick_config(run: Row, _: Request, keys: list[str] | None = None) -> str:
-    hidden = json.loads(run["config"]).get("_wandb", {})
-    values = hidden.get("value", {}) if isinstance(hidden, dict) else {}
-    wanted = keys or list(values)
-    return dump_json({key: values[key] for key in wanted if isinstance(values, dict) and key in values})
+    # A script may have written anything where the client keeps its own.
+    match json.loads(run["config"]).get("_wandb"):
+        case {"value": dict(values)}:
+            return dump_json({key: values[key] for key in keys or values if key in values})
+        case _:
+            return "{}"
 
 
 RESOLVERS: Resolvers = {

@@ -1,6 +1,7 @@
 """The sweeps' plans and searches, kept while they are in use."""
 
 import asyncio
+import contextlib
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,8 @@ from multistage.wandb_server.proposals import Proposal, SweepSearch
 from multistage.wandb_server.store import Row, Store
 
 MAX_SEARCHES = 32
+MANY_LETTERS = 2_000
+"""Of a sweep's config: from here on nobody should have to wait while it is read."""
 
 
 @lru_cache(maxsize=64)
@@ -40,6 +43,15 @@ def parse_plan(text: str) -> SearchPlan:
         return read_plan(parse_config(text))
     except SpaceError as error:
         raise RefusedError(str(error), 400) from error
+
+
+def warm_plans(variables: dict[str, Any]) -> None:
+    """Read the plans that a request brings, where that takes a while, so that they are known when it is carried out."""
+    nested = variables.get("input")
+    for value in (*variables.values(), *(nested.values() if isinstance(nested, dict) else ())):
+        if isinstance(value, str) and len(value) > MANY_LETTERS:
+            with contextlib.suppress(RefusedError):
+                parse_plan(value)
 
 
 class Searches:

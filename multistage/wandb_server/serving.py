@@ -1,5 +1,7 @@
 """One server process: it listens, holds its data folder, says where it is, and ends cleanly."""
 
+import asyncio
+import contextlib
 import fcntl
 import json
 import logging
@@ -19,7 +21,9 @@ import uvicorn
 
 from multistage.errors import ServiceError
 from multistage.wandb_server.app import build_app, open_state
+from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
 from multistage.wandb_server.lifecycle import Timing
+from multistage.wandb_server.log import quieten
 from multistage.wandb_server.release import describe_release
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -41,17 +45,35 @@ class AnnouncedServer(uvicorn.Server):
         self.announcement = announcement
         self.url = url
         self.on_ready = on_ready
+        self.receptions: list[asyncio.Task[None]] = []
+        self.failure: OSError | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer, then say so."""
-        await super().startup(sockets)
+        await super().startup([])
         if self.started:
-            write_announcement(self.announcement, self.url)
+            reception = Reception(self._make_protocol, self.server_state.connections, bound_connections())
+            self.receptions = [asyncio.create_task(reception.accept(listener)) for listener in sockets or []]
+            try:
+                write_announcement(self.announcement, self.url)
+            except OSError as error:
+                # Raised where it can end the process: `run` would write a traceback.
+                self.failure = error
+                self.should_exit = True
+                await self.shutdown(sockets)
+                self.started = False
+                return
             self.on_ready(self.url)
+
+    def _make_protocol(self) -> PatientProtocol:
+        return PatientProtocol(self.config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say so, then end."""
-        self.announcement.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.announcement.unlink(missing_ok=True)
+        for reception in self.receptions:
+            reception.cancel()
         await super().shutdown(sockets)
 
 
@@ -116,6 +138,9 @@ def serve(
     Raises:
         ServiceError: Another server has the folder, the folder or the address cannot be used.
     """
+    # Whatever is made here holds keys, configs or logs.
+    os.umask(0o077)
+    quieten()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, leave)
     with _open_lock(folder) as lock:
@@ -135,6 +160,8 @@ def serve(
         config = uvicorn.Config(
             build_app(state),
             lifespan="on",
+            http=PatientProtocol,
+            ws="none",
             access_log=False,
             log_config=None,
             timeout_keep_alive=120,
@@ -142,15 +169,21 @@ def serve(
         )
         server = AnnouncedServer(config, folder / "server.json", url, lambda url: on_ready(url, state.key))
         server.run(sockets=[listener])
+        if server.failure is not None:
+            raise _refuse(folder, server.failure)
 
 
 def _open_lock(folder: Path) -> TextIO:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in folder.glob("wandb.sqlite*"):
+            path.chmod(0o600)
         return (folder / "lock").open("w")
     except OSError as error:
         raise _refuse(folder, error) from error
 
 
 def _refuse(folder: Path, error: OSError) -> ServiceError:
-    return ServiceError(f"The data folder {folder} cannot be used: {error}.", "Mend it, or name another one.")
+    return ServiceError(
+        f"The data folder {folder} cannot be used: {error}.", "Free some space or mend it, or name another one."
+    )

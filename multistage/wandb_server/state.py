@@ -1,17 +1,18 @@
 """What every part of the server works with."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from multistage.wandb_server.desk import Desk
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.lifecycle import Lifecycle
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.searches import Searches
 from multistage.wandb_server.storage import Storage
-from multistage.wandb_server.store import Store
+from multistage.wandb_server.store import Reader, Store
 
 Resolver = Callable[..., Any]
 """Called with a row, the request, and the field's arguments by name."""
@@ -21,6 +22,8 @@ Resolvers = Mapping[str, Mapping[str, Resolver]]
 
 MAX_ROWS = 50_000
 """Runs, sweeps and agents that one request may touch."""
+MAX_FIELDS = 400_000
+"""Fields that one answer may hold: a sweep of ten thousand runs with all that clients ask of each."""
 
 
 @dataclass
@@ -35,6 +38,11 @@ class State:
     presence: Presence
     early_stop: EarlyStop
     searches: Searches
+    desk: Desk = field(default_factory=Desk)
+
+
+class CostlyError(BaseException):
+    """A request whose answer is too large; an ``Exception`` would end one field only and go on with the next."""
 
 
 @dataclass
@@ -44,16 +52,19 @@ class Request:
     Args:
         state: The server.
         base_url: How the client reaches this server; links are made from it.
+        reader: The database as it is at this moment, for a query; None for a mutation, which writes.
     """
 
     state: State
     base_url: str
+    reader: Reader | None = None
     rows: int = 0
+    fields: int = 0
 
     @property
     def store(self) -> Store:
-        """The database."""
-        return self.state.store
+        """The database; the fields of a query only read."""
+        return self.state.store if self.reader is None else cast("Store", self.reader)
 
     def spend(self, rows: int) -> None:
         """Count what the request touches.
@@ -64,3 +75,13 @@ class Request:
         self.rows += rows
         if self.rows > MAX_ROWS:
             raise RefusedError(f"The request touches more than {MAX_ROWS} rows; ask for smaller pages.", 400)
+
+    def count_fields(self, count: int) -> None:
+        """Count what the answer costs.
+
+        Raises:
+            CostlyError: It is too much for one request.
+        """
+        self.fields += count
+        if self.fields > MAX_FIELDS:
+            raise CostlyError

@@ -58,7 +58,7 @@ class Reader:
 
 
 class Store(Reader):
-    """The database of one data folder. One process, one thread, one connection.
+    """The database of one data folder. One process, and one thread and connection that write.
 
     Write-ahead logging with ``synchronous=NORMAL``: what was committed survives a killed process and a full
     disk; only a power cut or a crash of the operating system can take the last moments.
@@ -82,15 +82,21 @@ class Store(Reader):
             self.connection.execute("PRAGMA temp_store = MEMORY")
             self.connection.execute("PRAGMA cache_size = -16384")
             self._prepare()
+            latest = self.value("SELECT max(heartbeat_at) FROM runs")
+        except sqlite3.OperationalError as error:
+            raise ServiceError(
+                f"The embedded server cannot use its database {path}: {error}.",
+                "Free some space, or make the folder writable; a damaged file can be moved away.",
+            ) from error
         except sqlite3.DatabaseError as error:
             raise ServiceError(
                 f"The embedded server cannot use its database {path}: {error}.",
                 "Move the file away to start with an empty one.",
             ) from error
         self.connection.create_function("regexp", 2, matches, deterministic=True)
+        self._readers: list[Reader] = []
         self._depth = 0
         self._seen_changes = self._checkpointed_changes = 0
-        latest = self.value("SELECT max(heartbeat_at) FROM runs")
         self._last_tick: int = latest or 0
 
     def _prepare(self) -> None:
@@ -109,12 +115,22 @@ class Store(Reader):
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
         """The database as it is at this moment, for reading in another thread: nobody waits for it."""
-        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         try:
-            connection.execute("BEGIN")
-            yield Reader(connection)
+            reader = self._readers.pop()
+        except IndexError:
+            reader = self._connect_reader()
+        try:
+            reader.execute("BEGIN")
+            yield reader
         finally:
-            connection.close()
+            reader.connection.rollback()
+            self._readers.append(reader)
+
+    def _connect_reader(self) -> Reader:
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        reader = Reader(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False))
+        reader.connection.create_function("regexp", 2, matches, deterministic=True)
+        return reader
 
     def wants_checkpoint(self) -> bool:
         """Whether it is time for one: much was written since the last, or nothing any more since the last look.
@@ -141,8 +157,12 @@ class Store(Reader):
 
     def close(self) -> None:
         """Write the log back into the database and close it."""
-        self.connection.execute("PRAGMA optimize")
-        self.connection.close()
+        while self._readers:
+            self._readers.pop().connection.close()
+        try:
+            self.connection.execute("PRAGMA optimize")
+        finally:
+            self.connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

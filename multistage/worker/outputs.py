@@ -46,5 +46,11 @@ def open_log(run_id: str) -> "IO[bytes] | _NoLog":
     path = find_log(run_id)
     if path is None:
         return _NoLog()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return open_private(path)
+
+
+def open_private(path: Path) -> IO[bytes]:
+    """Open a log for appending; one that is made here only its owner reads."""
+    path.touch(0o600)
     return path.open("ab")

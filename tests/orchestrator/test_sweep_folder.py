@@ -123,9 +123,17 @@ def test_a_read_only_folder_is_an_error_of_the_user(tmp_path: Path) -> None:
         tmp_path.chmod(0o755)
 
 
-def test_a_state_is_readable_for_others_and_stays_so(folder: SweepFolder) -> None:
-    folder.write_state(make_state())
-    assert folder.state_file.stat().st_mode & 0o777 == 0o644
+def test_a_sweep_is_its_owners_alone_and_its_place_keeps_its_mode(tmp_path: Path) -> None:
+    place = tmp_path / "runs"
+    place.mkdir(mode=0o755)
+    old, new = place / "old", place / "new"
+    old.mkdir(mode=0o755)
+    for path in (old, new):
+        with SweepFolder(path).lock():
+            SweepFolder(path).write_state(make_state())
+        assert path.stat().st_mode & 0o777 == 0o700
+        assert SweepFolder(path).state_file.stat().st_mode & 0o777 == 0o600
+    assert place.stat().st_mode & 0o777 == 0o755
 
 
 def test_the_lock_keeps_another_process_out_and_names_it(folder: SweepFolder, holder: "subprocess.Popen[str]") -> None:

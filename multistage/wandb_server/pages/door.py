@@ -32,6 +32,8 @@ HEADERS = {
 """Of all that pages consist of: nothing runs that is not this server's own file, and nothing is read elsewhere."""
 
 MAX_FORM = 10_000
+FORM_PATIENCE = 5.0
+"""Seconds: anyone may send one."""
 
 
 @cache
@@ -98,7 +100,7 @@ def answer_stranger(http: Request) -> ASGIApp | None:
 async def answer_login(http: Request, key: str) -> Response:
     """Log a browser in: by a link's token, or by the key that was typed."""
     if http.method == "POST":
-        form = dict(parse_qsl((await read_body(http, MAX_FORM)).decode(errors="replace"), max_num_fields=5))
+        form = await _read_form(http)
         target = form.get("next", "/")
         allowed = check_key(form.get("key", "").strip(), key)
     else:
@@ -118,3 +120,11 @@ async def answer_login(http: Request, key: str) -> Response:
         secure=http.url.scheme == "https",
     )
     return answer
+
+
+async def _read_form(http: Request) -> dict[str, str]:
+    body = await read_body(http, MAX_FORM, FORM_PATIENCE)
+    try:
+        return dict(parse_qsl(body.decode(errors="replace"), max_num_fields=5))
+    except ValueError as error:
+        raise RefusedError("The form has more fields than the page's.", 400) from error

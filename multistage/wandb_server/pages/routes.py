@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -131,7 +130,7 @@ async def _login(http: Request, state: State) -> Response:
 
 async def _answer_page(http: Request, state: State, answer: Answer) -> Response:
     try:
-        return await anyio.to_thread.run_sync(_read, http, state, answer)
+        return await state.desk.look(_read, http, state, answer)
     except RefusedError as error:
         if error.status == 404 and "text/html" in http.headers.get("accept", ""):
             return door.render("missing.html", 404, message=error.message)
@@ -146,7 +145,7 @@ async def _answer_data(http: Request, state: State, answer: Answer) -> Response:
             content, headers["Content-Encoding"] = gzip.compress(content, compresslevel=1), "gzip"
         return Response(content, media_type="application/json", headers=headers)
 
-    return await anyio.to_thread.run_sync(read)
+    return await state.desk.look(read)
 
 
 def _read(http: Request, state: State, answer: Answer) -> Any:
