@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 from multistage.domain.account import Account
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.resources import GRACE, Rates, Resources
+from multistage.domain.styles import runs_module
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
+from multistage.launchers.modules import check_module
 from multistage.training.catalogue import Trainer, find_trainer
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -102,7 +104,7 @@ def has_living_workers(records: Sequence[WorkerRecord], logs: Path) -> bool:
 
 
 def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Rates | None:
-    """Refuse what cannot be done on Modal; nothing has been deployed then.
+    """Refuse what cannot be done where the sweep's trainings are to run; nothing has been started then.
 
     Returns:
         The prices that were used; None where trainings run on this machine.
@@ -111,6 +113,8 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> R
         UsageError: With the remedy.
     """
     if options.launcher == "local":
+        if find_bundled(plan.settings) is None:
+            check_module(plan.settings.program, plan.settings.command, options.directory)
         return None
     _check_server(account)
     _check_program(plan.settings, options)
@@ -161,7 +165,9 @@ def _check_program(settings: SweepSettings, options: RunOptions) -> None:
         return
     if project is None:
         raise UsageError("Containers need the project of your program.", "Give its folder as --project-dir.")
-    if settings.program is not None and not Path(settings.program).is_relative_to(project):
+    if settings.program is None or runs_module(settings.command):
+        return
+    if not Path(settings.program).is_relative_to(project):
         raise UsageError(
             f"The program {settings.program} is not in the project folder {project}.",
             "Give the folder that holds it as --project-dir.",

@@ -15,6 +15,7 @@ from wandb import wandb_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from multistage.domain.styles import fill_macros
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
 from multistage.worker.connection import connect, is_loopback
 from multistage.worker.memory import MemoryGuard
@@ -203,6 +204,16 @@ class SweepAgent(wandb_agent.Agent):
                     self._restart_core(-signal.SIGKILL)
             except (wandb.Error, WandbApiFailedError, ValueError) as error:
                 logger.warning("The failure cannot be reported to the server: %s", error)
+
+    def _command_run(self, command: dict[str, Any]) -> None:
+        """Start a run; the sweep's command may hold macros of this project, which W&B's agent would drop."""
+        written = self._sweep_command
+        values = {name: entry["value"] for name, entry in command["args"].items()}
+        try:
+            self._sweep_command = fill_macros(written, values)
+            super()._command_run(command)
+        finally:
+            self._sweep_command = written
 
     def _restart_core(self, left_by: int) -> None:
         self._end_core(left_by)
