@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from multistage.errors import UsageError
 
@@ -77,11 +77,13 @@ def build_command(kind: ProgramKind, arguments: Sequence[str] = STYLES[DEFAULT_S
             return (*START, "-m", PROGRAM_MACRO, *arguments)
         case "executable":  # `env` would take a path with an equals sign for a variable
             return (PROGRAM_MACRO, *arguments)
+        case _:
+            assert_never(kind)
 
 
 def runs_module(command: Sequence[str]) -> bool:
-    """Whether a command's program is a module: the word before it is ``-m``."""
-    return any(word == "-m" and after == PROGRAM_MACRO for word, after in pairwise(command))
+    """Whether a command's program is a module: the word before it says so."""
+    return any(word in ("-m", "--module") and after == PROGRAM_MACRO for word, after in pairwise(command))
 
 
 def fill_macros(command: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
