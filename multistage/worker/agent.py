@@ -211,7 +211,7 @@ class SweepAgent(wandb_agent.Agent):
         values = {name: entry["value"] for name, entry in command["args"].items()}
         try:
             self._sweep_command = fill_macros(written, values)
-            super()._command_run(command)
+            super()._command_run(command)  # type: ignore[no-untyped-call]
         finally:
             self._sweep_command = written
 
