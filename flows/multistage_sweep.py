@@ -43,6 +43,7 @@ def multistage_sweep(
     early_stop: Literal["auto", "hyperband", "none"] | None = None,
     program: str | None = None,
     command: str | None = None,
+    style: str | None = None,
     split: str | None = None,
     stage1: Literal["auto", "grid", "sobol"] | None = None,
     grid_resolution: Annotated[int | None, Field(ge=2, le=100)] = None,
@@ -93,6 +94,7 @@ def multistage_sweep(
         early_stop: Whether poor runs are stopped; auto by default.
         program: Your own training script.
         command: W&B's command, with its macros and ${config_id}.
+        style: How your program takes parameters: flags, hydra, ...
         split: Percent of the budget a stage; 30/50/20 by default.
         stage1: How stage 1 explores; auto by default.
         grid_resolution: Grid values a parameter; 5 by default.

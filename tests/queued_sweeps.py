@@ -20,7 +20,11 @@ PROJECT = "work"
 
 
 def queue_runs(
-    api: wandb.Api, program: str | Path, configs: Sequence[Mapping[str, Value]], planned: int | None = None
+    api: wandb.Api,
+    program: str | Path,
+    configs: Sequence[Mapping[str, Value]],
+    planned: int | None = None,
+    command: Sequence[str] = (),
 ) -> str:
     """Create a sweep of a bundled trainer (by its config id) or a program (by its path); returns the sweep's path.
 
@@ -34,8 +38,8 @@ def queue_runs(
         "metric": {"name": "score", "goal": "maximize"},
         "parameters": {"seed": {"values": [0]}},
     }
-    if trainer:
-        definition["command"] = trainer.command
+    if trainer or command:
+        definition["command"] = trainer.command if trainer else list(command)
     entity = api.default_entity
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # wandb's own, about its own helper
@@ -46,11 +50,15 @@ def queue_runs(
     return path
 
 
+def list_all_runs(sweep: str) -> list[Any]:
+    """The sweep's runs as the tracker has them now, whatever they call themselves."""
+    project, _, sweep_id = sweep.rpartition("/")
+    return list(wandb.Api().runs(project, filters={"sweep": sweep_id}, per_page=100))
+
+
 def list_runs(sweep: str) -> dict[str, Any]:
     """The sweep's runs as the tracker has them now, by name."""
-    project, _, sweep_id = sweep.rpartition("/")
-    runs = wandb.Api().runs(project, filters={"sweep": sweep_id}, per_page=100)
-    return {run.name: run for run in runs}
+    return {run.name: run for run in list_all_runs(sweep)}
 
 
 def read_rows(run: Any, *keys: str) -> list[tuple[Any, ...]]:

@@ -31,9 +31,13 @@ class SearchFlags:
     early_stop: Literal["auto", "hyperband", "none"] | None = None
     """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb. [default: auto]"""
     program: str | None = None
-    """Your own training script, run as W&B's agent would; the config id is then a label."""
+    """Your own training script, or a module as Python finds it, run as W&B's agent would; the config id is then a
+    label."""
     command: str | None = None
     """Another command than W&B's '${env} ${interpreter} ${program} ${args}'; ${config_id} is replaced too."""
+    style: str | None = None
+    """How your program takes its parameters, instead of a --command: argparse, flags, switches, hyphens, hyphen-flags,
+    hyphen-switches, hydra, configurator, lightning, json, json-file, config or guide. [default: argparse]"""
     split: str | None = None
     """Percent of the budget a stage. [default: 30/50/20]"""
     stage1: Literal["auto", "grid", "sobol"] | None = None

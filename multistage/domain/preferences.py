@@ -26,11 +26,12 @@ from multistage.domain.grammar import parse_params
 from multistage.domain.parameters import Parameter
 from multistage.domain.plan import RunWishes
 from multistage.domain.request import SweepWishes
+from multistage.domain.styles import is_module_name
 from multistage.errors import SpaceError, UsageError
 
 SETTINGS_FILE = "multistage.toml"
 PATHS = ("runs_dir", "project_dir", "program", "python")
-"""Relative ones are meant from where the file lies."""
+"""Relative ones are meant from where the file lies; a program may be a module instead."""
 
 
 class Preferences(SweepWishes, RunWishes):
@@ -88,8 +89,9 @@ def parse_settings(text: str, path: Path) -> SettingsFile:
 
 def _locate_paths(section: dict[str, Any], folder: Path) -> None:
     for key in PATHS:
-        if isinstance(section.get(key), str):
-            section[key] = str(folder / section[key])
+        path = section.get(key)
+        if isinstance(path, str) and not (key == "program" and is_module_name(path)):
+            section[key] = str(folder / Path(path).expanduser())
 
 
 def parse_ranges(ranges: Mapping[str, str], known: Mapping[str, Parameter], where: str) -> dict[str, Parameter]:

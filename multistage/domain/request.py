@@ -56,6 +56,8 @@ class SweepWishes(Model):
     """Your own training script."""
     command: str | None = None
     """Another command than W&B's '${env} ${interpreter} ${program} ${args}'."""
+    style: str | None = None
+    """How your own program takes its parameters: argparse, flags, hyphens, hydra, config, ..."""
     split: str = "30/50/20"
     """Percent of the budget a stage."""
     stage1: Stage1Method = "auto"

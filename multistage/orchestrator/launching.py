@@ -8,11 +8,13 @@ from pathlib import Path
 from multistage.domain.account import Account
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.resources import GRACE, Rates, Resources
+from multistage.domain.styles import runs_module
 from multistage.domain.variables import is_loopback
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
+from multistage.launchers.modules import check_module
 from multistage.training.catalogue import Trainer, find_trainer
 from multistage.wandb_client.surroundings import review_surroundings
 from multistage.worker.interpreter import Interpreter, inspect_interpreter
@@ -119,7 +121,7 @@ def find_interpreter(settings: SweepSettings, options: RunOptions) -> Interprete
 
 
 def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Rates | None:
-    """Refuse an interpreter that cannot train, and what cannot be done on Modal; nothing has been deployed then.
+    """Refuse what cannot be done where the sweep's trainings are to run; nothing has been started then.
 
     Returns:
         The prices that were used; None where trainings run on this machine.
@@ -128,7 +130,10 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> R
         UsageError: With the remedy.
     """
     if options.launcher == "local":
-        find_interpreter(plan.settings, options)
+        interpreter = find_interpreter(plan.settings, options)
+        if find_bundled(plan.settings) is None:
+            path = str(interpreter.path) if interpreter else None
+            check_module(plan.settings.program, plan.settings.command, options.directory, path)
         return None
     _check_server(account)
     _check_program(plan.settings, options)
@@ -196,7 +201,9 @@ def _check_program(settings: SweepSettings, options: RunOptions) -> None:
         return
     if project is None:
         raise UsageError("Containers need the project of your program.", "Give its folder as --project-dir.")
-    if settings.program is not None and not Path(settings.program).is_relative_to(project):
+    if settings.program is None or runs_module(settings.command):
+        return
+    if not Path(settings.program).is_relative_to(project):
         raise UsageError(
             f"The program {settings.program} is not in the project folder {project}.",
             "Give the folder that holds it as --project-dir.",

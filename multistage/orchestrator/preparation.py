@@ -16,7 +16,14 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
-from multistage.request.preferences import FILE_SAYS, FLOW_RUN, GatheredParameters, find_runs_dir, gather_parameters
+from multistage.request.preferences import (
+    FILE_SAYS,
+    FLOW_RUN,
+    RIVALS,
+    GatheredParameters,
+    find_runs_dir,
+    gather_parameters,
+)
 from multistage.request.resolution import ResolvedRequest, count_cores
 
 NOTHING: Mapping[str, Any] = {}
@@ -82,6 +89,7 @@ def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
     """Give the parameters that a sweep began with, and what a resume changes of them."""
     began = {**state.request.model_dump(), **state.options.model_dump(exclude={"directory"})}
     changed = {key: value for key, value in given.items() if value is not None and key not in ("single", "adopted")}
+    began |= {RIVALS[key]: None for key in changed if key in RIVALS}
     if "sweep_file" in changed:  # what the first file said is not said again by the request
         began |= dict.fromkeys(FILE_SAYS)
     if isinstance(changed.get("modal"), Mapping):

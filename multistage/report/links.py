@@ -3,10 +3,12 @@
 import shlex
 from urllib.parse import quote
 
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 from wandb.util import api_to_app_url
 
 from multistage.domain.results import Config
 from multistage.domain.state import State
+from multistage.domain.styles import DEFAULT_COMMAND, fill_macros
 from multistage.report.data import ReportData
 
 
@@ -38,9 +40,15 @@ def name_sweep(data: ReportData) -> str:
 def build_training_command(state: State, config: Config) -> str:
     """Write the command that trains a config as a run of the sweep does, without this tool's worker."""
     settings = state.settings
-    arguments = shlex.join(f"--{name}={value}" for name, value in {**settings.fixed, **config}.items())
-    if settings.program and not settings.command:
-        return f"python {shlex.quote(settings.program)} {arguments}"
-    kept = [part for part in settings.command if part not in ("${env}", "${args}", "--wandb_sweep")]
-    known = {"${interpreter}": "python", "${program}": settings.program or "", "${config_id}": settings.config_id}
-    return " ".join([*(shlex.quote(known.get(part, part)) for part in kept), arguments])
+    values = {**settings.fixed, **config}
+    command = settings.command or DEFAULT_COMMAND
+    args = create_sweep_command_args({"args": {name: {"value": value} for name, value in values.items()}})
+    macros = {f"${{{name}}}": words for name, words in args.items() if isinstance(words, list)} | {
+        "${env}": [],
+        "${interpreter}": ["python"],
+        "${program}": [settings.program or ""],
+        "${args_json_file}": ["config.json"],
+    }
+    written = fill_macros([part for part in command if part != "--wandb_sweep"], values)
+    words = shlex.join(word for part in written for word in macros.get(part, [part]))
+    return words if any("${args" in part for part in command) else f"{words}  # its values: from wandb.config"

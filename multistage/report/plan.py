@@ -12,6 +12,7 @@ from rich.text import Text
 
 from multistage.domain.grammar import format_range
 from multistage.domain.plan import RunOptions, SweepPlan
+from multistage.domain.styles import DEFAULT_COMMAND
 from multistage.report.banner import format_config
 from multistage.report.costs import format_duration
 
@@ -64,7 +65,7 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: f
     if settings.fixed:
         lines.append(f"Every run with {format_config(settings.fixed)}")
     if settings.program:
-        command = " ".join(settings.command) or "${env} ${interpreter} ${program} ${args}"
+        command = " ".join(settings.command or DEFAULT_COMMAND)
         lines.append(f"Program {settings.program}, by {command}")
     return Group(*(Text(line) for line in lines), ranges, stages)
 

@@ -40,9 +40,13 @@ FILE_SAYS: Mapping[str, tuple[str, ...]] = {
     "goal": ("metric",),
     "program": ("program", "command"),
     "command": ("program", "command"),
+    "style": ("command",),
     "early_stop": ("early_terminate",),
 }
 """What a sweep file says of a sweep, and under which of its keys."""
+
+RIVALS = {"command": "style", "style": "command"}
+"""What says the same in other words: the nearer one is meant."""
 
 
 class Variables(Preferences, BaseSettings):
@@ -91,6 +95,9 @@ def gather_parameters(
     parameters: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for values, where in layers:
+        for key in (RIVALS[key] for key in values if key in RIVALS and RIVALS[key] not in values):
+            parameters.pop(key, None)
+            sources.pop(key, None)
         for key, value in values.items():
             if key == "modal":
                 value = parameters.get(key, {}) | _list_resources(value)

@@ -21,6 +21,9 @@ from multistage.request.subject import (
     read_subject,
 )
 
+USUAL_PROGRAM = "train.py"
+"""What most projects call their training script."""
+
 
 class ResolvedRequest(Model):
     """A request that makes sense."""
@@ -64,7 +67,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         finalists=_count_finalists(request, split, search),
         seed=request.seed,
         seed_parameter=seed_parameter if seeded else None,
-        program=str(subject.program) if subject.program else None,
+        program=subject.program,
         command=subject.command,
         fixed=subject.fixed,
         layout=subject.layout,
@@ -77,7 +80,8 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         entity=choose_entity(request.entity, subject.entity, account),
         project=choose_project(request.project, subject.project, request.config_id),
     )
-    warnings = (*([warning] if warning else []), *subject.notes, *_list_idle_flags(request, settings))
+    notes = (*subject.notes, *_tell_trainer(request, subject, directory))
+    warnings = (*([warning] if warning else []), *notes, *_list_idle_flags(request, settings))
     return ResolvedRequest(plan=plan_sweep(settings), warnings=warnings)
 
 
@@ -85,6 +89,15 @@ def count_cores() -> int:
     """Count the cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _tell_trainer(request: SweepRequest, subject: Subject, directory: Path) -> Iterator[str]:
+    """Say that a bundled trainer trains, where a script of the user's own lies beside it."""
+    if subject.trainer is not None and (directory / USUAL_PROGRAM).is_file():
+        yield (
+            f"{request.config_id} is trained by the bundled trainer, not by the {USUAL_PROGRAM} in this folder: "
+            f"for that add --program {USUAL_PROGRAM}, and --style guide where it takes --config_id and --wandb_sweep."
+        )
 
 
 def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:

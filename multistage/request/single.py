@@ -116,6 +116,10 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
     definition = dict(content)
     if request.metric or request.goal:
         definition["metric"] = {"name": subject.metric, "goal": subject.goal}
+    if subject.command and not file.command and request.adopted is None:
+        definition["command"] = list(subject.command)
+    if subject.program and str(file.program).startswith("~") and request.adopted is None:
+        definition["program"] = subject.program
     settings = SweepSettings(
         config_id=request.config_id,
         space=subject.space,
@@ -127,7 +131,7 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
         search="wandb",
         early_stop="hyperband" if subject.early_terminate else "none",
         early_terminate=subject.early_terminate,
-        program=str(subject.program) if subject.program else None,
+        program=subject.program,
         command=subject.command,
         fixed=subject.fixed,
         layout=subject.layout,

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from multistage.domain.parameters import CategoricalParameter, FloatParameter, P
 from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config, Goal, Value
 from multistage.domain.space import SearchSpace
+from multistage.domain.styles import find_style
 from multistage.domain.sweep_file import SweepFile, find_config_id, read_sweep_file
 from multistage.errors import SpaceError, UsageError
+from multistage.request.programs import settle_program
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
-
-PROGRAM_MACRO = "${program}"
 
 
 class Subject(Model):
@@ -35,7 +34,8 @@ class Subject(Model):
     layout: dict[str, Place] = Field(default_factory=dict)
     metric: str
     goal: Goal
-    program: Path | None
+    program: str | None
+    """Path of the user's own script, or the name of a module."""
     command: tuple[str, ...]
     early_terminate: dict[str, Any] | None = None
     """What a sweep file says of it."""
@@ -69,6 +69,13 @@ def read_subject(request: SweepRequest, directory: Path) -> Subject:
             f"{both[0]} is swept and fixed at once.", "Take it out of the swept ones, or out of --train-arg."
         )
     if subject.trainer is not None:
+        subject.trainer.check_extra()
+        if request.style is not None:
+            find_style(request.style)
+            raise UsageError(
+                f"The trainer {subject.trainer.config_id} is bundled, and takes no --style.",
+                "Leave --style out, or name your own script with --program.",
+            )
         _check_hyperparameters(subject.trainer, subject.space, subject.fixed, subject.layout)
     return subject
 
@@ -76,16 +83,16 @@ def read_subject(request: SweepRequest, directory: Path) -> Subject:
 def _read_flags(request: SweepRequest, directory: Path) -> Subject:
     if not request.params:
         raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
-    program = find_program(request.program, directory) if request.program else None
-    own = program is not None or request.command is not None
+    own = request.program is not None or request.command is not None
     trainer = None if own else find_trainer(request.config_id)
     if trainer is None and not own:
         raise UsageError(
             f"No bundled trainer serves the config id {request.config_id!r}.",
             f"There are {', '.join(TRAINERS)}; train your own script with --program train.py.",
         )
-    if trainer is not None:
-        trainer.check_extra()
+    program, command = None, tuple(trainer.command) if trainer else ()
+    if trainer is None:
+        program, command = settle_program(request, request.program, (), directory)
     return Subject(
         trainer=trainer,
         space=parse_params(request.params, trainer.parameters if trainer else GUIDE_PARAMETERS),
@@ -93,7 +100,7 @@ def _read_flags(request: SweepRequest, directory: Path) -> Subject:
         metric=request.metric or (trainer.metric if trainer else GUIDE_METRIC),
         goal=request.goal or (trainer.goal if trainer else "maximize"),
         program=program,
-        command=tuple(trainer.command) if trainer else _build_command(request),
+        command=command,
     )
 
 
@@ -109,13 +116,15 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subje
             f"The sweep file trains {named}, and {request.config_id} was asked for.",
             "Leave CONFIG_ID out, or change the file's command.",
         )
-    command = file.command if request.command is None else _build_command(request)
-    program = request.program or file.program
-    trainer = None if request.program else find_trainer(request.config_id)
-    if trainer is not None:
-        trainer = trainer if command == tuple(trainer.command) or not (command or program) else None
-    if trainer is not None:
-        trainer.check_extra()
+    if request.style is not None and file.command:
+        raise UsageError(
+            "The sweep file has a command of its own, and --style names another.",
+            "Leave --style out, or take the command out of the file.",
+        )
+    trainer = _find_bundled(request, file)
+    program, command = None, tuple(trainer.command) if trainer else ()
+    if trainer is None:
+        program, command = settle_program(request, request.program or file.program, file.command, directory)
     fixed = file.fixed | {
         name: encode_value(value) if name in file.layout and file.layout[name].is_json else value
         for name, value in _parse_assignments("train-arg", request.train_arg).items()
@@ -128,8 +137,8 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subje
         layout=file.layout,
         metric=request.metric or file.metric or (trainer.metric if trainer else GUIDE_METRIC),
         goal=request.goal or goal,
-        program=None if trainer else find_program_of(program, command, directory),
-        command=tuple(trainer.command) if trainer else command,
+        program=program,
+        command=command,
         early_terminate=file.early_terminate,
         entity=file.entity,
         project=file.project,
@@ -137,41 +146,11 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subje
     )
 
 
-def find_program_of(program: str | None, command: Sequence[str], directory: Path) -> Path | None:
-    """Find the script that a sweep's command runs; None where the command runs none.
-
-    Raises:
-        UsageError: If it needs one and there is none.
-    """
-    if command and not any(PROGRAM_MACRO in word for word in command):
-        return None
-    if not program:
-        raise UsageError("The sweep file names no program.", "Add `program: train.py` to it, or give --program.")
-    return find_program(program, directory)
-
-
-def find_program(program: str, directory: Path) -> Path:
-    """Find a training script.
-
-    Raises:
-        UsageError: If it is not there.
-    """
-    path = (directory / program).absolute()
-    if not path.is_file():
-        raise UsageError(f"The program {program!r} does not exist in {directory}.", "Give --program a file.")
-    return path
-
-
-def _build_command(request: SweepRequest) -> tuple[str, ...]:
-    if request.command is None:
-        return ()
-    try:
-        parts = shlex.split(request.command)
-    except ValueError as error:
-        raise UsageError(f"--command {request.command!r} cannot be split: {error}.", "Check its quotes.") from error
-    if not parts:
-        raise UsageError("--command is empty.", "W&B's default is '${env} ${interpreter} ${program} ${args}'.")
-    return tuple(part.replace("${config_id}", request.config_id) for part in parts)
+def _find_bundled(request: SweepRequest, file: SweepFile) -> Trainer | None:
+    """Find the bundled trainer that a sweep file trains with, by its command or by naming nothing else."""
+    trainer = None if request.program or request.command is not None else find_trainer(request.config_id)
+    usual = file.command == tuple(trainer.command) if trainer else False
+    return trainer if usual or not (file.command or file.program) else None
 
 
 def _parse_assignments(option: str, texts: Sequence[str]) -> Config:

@@ -17,6 +17,7 @@ from wandb.apis.public.sweeps import _register_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from multistage.domain.styles import fill_macros
 from multistage.domain.variables import is_loopback
 from multistage.domain.workers import name_host
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
@@ -210,6 +211,16 @@ class SweepAgent(wandb_agent.Agent):
                     self._restart_core(-signal.SIGKILL)
             except (wandb.Error, WandbApiFailedError, ValueError) as error:
                 logger.warning("The failure cannot be reported to the server: %s", error)
+
+    def _command_run(self, command: dict[str, Any]) -> None:
+        """Start a run; the sweep's command may hold macros of this project, which W&B's agent would drop."""
+        written = self._sweep_command
+        values = {name: entry["value"] for name, entry in command["args"].items()}
+        try:
+            self._sweep_command = fill_macros(written, values)
+            super()._command_run(command)  # type: ignore[no-untyped-call]
+        finally:
+            self._sweep_command = written
 
     def _restart_core(self, left_by: int) -> None:
         self._end_core(left_by)
