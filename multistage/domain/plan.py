@@ -125,9 +125,19 @@ class SweepSettings(Model):
         text = json.dumps(own, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def compare_identity(self, other: Self) -> Mapping[str, tuple[object, object]]:
-        """Give what differs in the identities of two sweeps: by setting, this one's and the other's."""
-        mine, theirs = self.identify(), other.identify()
+    def compare_identity(self, other: Self, has_counted: bool = True) -> Mapping[str, tuple[object, object]]:
+        """Give what differs in the identities of two sweeps: by setting, this one's and the other's.
+
+        Args:
+            other: The other sweep's settings.
+            has_counted: Whether any run has counted. Before that, metric and goal are not part of the identity.
+        """
+        mine, theirs = dict(self.identify()), dict(other.identify())
+        if not has_counted:
+            for identity in (mine, theirs):
+                identity |= {"metric": None, "goal": None}
+                if isinstance(definition := identity["definition"], dict):
+                    identity["definition"] = {**definition, "metric": None}
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 

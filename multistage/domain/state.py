@@ -176,6 +176,12 @@ class State(Model):
     created_at: datetime
     updated_at: Annotated[datetime, Field(description="Last write of this file.")]
 
+    @property
+    def has_counted(self) -> bool:
+        """Whether any run has a value, so that the metric can be changed no more."""
+        current = self.current_stage
+        return bool(self.stages_completed) or (current is not None and current.best_metric is not None)
+
     def was_driven_by(self, flow_run_id: str) -> bool:
         """Tell whether a flow run has driven this sweep before, so that it is a retry and takes the sweep up."""
         return flow_run_id in (*self.flow_runs, self.flow_run_id)

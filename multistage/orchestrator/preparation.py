@@ -180,7 +180,7 @@ def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -
             f"Go on with it by `multistage-sweep --resume {folder.state_file}`, look at it with "
             f"`multistage-sweep status {folder.name}`, or start another one with --name.",
         )
-    changes = state.settings.compare_identity(resolved.plan.settings)
+    changes = state.settings.compare_identity(resolved.plan.settings, state.has_counted)
     if changes:
         difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, (old, new) in changes.items())
         raise UsageError(
@@ -233,6 +233,9 @@ def prepare_folder(
     if state is not None:
         kept, plan = reopen_stages(state)
         completed = [record.stage for record in kept]
+        metric = {"metric": settings.metric, "goal": settings.goal}
+        if (state.settings.metric, state.settings.goal) != (settings.metric, settings.goal):
+            folder.forget_values()
         unused = sum(state.plan[record.stage - 1].runs - record.runs_completed for record in kept if record.cut_short)
         state = state.model_copy(
             update={
@@ -240,7 +243,11 @@ def prepare_folder(
                 "budget_used": sum(record.runs_completed for record in kept),
                 "options": options.model_copy(update={"directory": state.options.directory}),
                 "settings": settings,
-                "request": state.request.model_copy(update={"budget": settings.budget}),
+                "request": state.request.model_copy(
+                    update={"budget": settings.budget} | ({} if request.single else metric)
+                ),
+                "metric_name": settings.metric,
+                "goal": settings.goal,
                 "total_budget": settings.budget,
                 "plan": grow_stages(plan, completed, settings, unused),
                 "status": "running",

@@ -140,6 +140,20 @@ class SweepFolder:
         """Where the finished runs of one of its W&B sweeps are kept, so that a resume need not read them again."""
         return self.path / "archive" / f"{sweep_id}.jsonl"
 
+    def forget_values(self) -> None:
+        """Forget what finished runs have reached, so that they are read anew, under another metric.
+
+        Raises:
+            FolderError: If the folder cannot be written.
+        """
+        for path in self.path.glob("archive/*.jsonl"):
+            if path.name.endswith(".slots.jsonl"):
+                continue
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise _refuse_write(path, error) from error
+
     def locate_ledger(self, sweep_id: str) -> Path:
         """Where it is written down which run of one of its W&B sweeps is which slot's."""
         return self.path / "archive" / f"{sweep_id}.slots.jsonl"

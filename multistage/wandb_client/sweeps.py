@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,8 +23,10 @@ from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings
 from multistage.domain.results import Config
 from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import OWN_SCHEDULER, parse_config
-from multistage.errors import UsageError
+from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
+
+logger = logging.getLogger(__name__)
 
 DELETED = "DELETED"
 """What a sweep is that is not there any more; no word of W&B's."""
@@ -223,7 +226,7 @@ def cap_runs(connection: Connection, sweep_id: str, cap: int | None) -> None:
 
 
 def take_up_sweep(connection: Connection, sweep_id: str, config: Mapping[str, Any]) -> None:
-    """Plan a sweep that is there already anew: the budget may have grown since.
+    """Plan a sweep that is there already anew: the budget may have grown since, and the metric be another.
 
     Args:
         connection: Where it is.
@@ -231,6 +234,10 @@ def take_up_sweep(connection: Connection, sweep_id: str, config: Mapping[str, An
         config: What it would be created with.
     """
     _change_config(connection, sweep_id, {key: config[key] for key in ("run_cap", "scheduler") if key in config})
+    try:
+        _change_config(connection, sweep_id, {key: config[key] for key in ("metric",) if key in config})
+    except TrackerError as error:
+        logger.warning("The page of sweep %s keeps the metric that it was created with: %s", sweep_id, error)
 
 
 def _change_config(connection: Connection, sweep_id: str, changes: Mapping[str, Any]) -> None:

@@ -115,6 +115,16 @@ def test_the_budget_and_the_trainers_defaults_are_no_part_of_the_identity() -> N
         assert not SETTINGS.compare_identity(other)
 
 
+def test_metric_and_goal_are_part_of_the_identity_once_a_run_has_counted() -> None:
+    other = change(metric="another", goal="minimize")
+    assert set(SETTINGS.compare_identity(other)) == {"metric", "goal"}
+    assert not SETTINGS.compare_identity(other, has_counted=False)
+    assert set(SETTINGS.compare_identity(change(metric="another", seed=9), has_counted=False)) == {"seed"}
+    defined = change(definition={"method": "grid", "metric": {"name": "a"}})
+    assert not defined.compare_identity(change(definition={"method": "grid", "metric": {"name": "b"}}), False)
+    assert set(defined.compare_identity(change(definition={"method": "random"}), False)) == {"definition"}
+
+
 def test_the_identity_is_the_same_after_a_trip_through_json() -> None:
     again = SweepSettings.model_validate_json(SETTINGS.model_dump_json())
     assert again.hash_identity() == SETTINGS.hash_identity()

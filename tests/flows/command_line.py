@@ -16,10 +16,11 @@ import psutil
 import pytest
 import wandb
 
-from multistage.domain.slots import SlotName, classify_run, parse_slot_name
+from multistage.domain.slots import SlotName, classify_run
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
 from multistage.settings import Settings
+from multistage.wandb_client.slot_ledger import SlotLedger
 
 COMMAND = str(Path(sys.executable).parent / "multistage-sweep")
 FAST = ("--train-arg", "epochs=3")
@@ -154,7 +155,7 @@ class CommandLine:
                 wandb.teardown()
 
     def list_runs(self, folder: SweepFolder) -> dict[str, list[TrackedRun]]:
-        """Ask the tracker for the runs of a sweep's stages, by the stage's sweep."""
+        """Ask the tracker for the runs of a sweep's stages, by the stage's sweep; each is a slot's by its id."""
         state = folder.load_state()
         ids = [record.sweep_id for record in state.stages_completed]
         if state.current_stage and state.current_stage.sweep_id and state.current_stage.sweep_id not in ids:
@@ -162,12 +163,17 @@ class CommandLine:
         with self.open_tracker() as api:
             return {
                 sweep_id: [
-                    TrackedRun(run.id, name, run.state, dict(run.config), dict(run.summary_metrics))
+                    TrackedRun(run.id, names[run.id], run.state, dict(run.config), dict(run.summary_metrics))
                     for run in api.runs(f"{state.entity}/{state.project}", filters={"sweep": sweep_id}, lazy=False)
-                    if (name := parse_slot_name(run.name))
                 ]
                 for sweep_id in ids
+                if (names := self._read_names(folder, sweep_id)) is not None
             }
+
+    @staticmethod
+    def _read_names(folder: SweepFolder, sweep_id: str) -> dict[str, SlotName]:
+        entries = SlotLedger(folder.locate_ledger(sweep_id)).entries
+        return {entry.run_id: entry.slot for entry in entries if entry.run_id is not None}
 
 
 def check_budget(commands: CommandLine, folder: SweepFolder, *, lost: int | None = None) -> list[TrackedRun]:

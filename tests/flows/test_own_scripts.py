@@ -1,6 +1,7 @@
 """A user's own training script: as W&B's agent would run it, and told plainly what is wrong with it."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.flows.command_line import CommandLine, check_budget
 GOOD = """
 import sys
 import wandb
-with wandb.init() as run:
+with wandb.init(name="a name", tags=["mine"], group="g", job_type="train", notes="all of them") as run:
     for step in range(3):
         run.log({"score": -(run.config["x"] - 0.3) ** 2 + 0.01 * step, "step": step})
     run.summary["argv"] = sys.argv[1:]
@@ -53,9 +54,22 @@ def test_a_script_that_always_fails_ends_the_sweep_with_its_own_words(commands: 
     assert "the data set is not there" in (state.ended_because or "")
 
 
-def test_a_metric_that_is_never_logged_ends_the_sweep_and_lists_what_is(commands: CommandLine, workplace: Path) -> None:
+def test_a_metric_that_is_never_logged_is_asked_for_and_the_sweep_goes_on_with_another(
+    commands: CommandLine, workplace: Path
+) -> None:
     Path("train.py").write_text(OTHER_METRIC)
     done = commands.run(*SWEEP, code=1)
     assert "none logged the metric 'score'" in done.stderr
     assert "They logged: epoch, val/score." in done.stderr
     assert "Traceback" not in done.stderr
+    command = done.stderr.partition("no run is trained again: ")[2].splitlines()[0]
+    assert command.endswith("state.json --metric val/score")
+    folder = SweepFolder(workplace / "runs" / "multistage_sweep_my_script")
+    [runs] = commands.list_runs(folder).values()
+    trained = {run.run_id for run in runs}
+    commands.run(*shlex.split(command)[1:])
+    assert trained <= {run.run_id for run in check_budget(commands, folder, lost=0)}
+    state = folder.load_state()
+    assert (state.metric_name, state.request.metric, state.status) == ("val/score", "val/score", "completed")
+    refused = commands.run("--resume", str(folder.state_file), "--metric", "epoch", code=2)
+    assert "A resume cannot change what the sweep is: metric was 'val/score'" in refused.stderr
