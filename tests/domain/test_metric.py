@@ -50,3 +50,25 @@ def test_a_diverged_run_has_no_finite_value() -> None:
     value = extract_value([1, math.inf], 1, MEAN2, "maximize")
     assert value is not None
     assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal"),
+    [("val/loss", "minimize"), ("charts/episodic_return", "maximize"), ("lr", None), ("loss/reward", None)],
+)
+def test_a_name_may_tell_which_way_is_better(metric: str, goal: Goal | None) -> None:
+    assert guess_goal(metric) == goal
+
+
+@pytest.mark.parametrize(
+    ("logged", "expected"),
+    [
+        (("train/loss", "val/loss"), ("val/loss", "minimize")),
+        (("eval/loss", "eval/return"), ("eval/return", "maximize")),
+        (("epoch", "time"), ("epoch", "maximize")),
+    ],
+)
+def test_an_evaluation_is_suggested_before_training_and_a_return_before_a_loss(
+    logged: tuple[str, ...], expected: tuple[str, Goal]
+) -> None:
+    assert suggest_metric(logged, "maximize") == expected

@@ -46,3 +46,8 @@ def test_a_record_of_the_first_release_is_read() -> None:
     assert ModalWorker.model_validate({**earlier, "paid": None}) == MODAL
     ended = ModalWorker.model_validate({**earlier, "paid": 0.5})
     assert ended.price(NOW) == pytest.approx(0.5)
+
+
+def test_an_agents_host_names_its_worker_and_no_other_agents_does() -> None:
+    assert read_worker_id(name_host("gpu-3 worker:odd", "a1b2-4")) == "a1b2-4"
+    assert read_worker_id("gpu-3") is None
