@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from multistage.domain.model import Model
 from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.errors import MissingExtraError, MultistageError
+from multistage.launchers.gpus import find_gpus
 from multistage.request.preferences import (
     PREFIX,
     SETTINGS_VARIABLE,
@@ -63,6 +64,7 @@ def examine(directory: Path, settings: Settings) -> Iterator[Finding]:
     looks: dict[str, Callable[[], Iterator[tuple[Verdict, str, str]]]] = {
         "packages": look_at_packages,
         "trainers": look_at_trainers,
+        "GPUs": _look_at_gpus,
         "settings": lambda: _look_at_settings(directory),
         "disk": lambda: _look_at_disk(directory, settings),
         "W&B": _look_at_account,
@@ -113,6 +115,12 @@ def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
             yield "note", error.message, error.hint
         else:
             yield "good", trainer.config_id, ""
+
+
+def _look_at_gpus() -> Iterator[tuple[Verdict, str, str]]:
+    gpus = find_gpus()
+    use = "; a sweep of your own script deals them out among its workers" if gpus.devices else ""
+    yield "good", f"{gpus.describe()} found{use}", ""
 
 
 def _look_at_settings(directory: Path) -> Iterator[tuple[Verdict, str, str]]:

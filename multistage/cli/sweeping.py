@@ -73,7 +73,8 @@ def plan(
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.orchestrator.launching import check_launching
+    from multistage.launchers.gpus import find_gpus
+    from multistage.orchestrator.launching import check_launching, find_bundled
     from multistage.orchestrator.preparation import check_folder
     from multistage.orchestrator.sweep_folder import read_states
     from multistage.report.costs import draw_estimate, format_duration
@@ -85,6 +86,8 @@ def plan(
     rates = check_launching(resolved.plan, asked.options, account)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
+    if asked.options.launcher == "local" and find_bundled(resolved.plan.settings) is None:
+        console.print(f"This machine: {find_gpus().describe()} found.", highlight=False, markup=False)
     pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
     rows = None
     if run_seconds is not None:

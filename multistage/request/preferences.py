@@ -32,6 +32,8 @@ TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
 
 CONTAINERS_ONLY = ("runs_per_worker", "keep_workers", "max_cost", "modal", "image_python", "project_dir")
 """What means nothing on this machine."""
+MACHINE_ONLY = ("gpus_per_run",)
+"""What means nothing in containers."""
 FILE_SAYS: Mapping[str, tuple[str, ...]] = {
     "params": ("parameters",),
     "metric": ("metric",),
@@ -100,11 +102,11 @@ def gather_parameters(
             if key == "modal":
                 value = parameters.get(key, {}) | _list_resources(value)
             parameters[key], sources[key] = value, where
-    if parameters.get("launcher", "local") == "local":
-        # A file may keep what containers take beside sweeps that need none.
-        for key in (key for key in CONTAINERS_ONLY if given.get(key) is None):
-            parameters.pop(key, None)
-            sources.pop(key, None)
+    # A file may keep what containers take beside sweeps that need none, and the other way round.
+    idle = CONTAINERS_ONLY if parameters.get("launcher", "local") == "local" else MACHINE_ONLY
+    for key in (key for key in idle if given.get(key) is None):
+        parameters.pop(key, None)
+        sources.pop(key, None)
     for key in FILE_SAYS if parameters.get("sweep_file") else ():
         # A sweep file is nearer than the settings; what it leaves open is theirs.
         told = any(parameters["sweep_file"].get(part) for part in FILE_SAYS[key])
