@@ -54,6 +54,7 @@ def multistage_sweep(
     train_arg: list[str] | None = None,
     launcher: Literal["local", "modal"] | None = None,
     python: Path | None = None,
+    gpus_per_run: Annotated[float | None, Field(ge=0)] = None,
     runs_per_worker: Annotated[int | None, Field(ge=1)] = None,
     keep_workers: bool | None = None,
     max_cost: Annotated[float | None, Field(gt=0)] = None,
@@ -88,7 +89,7 @@ def multistage_sweep(
         entity: W&B user or team.
         project: W&B project; the config id up to its colon by default.
         name: The sweep's name and folder.
-        workers: Workers at once; the cores by default.
+        workers: Workers at once; the cores, or GPUs, by default.
         tracker: The W&B server; auto by default.
         search: Who proposes the configs; auto by default.
         early_stop: Whether poor runs are stopped; auto by default.
@@ -105,6 +106,7 @@ def multistage_sweep(
         train_arg: Fixed key=value settings of every run.
         launcher: Where trainings run; local by default.
         python: The trainings' interpreter; this one by default.
+        gpus_per_run: Here: 2 takes two, 0.5 shares one, 0 none.
         runs_per_worker: On Modal: runs that a container trains.
         keep_workers: On Modal: an interrupted sweep's containers go on.
         max_cost: On Modal: dollars that are never passed.

@@ -39,6 +39,7 @@ def single_sweep(
     tracker: Literal["auto", "embedded", "wandb"] | None = None,
     launcher: Literal["local", "modal"] | None = None,
     python: Path | None = None,
+    gpus_per_run: Annotated[float | None, Field(ge=0)] = None,
     runs_per_worker: Annotated[int | None, Field(ge=1)] = None,
     keep_workers: bool = False,
     max_cost: Annotated[float | None, Field(gt=0)] = None,
@@ -67,10 +68,11 @@ def single_sweep(
         metric_value: A run's value: last (by default), best or mean:N.
         entity: W&B user or team.
         project: W&B project; the sweep's own by default.
-        workers: Workers at once; the cores by default.
+        workers: Workers at once; the cores, or GPUs, by default.
         tracker: The W&B server; auto by default.
         launcher: Where trainings run; local by default.
         python: The trainings' interpreter; this one by default.
+        gpus_per_run: Here: 2 takes two, 0.5 shares one, 0 none.
         runs_per_worker: On Modal: runs that a container trains.
         keep_workers: On Modal: an interrupted sweep's containers go on.
         max_cost: On Modal: dollars that are never passed.

@@ -18,6 +18,7 @@ from multistage.domain.model import Model
 from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.domain.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
+from multistage.launchers.gpus import find_gpus
 from multistage.request.preferences import (
     PREFIX,
     SETTINGS_VARIABLE,
@@ -69,6 +70,7 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
     looks: dict[str, Callable[[], Iterator[tuple[Verdict, str, str]]]] = {
         "packages": look_at_packages,
         "trainers": look_at_trainers,
+        "GPUs": _look_at_gpus,
         "settings": lambda: _look_at_settings(directory),
         "environment": lambda: _look_at_environment(directory, environment),
         "trainings' Python": lambda: _look_at_interpreters(directory, python),
@@ -121,6 +123,12 @@ def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
             yield "note", error.message, error.hint
         else:
             yield "good", trainer.config_id, ""
+
+
+def _look_at_gpus() -> Iterator[tuple[Verdict, str, str]]:
+    gpus = find_gpus()
+    use = "; a sweep of your own script deals them out among its workers" if gpus.devices else ""
+    yield "good", f"{gpus.describe()} found{use}", ""
 
 
 def _look_at_settings(directory: Path) -> Iterator[tuple[Verdict, str, str]]:

@@ -81,7 +81,10 @@ class RunFlags:
     name: str | None = None
     """The sweep's name and folder. [default: multistage_sweep_ and the config id]"""
     workers: int | None = None
-    """Trainings at once. [default: the cores, on Modal 8]"""
+    """Trainings at once. [default: the cores, or fewer where the GPUs do not suffice; on Modal 8]"""
+    gpus_per_run: float | None = None
+    """GPUs of one training on this machine: 2 takes two, 0.5 lets two trainings share one, 0 leaves them alone.
+    [default: all are dealt out among the workers]"""
     launcher: Literal["local", "modal"] | None = None
     """Where trainings run. [default: local]"""
     python: Path | None = None

@@ -73,7 +73,8 @@ def plan(
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.orchestrator.launching import check_launching, find_interpreter, review_launching
+    from multistage.launchers.gpus import find_gpus
+    from multistage.orchestrator.launching import check_launching, find_bundled, find_interpreter, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.orchestrator.sweep_folder import read_states
     from multistage.report.costs import draw_estimate, format_duration
@@ -87,6 +88,8 @@ def plan(
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
+    if asked.options.launcher == "local" and find_bundled(resolved.plan.settings) is None:
+        console.print(f"This machine: {find_gpus().describe()} found.", highlight=False, markup=False)
     pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
     rows = None
     if run_seconds is not None:

@@ -163,6 +163,8 @@ class RunWishes(Model):
     """Where trainings run."""
     python: Path | None = None
     """Interpreter of trainings on this machine, or its environment's folder; this process's own by default."""
+    gpus_per_run: Annotated[float, Field(ge=0)] | None = None
+    """GPUs of one training on this machine, a part of one such as 0.5, or 0 for none; None deals all of them out."""
     runs_per_worker: Annotated[int, Field(ge=1)] | None = None
     """Runs that one container trains; None: as many as there are."""
     keep_workers: bool = False

@@ -37,6 +37,8 @@ class LocalWorker(Model):
     log: str
     """Path of its log file."""
     launched_at: AwareDatetime
+    gpus: tuple[str, ...] = ()
+    """GPUs that are its own, or that it shares; empty where none are dealt out."""
 
 
 class ModalWorker(Model):

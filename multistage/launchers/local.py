@@ -18,6 +18,7 @@ import psutil
 from multistage.domain.variables import spare_loopback
 from multistage.domain.workers import LocalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
+from multistage.launchers.gpus import GpuDealer
 from multistage.launchers.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.processes import end_processes, find_worker
 from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
@@ -43,6 +44,7 @@ class LocalLauncher:
         config_id: The bundled trainer to have ready; None for a program of the user's own.
         directory: Where trainings run; this process's own by default.
         interpreter: What trainings are run by; this process's own by default.
+        dealer: Gives each worker its GPUs; None leaves them to the trainings.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class LocalLauncher:
         config_id: str | None = None,
         directory: Path | None = None,
         interpreter: Interpreter | None = None,
+        dealer: GpuDealer | None = None,
     ) -> None:
         self._folder = folder.absolute()
         self._environment = dict(environment or {})
@@ -62,6 +65,7 @@ class LocalLauncher:
         self._idle = idle
         self._config_id = config_id
         self._directory = directory
+        self._dealer = dealer
         self._launcher_id = secrets.token_hex(4)
         self._launched = 0
         self._nursery: subprocess.Popen[str] | None = None
@@ -86,13 +90,19 @@ class LocalLauncher:
 
         Args:
             sweep: ``entity/project/id``.
-            count: How many.
+            count: How many; fewer are started where others have all GPUs.
 
         Raises:
             LaunchError: They do not start; the message quotes why.
         """
         with self._lock:
-            return [self._launch(sweep) for _ in range(count)]
+            launched = []
+            for _ in range(count):
+                gpus = self._dealer.deal() if self._dealer else ()
+                if gpus is None:
+                    break
+                launched.append(self._launch(sweep, gpus))
+            return launched
 
     def is_alive(self, record: WorkerRecord) -> bool:
         """Whether the worker still runs; also of another launcher's worker."""
@@ -163,21 +173,29 @@ class LocalLauncher:
                 cwd=self._directory,
             )
 
-    def _launch(self, sweep: str) -> LocalWorker:
+    def _launch(self, sweep: str, gpus: tuple[str, ...]) -> LocalWorker:
         self._launched += 1
         worker_id = f"{self._launcher_id}-{self._launched}"
         order = WorkerOrder(
-            worker_id=worker_id, sweep=sweep, idle=self._idle, log=self._folder / f"worker-{worker_id}.log"
+            worker_id=worker_id,
+            sweep=sweep,
+            idle=self._idle,
+            log=self._folder / f"worker-{worker_id}.log",
+            environment={self._dealer.variable: ",".join(gpus)} if self._dealer and gpus else {},
         )
         birth = self._order_from_nursery(order) if CAN_FORK else self._start_afresh(order)
-        return LocalWorker(
+        worker = LocalWorker(
             worker_id=worker_id,
             pid=birth.pid,
             process_started_at=birth.process_started_at,
             sweep=sweep,
             log=str(order.log),
             launched_at=datetime.now(UTC),
+            gpus=gpus,
         )
+        if self._dealer:
+            self._dealer.note(worker)
+        return worker
 
     def _order_from_nursery(self, order: WorkerOrder) -> WorkerBirth:
         for _ in range(2):  # the second time with a fresh nursery, where the first one has died
@@ -210,7 +228,7 @@ class LocalLauncher:
         with open_private(order.log) as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
-                env=self._build_environment(order.worker_id),
+                env=self._build_environment(order.worker_id) | order.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

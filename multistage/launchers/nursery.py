@@ -52,6 +52,7 @@ def become_worker(order: WorkerOrder) -> NoReturn:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         os.environ[WORKER_VARIABLE] = order.worker_id
+        os.environ.update(order.environment)
         program.main(["--sweep", order.sweep, "--idle", str(order.idle)])
         code = 0
     except SystemExit as end:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from multistage.domain.model import Model
 
 
@@ -12,6 +14,8 @@ class WorkerOrder(Model):
     sweep: str
     idle: float
     log: Path
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables that this worker alone has."""
 
 
 class WorkerBirth(Model):

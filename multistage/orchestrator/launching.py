@@ -1,17 +1,19 @@
 """Which launcher a sweep's workers come from, and whether what was asked of it can be done."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from multistage.domain.account import Account
+from multistage.domain.gpus import check_share
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.resources import GRACE, Rates, Resources
 from multistage.domain.styles import runs_module
 from multistage.domain.variables import is_loopback
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
+from multistage.launchers.gpus import GpuDealer, find_gpus
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
 from multistage.launchers.modules import check_module
@@ -27,7 +29,12 @@ def find_bundled(settings: SweepSettings) -> Trainer | None:
 
 
 def open_launcher(
-    settings: SweepSettings, options: RunOptions, logs: Path, server: Mapping[str, str], rates: Rates | None
+    settings: SweepSettings,
+    options: RunOptions,
+    logs: Path,
+    server: Mapping[str, str],
+    rates: Rates | None,
+    list_workers: Callable[[], Sequence[WorkerRecord]],
 ) -> Launcher:
     """Open the launcher that was chosen.
 
@@ -37,6 +44,7 @@ def open_launcher(
         logs: Where local workers log.
         server: ``WANDB_BASE_URL`` and ``WANDB_API_KEY``.
         rates: Prices, for containers.
+        list_workers: The workers that are noted.
     """
     bundled = find_bundled(settings)
     match options.launcher:
@@ -48,6 +56,7 @@ def open_launcher(
                 config_id=bundled.config_id if bundled else None,
                 directory=options.directory,
                 interpreter=find_interpreter(settings, options),
+                dealer=None if bundled else GpuDealer(options, list_workers, find_gpus()),
             )
         case "modal":
             from multistage.launchers.modal import ModalLauncher
@@ -134,7 +143,11 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> R
         if find_bundled(plan.settings) is None:
             path = str(interpreter.path) if interpreter else None
             check_module(plan.settings.program, plan.settings.command, options.directory, path)
+            if options.gpus_per_run:
+                check_share(len(find_gpus().devices), options.gpus_per_run, options.workers)
         return None
+    if options.gpus_per_run is not None:
+        raise UsageError("--gpus-per-run is for trainings on this machine.", "Give containers theirs: --modal-gpu T4.")
     _check_server(account)
     _check_program(plan.settings, options)
     most = max(stage.runs for stage in plan.stages)

@@ -92,7 +92,14 @@ class Session:
 
             self.update_state(cost=Cost(rates=fetch_rates()))
         rates = self.state.cost.rates if self.state.cost else None
-        return open_launcher(self.settings, self.state.options, self.folder.logs, self._worker_environment, rates)
+        return open_launcher(
+            self.settings,
+            self.state.options,
+            self.folder.logs,
+            self._worker_environment,
+            rates,
+            lambda: self.state.workers,
+        )
 
     def update_state(self, **changes: Any) -> State:
         """Change ``state.json`` and what this session knows of it."""

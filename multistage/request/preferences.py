@@ -32,7 +32,7 @@ TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
 
 CONTAINERS_ONLY = ("runs_per_worker", "keep_workers", "max_cost", "modal", "image_python", "project_dir")
 """What means nothing on this machine."""
-HERE_ONLY = ("python",)
+HERE_ONLY = ("python", "gpus_per_run")
 """What means nothing in containers."""
 FILE_SAYS: Mapping[str, tuple[str, ...]] = {
     "params": ("parameters",),

@@ -146,6 +146,14 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subje
     )
 
 
+def trains_bundled(request: SweepRequest) -> bool:
+    """Whether a bundled trainer trains; before anything else of a request has been looked at."""
+    trainer = None if request.program or request.command is not None else find_trainer(request.config_id)
+    file = request.sweep_file or {}
+    words = [str(word) for word in file.get("command") or ()]
+    return trainer is not None and (words == trainer.command or not (words or file.get("program")))
+
+
 def _find_bundled(request: SweepRequest, file: SweepFile) -> Trainer | None:
     """Find the bundled trainer that a sweep file trains with, by its command or by naming nothing else."""
     trainer = None if request.program or request.command is not None else find_trainer(request.config_id)

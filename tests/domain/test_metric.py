@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from multistage.domain.metric import MetricValue, extract_value, parse_metric_value
+from multistage.domain.metric import MetricValue, extract_value, guess_goal, parse_metric_value, suggest_metric
+from multistage.domain.results import Goal
 from multistage.errors import UsageError
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import TypeAdapter
 
-from multistage.domain.workers import LocalWorker, ModalWorker, WorkerEnd, WorkerRecord
+from multistage.domain.workers import LocalWorker, ModalWorker, WorkerEnd, WorkerRecord, name_host, read_worker_id
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LOCAL = LocalWorker(worker_id="1", pid=7, process_started_at=1.5, sweep="a/b/c", log="/logs/1.log", launched_at=NOW)
