@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from multistage.services import PrefectServer
 
 INTERRUPTED = 130
+MOST_WARNINGS = 2
+"""Shown when a sweep starts, before the number of the others; a plan shows all."""
 
 
 def sweep(
@@ -100,7 +102,7 @@ def plan(
     console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
     if rates is not None:
         console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
-    for warning in dict.fromkeys((*resolved.warnings, *warn_of(resolved.plan, asked.options, rows))):
+    for warning in warn_of(resolved.plan, asked.options, rows, resolved.warnings):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
@@ -192,9 +194,8 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    advice = () if asked.request.single else warn_of(resolved.plan, asked.options)
-    for warning in () if asked.resume else dict.fromkeys((*resolved.warnings, *advice)):
-        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    if not asked.resume:
+        _show_warnings(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if account.kind == "embedded" and (note := renew_server(Settings())):
         console.print(note, soft_wrap=True, markup=False)
@@ -225,6 +226,15 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
     return 0
+
+
+def _show_warnings(console: Console, warnings: Sequence[str]) -> None:
+    """Show those that matter most, and where the others are."""
+    for warning in warnings[:MOST_WARNINGS]:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    rest = len(warnings) - MOST_WARNINGS
+    if rest > 0:
+        console.print(f"{rest} more: `multistage-sweep plan` with the same options shows them.", soft_wrap=True)
 
 
 def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
