@@ -74,7 +74,9 @@ def check_stage1(folder: SweepFolder, runs: list[TrackedRun]) -> None:
     """Check that stage 1 trained the configs of an undisturbed sweep."""
     state = folder.load_state()
     settings, stage = state.settings, state.plan[0]
-    planned = plan_stage1(settings.space, settings.stage1, settings.grid_resolution, stage.runs, settings.seed)
+    planned = plan_stage1(
+        settings.space, settings.stage1, settings.grid_resolution, stage.runs, settings.seed, stage.defaults or None
+    )
     trained = {run.name.index: run.config for run in runs if run.name.stage == 1}
     for index, config in enumerate(planned):
         assert {name: trained[index][name] for name in config} == config, f"slot {index} trained another config"

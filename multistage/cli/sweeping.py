@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from multistage.services import PrefectServer
 
 INTERRUPTED = 130
+MOST_WARNINGS = 2
+"""Shown when a sweep starts, before the number of the others; a plan shows all."""
 
 
 def sweep(
@@ -107,7 +109,7 @@ def plan(
         console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
     if interpreter := find_interpreter(resolved.plan.settings, asked.options):
         console.print(f"Trainings run by {interpreter.describe()}.", highlight=False, soft_wrap=True, markup=False)
-    for warning in dict.fromkeys((*notes, *resolved.warnings, *warn_of(resolved.plan, asked.options, rows))):
+    for warning in dict.fromkeys((*notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
@@ -201,9 +203,10 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    advice = () if asked.request.single else warn_of(resolved.plan, asked.options)
-    for warning in dict.fromkeys((*notes, *(() if asked.resume else (*resolved.warnings, *advice)))):
-        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    for note in notes:
+        console.print(f"Warning: {note}", style="yellow", markup=False, soft_wrap=True)
+    if not asked.resume:
+        _show_warnings(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if account.kind == "embedded" and (note := renew_server(Settings())):
         console.print(note, soft_wrap=True, markup=False)
@@ -234,6 +237,15 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
     return 0
+
+
+def _show_warnings(console: Console, warnings: Sequence[str]) -> None:
+    """Show those that matter most, and where the others are."""
+    for warning in warnings[:MOST_WARNINGS]:
+        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    rest = len(warnings) - MOST_WARNINGS
+    if rest > 0:
+        console.print(f"{rest} more: `multistage-sweep plan` with the same options shows them.", soft_wrap=True)
 
 
 def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:

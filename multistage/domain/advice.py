@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from multistage.domain.budget import check_budget
+from multistage.domain.budget import ADVISED_BUDGET
 from multistage.domain.grammar import format_range
 from multistage.domain.metric import guess_goal
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, Parameter
@@ -24,21 +24,27 @@ _COUNT = re.compile(
 )
 
 
-def advise(plan: SweepPlan, workers: int, rows: int | None = None) -> tuple[str, ...]:
-    """List what users get wrong and the night would not tell, each with its remedy.
+def advise(plan: SweepPlan, workers: int, rows: int | None = None, notes: Sequence[str] = ()) -> tuple[str, ...]:
+    """List what users get wrong and the night would not tell, each with its remedy, what matters most first.
 
     Args:
         plan: The sweep.
         workers: Trainings at once.
         rows: Rows of history that a run logs; None where that is not known.
+        notes: What is to be said of the request itself: of what was read otherwise, or changes nothing.
     """
-    budget = check_budget(plan.settings.budget)
-    return (
-        *([budget] if budget else []),
-        *filter(None, map(_look_at_parameter, plan.settings.space.parameters)),
-        *_look_at_metric(plan),
-        *_look_at_budget(plan, workers),
-        *_look_at_hyperband(plan, rows),
+    return tuple(
+        dict.fromkeys(
+            (
+                *_look_at_metric(plan),
+                *notes,
+                *_look_at_usual_values(plan),
+                *filter(None, map(_look_at_parameter, plan.settings.space.parameters)),
+                *_look_at_size(plan, workers),
+                *_look_at_evidence(plan, workers),
+                *_look_at_hyperband(plan, rows),
+            )
+        )
     )
 
 
@@ -85,44 +91,65 @@ def _look_at_metric(plan: SweepPlan) -> Iterator[str]:
         yield f"{settings.metric} is maximized, and its name says that less is better; --goal minimize turns it round."
     if better == "maximize" and settings.goal == "minimize":
         yield f"{settings.metric} is minimized, and its name says that more is better; --goal maximize turns it round."
+
+
+def _look_at_usual_values(plan: SweepPlan) -> Iterator[str]:
+    settings = plan.settings
+    outside = []
     for name, value in settings.baseline.items():
         parameter = settings.space[name]
         if not parameter.contains(value):
-            usual = f"The usual value {value} of {name}"
-            if isinstance(parameter, CategoricalParameter):
-                yield f"{usual} is none of its choices, so the sweep can miss what works today."
-            else:
-                yield f"{usual} lies outside {format_range(parameter)}, so the sweep can miss what works today."
+            is_choice = isinstance(parameter, CategoricalParameter)
+            where = "none of its choices" if is_choice else f"outside {format_range(parameter)}"
+            outside.append(f"{name} {value} ({where})")
+    if outside:
+        yield f"Usual values lie outside the ranges, so the sweep can miss what works today: {', '.join(outside)}."
 
 
-def _look_at_budget(plan: SweepPlan, workers: int) -> Iterator[str]:
-    settings, (first, second, _) = plan.settings, plan.stages
-    count = len(settings.space)
-    points = settings.space.grid_size(settings.grid_resolution)
-    if settings.stage1 == "auto" and not first.grid_points:
-        instead = "random configs" if first.method == "random" else "Sobol points"
-        yield (
-            f"The grid of {points} points does not fit the {first.runs} runs of stage 1, which takes {instead} "
-            "instead; a lower --grid-resolution or a larger --budget makes it fit."
-        )
-    needed = RUNS_A_PARAMETER * count
-    if first.runs < needed and settings.space.size is None:
-        budget = math.ceil(needed * 100 / settings.split.shares[0])
-        yield (
-            f"Stage 1 has {first.runs} runs for {count} parameters, and some {RUNS_A_PARAMETER} each are a good first "
-            f"look: sweep fewer, or raise --budget to {budget}."
-        )
-    size = settings.space.size
-    if size is not None and size < settings.budget:
-        yield f"There are only {size} different configs for {settings.budget} runs; a grid of them all needs {size}."
+def _look_at_size(plan: SweepPlan, workers: int) -> Iterator[str]:
+    size, budget = plan.settings.space.size, plan.settings.budget
+    if size is not None and size < budget:
+        yield f"There are only {size} different configs for {budget} runs; a grid of them all needs {size}."
     most = max(stage.runs for stage in plan.stages)
     if workers > most:
         yield f"{workers} workers are more than the {most} runs of the largest stage; some would never work."
-    elif workers > 1 and second.method == "gaussian process" and second.runs < ROUNDS * workers:
-        yield (
-            f"{workers} workers for the {second.runs} runs of stage 2 leave the search little to learn from between "
-            f"its proposals; {max(1, second.runs // ROUNDS)} or fewer use it better."
+
+
+def _look_at_evidence(plan: SweepPlan, workers: int) -> Iterator[str]:
+    """Say in one text where runs are few: for three stages, for the parameters, for the grid, for the search."""
+    settings, (first, second, _) = plan.settings, plan.stages
+    count, needed = len(settings.space), RUNS_A_PARAMETER * len(settings.space)
+    reasons, remedies, enough = [], [], 0
+    if settings.budget < ADVISED_BUDGET:
+        reasons.append(f"{settings.budget} runs are few for three stages")
+        enough = ADVISED_BUDGET
+    if first.runs < needed and settings.space.size is None:
+        parameters = "parameter" if count == 1 else "parameters"
+        reasons.append(
+            f"stage 1 has {first.runs} for {count} {parameters}, and some {RUNS_A_PARAMETER} each are a good look"
         )
+        enough = max(enough, math.ceil(needed * 100 / settings.split.shares[0]))
+    if enough:
+        remedies.append(f"raise --budget to {enough}")
+    if settings.stage1 == "auto" and not first.grid_points:
+        points = settings.space.grid_size(settings.grid_resolution)
+        instead = "random configs" if first.method == "random" else "Sobol points"
+        reasons.append(f"the grid of {points} points does not fit stage 1's {first.runs} runs, which take {instead}")
+        remedies += [] if enough else ["lower --grid-resolution"]
+    few = second.runs < ROUNDS * workers
+    if 1 < workers <= max(stage.runs for stage in plan.stages) and second.method == "gaussian process" and few:
+        reasons.append(
+            f"{workers} workers leave the search of stage 2 little to learn from between its {second.runs} runs"
+        )
+        remedies.append(f"lower --workers to {max(1, second.runs // ROUNDS)}")
+    if reasons:
+        yield _say(reasons, remedies)
+
+
+def _say(reasons: Sequence[str], remedies: Sequence[str]) -> str:
+    *others, last = remedies
+    sentences = "; ".join(reasons), ", or ".join(([", ".join(others)] if others else []) + [last])
+    return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
 def _look_at_hyperband(plan: SweepPlan, rows: int | None) -> Iterator[str]:

@@ -50,23 +50,17 @@ def parse_split(text: str) -> Split:
         raise BudgetError(f"The split {text.strip()} {reason}.", hint) from None
 
 
-def check_budget(total: int) -> str | None:
-    """A warning where the budget is small for three stages, else None.
+def check_budget(total: int) -> None:
+    """Refuse a budget that is too small for three stages.
 
     Raises:
-        BudgetError: It is too small for three stages at all.
+        BudgetError: It is.
     """
     if total < SMALLEST_BUDGET:
         raise BudgetError(
             f"A budget of {total} runs is too small for three stages.",
             f"Give at least {SMALLEST_BUDGET}; {ADVISED_BUDGET} or more narrow well.",
         )
-    if total < ADVISED_BUDGET:
-        return (
-            f"{total} runs are few for three stages: the ranges will be narrowed on little evidence. "
-            f"{ADVISED_BUDGET} or more narrow well."
-        )
-    return None
 
 
 def split_budget(total: int, split: Split) -> tuple[int, int, int]:

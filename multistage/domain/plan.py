@@ -209,6 +209,9 @@ class StagePlan(Model):
     """Points of the grid among the stage's runs."""
     finalists: int = 0
     """The stage's last runs, which train contenders again on fresh seeds."""
+    defaults: Config = Field(default_factory=dict)
+    """The usual values of what is swept, where the stage trains them beside its search: stage 1 in its first run, and
+    stage 3 of a sweep without finalists in its last. Empty in stages that do not, and in those of earlier releases."""
     reopened: int = 0
     """How often a resume went on with the stage after it had ended before its runs were used."""
 
@@ -250,32 +253,38 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
     if settings.definition is not None:
         whole = StagePlan(stage=1, runs=settings.budget, method=settings.definition["method"])
         return SweepPlan(settings=settings, stages=(whole,))
-    first, second, third = split_budget(settings.budget, settings.split)
-    points = settings.space.grid_size(settings.grid_resolution)
-    gridded = settings.stage1 == "grid" or (settings.stage1 == "auto" and settings.search == "wandb")
-    method: StageMethod
-    if settings.stage1 == "grid" and points > first:
-        raise BudgetError(
-            f"A grid of {points} points does not fit the {first} runs of stage 1.",
-            "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
-        )
-    if points <= first and gridded:
-        method, first, second = "grid", points, second + first - points
-    elif settings.search == "wandb":
-        method, points = "random", 0
-    elif points <= first and settings.stage1 == "auto":
-        method = "grid" if points == first else "grid+sobol"
-    else:
-        method, points = "sobol", 0
+    share, second, third = split_budget(settings.budget, settings.split)
+    first = _plan_stage1(settings, share)
     later: StageMethod = "bayes" if settings.search == "wandb" else "gaussian process"
+    again = first.defaults if third > 1 and not settings.finalists else {}
     return SweepPlan(
         settings=settings,
         stages=(
-            StagePlan(stage=1, runs=first, method=method, grid_points=points),
-            StagePlan(stage=2, runs=second, method=later),
-            StagePlan(stage=3, runs=third, method=later, finalists=settings.finalists),
+            first,
+            StagePlan(stage=2, runs=second + share - first.runs, method=later),
+            StagePlan(stage=3, runs=third, method=later, finalists=settings.finalists, defaults=again),
         ),
     )
+
+
+def _plan_stage1(settings: SweepSettings, runs: int) -> StagePlan:
+    points = settings.space.grid_size(settings.grid_resolution)
+    if settings.stage1 == "grid" and points > runs:
+        raise BudgetError(
+            f"A grid of {points} points does not fit the {runs} runs of stage 1.",
+            "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
+        )
+    if settings.stage1 == "grid" or (settings.search == "wandb" and points <= runs):
+        return StagePlan(stage=1, runs=points, method="grid", grid_points=points)
+    if settings.search == "wandb":
+        return StagePlan(stage=1, runs=runs, method="random")
+    rest = runs - points - bool(settings.baseline)
+    if settings.baseline and points <= runs and settings.baseline in settings.space.grid(settings.grid_resolution):
+        rest += 1  # they are one of its points
+    if settings.stage1 == "sobol" or rest < 0:
+        return StagePlan(stage=1, runs=runs, method="sobol", defaults=settings.baseline)
+    method: StageMethod = "grid+sobol" if rest else "grid"
+    return StagePlan(stage=1, runs=runs, method=method, grid_points=points, defaults=settings.baseline)
 
 
 def grow_stages(
@@ -298,7 +307,8 @@ def grow_stages(
     for stage in by_remainder[: added - sum(extra.values())]:
         extra[stage] += 1
     *earlier, last = (stage.model_copy(update={"runs": stage.runs + extra.get(stage.stage, 0)}) for stage in stages)
-    return *earlier, last.model_copy(update={"finalists": min(grown.finalists, last.runs)})
+    finalists = min(grown.finalists, last.runs)
+    return *earlier, last.model_copy(update={"finalists": finalists, "defaults": {} if finalists else last.defaults})
 
 
 def derive_seed(settings: SweepSettings, stage: int, index: int) -> int:

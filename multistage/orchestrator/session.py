@@ -63,6 +63,8 @@ class Session:
             stage1=self.settings.stage1,
             resolution=self.settings.grid_resolution,
             seed=self.settings.seed,
+            first=self.state.plan[0].defaults or None,
+            again=self.state.plan[-1].defaults or None,
         )
         self.roster = Roster(self._journal, self._open_launcher())
         self._evaluations: dict[int, tuple[Evaluation, ...]] = {}

@@ -13,6 +13,7 @@ from multistage.domain.state import StageProgress, StageRecord, State
 from multistage.report.banner import describe_gain, describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
 from multistage.report.links import link_run, link_sweep
+from multistage.report.plan import describe_search
 from multistage.report.summary import format_seconds
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
@@ -46,7 +47,7 @@ def describe_plan(state: State, folder: Path, warnings: Sequence[str] = ()) -> s
         [
             str(stage.stage),
             str(stage.runs),
-            stage.method + (f", the last {stage.finalists} train the contenders again" if stage.finalists else ""),
+            describe_search(stage),
         ]
         for stage in state.plan
     ]

@@ -39,7 +39,9 @@ def describe_gain(state: State) -> str | None:
     if found.probability_better_than_defaults is None:
         if len(state.plan) == 1:
             return None
-        why = "no run trained them" if state.settings.baseline else "--baseline would name them"
+        trained = any(stage.defaults or stage.finalists for stage in state.plan)
+        why = "no run of them has a value" if trained else "no run trained them"
+        why = why if state.settings.baseline else "--baseline would name them"
         return f"Whether it beats the defaults is not known: {why}."
     likely = found.probability_better_than_defaults
     odds = f"{likely:.0%} likely" if likely < 0.995 else "over 99% likely"

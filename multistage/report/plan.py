@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multistage.domain.grammar import format_range
-from multistage.domain.plan import RunOptions, SweepPlan
+from multistage.domain.plan import RunOptions, StagePlan, SweepPlan
 from multistage.domain.styles import DEFAULT_COMMAND
 from multistage.report.banner import format_config
 from multistage.report.costs import format_duration
@@ -47,11 +47,7 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: f
         stages.add_column(column)
     boxes = {1: "as above", 2: "mean ± 2 std of stage 1's top 10%", 3: "mean ± 1 std of stage 2's top 10%"}
     for stage in plan.stages:
-        search: str = stage.method
-        if stage.grid_points:
-            search += f", {stage.grid_points} grid points"
-        if stage.finalists:
-            search += f"; the last {stage.finalists} train contenders again on fresh seeds"
+        search = describe_search(stage)
         rounds = ceil(stage.runs / options.workers)
         times = [format_duration(rounds * run_seconds)] if run_seconds else []
         stages.add_row(str(stage.stage), str(stage.runs), *times, search, boxes[stage.stage])
@@ -68,6 +64,18 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: f
         command = " ".join(settings.command or DEFAULT_COMMAND)
         lines.append(f"Program {settings.program}, by {command}")
     return Group(*(Text(line) for line in lines), ranges, stages)
+
+
+def describe_search(stage: StagePlan) -> str:
+    """Say how a stage's configs are found."""
+    parts = [f"{stage.method}, {stage.grid_points} grid points" if stage.grid_points else stage.method]
+    if stage.defaults:
+        parts.append(
+            "the first trains the usual values" if stage.stage == 1 else "the last trains the usual values again"
+        )
+    if stage.finalists:
+        parts.append(f"the last {stage.finalists} train contenders again on fresh seeds")
+    return "; ".join(parts)
 
 
 def draw_sources(

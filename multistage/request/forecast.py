@@ -1,6 +1,6 @@
 """What can be said of a sweep before it runs: how long, and what should be looked at twice."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from multistage.domain.advice import advise
 from multistage.domain.model import Model
@@ -18,17 +18,23 @@ class Pace(Model):
     """How that is known, in words."""
 
 
-def warn_of(plan: SweepPlan, options: RunOptions, rows: int | None = None) -> tuple[str, ...]:
-    """List what a sweep's user should look at twice; see `multistage.domain.advice`.
+def warn_of(
+    plan: SweepPlan, options: RunOptions, rows: int | None = None, notes: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """List what a sweep's user should look at twice, what matters most first; see `multistage.domain.advice`.
 
     Args:
         plan: The sweep.
         options: How it would be run.
         rows: Rows that a run logs, where one has shown it.
+        notes: What is to be said of the request itself.
     """
+    if plan.settings.definition is not None:
+        return tuple(dict.fromkeys(notes))
     bundled = find_bundled(plan.settings)
     known = _read_longest(plan.settings, bundled.settings.rows_setting) if bundled else None
-    return advise(plan, options.workers, rows if rows is not None else int(known) if known is not None else None)
+    shown = rows if rows is not None else int(known) if known is not None else None
+    return advise(plan, options.workers, shown, notes)
 
 
 def find_pace(settings: SweepSettings, earlier: Iterable[State]) -> Pace | None:

@@ -49,7 +49,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         single, notes = settle_single(request, subject, account)
         return ResolvedRequest(plan=plan_sweep(single), warnings=notes)
     split = parse_split(request.split)
-    warning = check_budget(request.budget)
+    check_budget(request.budget)
     search = _choose_search(request, account)
     early_stop = _choose_early_stop(request, search, subject)
     seed_parameter = choose_seed_parameter(subject, request.seed_param)
@@ -80,9 +80,9 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         entity=choose_entity(request.entity, subject.entity, account),
         project=choose_project(request.project, subject.project, request.config_id),
     )
+    plan = plan_sweep(settings)
     notes = (*subject.notes, *_tell_trainer(request, subject, directory))
-    warnings = (*([warning] if warning else []), *notes, *_list_idle_flags(request, settings))
-    return ResolvedRequest(plan=plan_sweep(settings), warnings=warnings)
+    return ResolvedRequest(plan=plan, warnings=(*notes, *_list_idle_flags(request, plan)))
 
 
 def count_cores() -> int:
@@ -117,13 +117,12 @@ def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:
             return "gp"
 
 
-def _list_idle_flags(request: SweepRequest, settings: SweepSettings) -> Iterator[str]:
-    """Say of what was given for the evidence, and changes nothing, that it does."""
-    if request.baseline and not settings.finalists:
-        yield (
-            "The usual values of --baseline are trained in no run, since there are no finalists: nothing will tell "
-            "whether they were beaten."
-        )
+def _list_idle_flags(request: SweepRequest, plan: SweepPlan) -> Iterator[str]:
+    """Say of what is known or was given for the evidence, and changes nothing, that it does."""
+    settings = plan.settings
+    if settings.baseline and not any(stage.defaults or stage.finalists for stage in plan.stages):
+        why = "W&B's engine proposes every run" if settings.search == "wandb" else "stage 1 is the grid alone"
+        yield f"The usual values are trained in no run, since {why}: nothing will tell whether they were beaten."
     if request.seed_param and settings.search == "wandb":
         yield f"W&B's engine proposes every run, and gives none a seed: {request.seed_param} stays the program's own."
     for text in request.baseline:

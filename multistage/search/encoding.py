@@ -15,7 +15,8 @@ Matrix = NDArray[np.float64]
 class Encoder:
     """Turns configs into rows: a number in the unit interval for each range, a column for each choice.
 
-    What cannot vary has no column; a space in which nothing varies has one that is always 0.
+    What cannot vary has no column; a space in which nothing varies has one that is always 0. The trainer's defaults
+    may lie outside the space: beyond a range by its width at most, and with a mark at no choice.
 
     Args:
         first: The space that the user asked for; all its narrowed boxes lie in it.
@@ -36,11 +37,12 @@ class Encoder:
         for _, parameter in self._varied:
             values = [config[parameter.name] for config in configs]
             if isinstance(parameter, CategoricalParameter):
-                columns.append(_mark([parameter.choices.index(value) for value in values], parameter))
+                places = [parameter.choices.index(value) if parameter.contains(value) else -1 for value in values]
+                columns.append(_mark(places, parameter))
             else:
                 start, end = parameter.extent
                 positions = np.array([parameter.to_scale(value) for value in values], dtype=np.float64)
-                columns.append(((positions - start) / (end - start)).reshape(-1, 1))
+                columns.append(np.clip((positions - start) / (end - start), -1.0, 2.0).reshape(-1, 1))
         return np.hstack(columns) if columns else np.zeros((len(configs), 1))
 
     def place(self, box: SearchSpace, points: Matrix) -> Matrix:
@@ -72,5 +74,6 @@ def _count_columns(parameter: object) -> int:
 
 def _mark(indices: Sequence[int] | NDArray[np.int_], parameter: CategoricalParameter) -> Matrix:
     # Two different choices are a distance of 1 apart, like the two ends of a range.
-    marked: Matrix = np.eye(len(parameter.choices))[np.asarray(indices, dtype=int)] * np.sqrt(0.5)
+    places = np.asarray(indices, dtype=int)
+    marked: Matrix = np.eye(len(parameter.choices))[places] * np.sqrt(0.5) * (places >= 0).reshape(-1, 1)
     return marked

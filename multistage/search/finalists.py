@@ -25,8 +25,8 @@ from multistage.search.sobol import Key, key_of
 CONTENDERS = 10
 """Configs that race, the trainer's defaults apart."""
 DEFAULTS_RUNS = 3
-"""Runs that the trainer's defaults get at least, of a race of eight and more; a shorter one gives them a third of its
-runs, rounded: without them no gain can be claimed."""
+"""Runs that the trainer's defaults get at least, with a race of eight and more; of a shorter one a third of its runs,
+rounded. Those of the search count: the defaults were not chosen for their luck. Without them no gain can be claimed."""
 
 SURE = 0.9
 """Probability from which an improvement on the defaults is claimed."""
@@ -62,6 +62,7 @@ class _Belief(NamedTuple):
     mean: float
     variance: float
     seeds: int
+    searched: int
     raced: int
 
 
@@ -112,10 +113,10 @@ class FinalistRace:
         beliefs, _ = self._believe(evaluations)
         if not beliefs:
             return None
-        raced = [belief for belief in beliefs if belief.raced]
-        if all(belief.config == self._defaults for belief in raced):
-            raced = beliefs  # defaults that raced alone have beaten nobody
-        best = max(raced, key=lambda belief: belief.mean)
+        known = [belief for belief in beliefs if belief.raced or (belief.config == self._defaults and belief.seeds)]
+        if all(belief.config == self._defaults for belief in known):
+            known = beliefs  # defaults that were trained alone have beaten nobody
+        best = max(known, key=lambda belief: belief.mean)
         deviation = math.sqrt(best.variance)
         half = float(norm.ppf(0.975)) * deviation
         centre = self._sign * best.mean
@@ -132,7 +133,7 @@ class FinalistRace:
     def _choose(self, beliefs: list[_Belief], noise: float, open_runs: Counter[Key], remaining: int) -> Config:
         runs = sum(belief.raced for belief in beliefs) + open_runs.total() + remaining
         for belief in beliefs:
-            done = belief.raced + open_runs[key_of(belief.config)]
+            done = belief.searched + belief.raced + open_runs[key_of(belief.config)]
             if belief.config == self._defaults and done < min(DEFAULTS_RUNS, (runs + 1) // 3):
                 return belief.config
         if len(beliefs) == 1:
@@ -157,7 +158,9 @@ class FinalistRace:
         if not configs:
             return [], 1.0
         estimates = dict(zip(configs, self._model.estimate(searched, list(configs.values())), strict=True))
-        leaders = sorted(configs, key=lambda key: -self._sign * estimates[key].mean)[:CONTENDERS]
+        usual = None if self._defaults is None else key_of(self._defaults)
+        others = (key for key in configs if key != usual)
+        leaders = sorted(others, key=lambda key: -self._sign * estimates[key].mean)[:CONTENDERS]
         contenders = {key: configs[key] for key in leaders}
         if self._defaults is not None:
             contenders[key_of(self._defaults)] = self._defaults
@@ -169,13 +172,14 @@ class FinalistRace:
             values[key_of(evaluation.config)].append(self._sign * (evaluation.value or 0.0) if ran else worst)
         noise = self._measure_noise(searched, list(values.values()))
         seeds = Counter(key_of(evaluation.config) for evaluation in finished)
+        before = Counter(key_of(evaluation.config) for evaluation in finished if not evaluation.finalist)
         beliefs = []
         for key, config in contenders.items():
             prior = estimates.get(key) or self._guess(searched, config)
             weight = 1 / max(prior.std**2, _SMALLEST)
             precision = weight + len(values[key]) / noise
             mean = (self._sign * prior.mean * weight + math.fsum(values[key]) / noise) / precision
-            beliefs.append(_Belief(config, mean, 1 / precision, seeds[key], len(values[key])))
+            beliefs.append(_Belief(config, mean, 1 / precision, seeds[key], before[key], len(values[key])))
         return beliefs, noise
 
     def _guess(self, searched: Sequence[Evaluation], config: Config) -> Estimate:

@@ -45,6 +45,8 @@ class StagedSearch:
         budgets: Runs of each stage.
         finalists: How many of stage 3's runs, its last ones, train contenders again.
         defaults: The trainer's own values of the swept parameters; one more contender.
+        first: Those that stage 1 trains first; None where it does not.
+        again: Those that stage 3 trains in its last run; None where it does not. With finalists they race instead.
         stage1: How stage 1 is filled.
         resolution: Values a parameter in stage 1's grid.
         seed: Of all draws.
@@ -60,6 +62,8 @@ class StagedSearch:
         stage1: Stage1Method = "auto",
         resolution: int = 5,
         seed: int = 0,
+        first: Config | None = None,
+        again: Config | None = None,
     ) -> None:
         self._space = space
         self._goal: Goal = goal
@@ -68,6 +72,8 @@ class StagedSearch:
         self._stage1: Stage1Method = stage1
         self._resolution = resolution
         self._seed = seed
+        self._first = first
+        self._again = None if finalists else again
         self._model = GaussianProcessSearch(space, goal, seed)
         self._race = FinalistRace(self._model, space, defaults, goal)
 
@@ -77,17 +83,23 @@ class StagedSearch:
         Raises:
             BudgetError: A grid was asked for that does not fit.
         """
-        return plan_stage1(self._space, self._stage1, self._resolution, self._budgets[0], self._seed)
+        return plan_stage1(self._space, self._stage1, self._resolution, self._budgets[0], self._seed, self._first)
 
     def narrow(self, stage: Literal[2, 3], evaluations: Sequence[Evaluation], current: SearchSpace) -> Narrowing:
         """The box that stage 2 or 3 searches.
+
+        Defaults that lie outside what the user asked for narrow nothing: no box can hold them.
 
         Args:
             stage: The stage that comes.
             evaluations: All used slots so far.
             current: The box of the stage that ended.
         """
-        ended = [evaluation for evaluation in evaluations if evaluation.stage == stage - 1]
+        ended = [
+            evaluation for evaluation in evaluations
+            if evaluation.stage == stage - 1
+            and (evaluation.config != self._first or self._space.contains(evaluation.config))
+        ]  # fmt: skip
         importance = measure_importance(self._space, evaluations, self._goal, self._seed)
         return narrow(self._space, current, select_top(ended, self._goal), WIDTHS[stage], importance)
 
@@ -117,16 +129,23 @@ class StagedSearch:
         race_from = self._budgets[2] - self._finalists if stage == 3 else self._budgets[1]
         searching = max(0, min(left, race_from - used))
         configs = [proposal.config for proposal in pending]
+        last = self._choose_last(evaluations, configs) if stage == 3 and searching and used + left >= race_from else []
         proposals: list[Proposal] = []
-        if searching:
-            found = self._model.propose(box, evaluations, configs, searching)
+        if searching > len(last):
+            found = self._model.propose(box, evaluations, configs, searching - len(last))
             proposals += [Proposal(config=config) for config in found]
+        proposals += [Proposal(config=config) for config in last]
         if left > searching:
             racing = [proposal.config for proposal in pending if proposal.finalist]
             remaining = self._budgets[2] - used - searching
             contenders = self._race.propose(evaluations, racing, remaining, left - searching)
             proposals += [Proposal(config=config, finalist=True) for config in contenders]
         return proposals
+
+    def _choose_last(self, evaluations: Sequence[Evaluation], pending: Sequence[Config]) -> list[Config]:
+        """What the last run of stage 3 trains beside the search: the defaults, unless the stage has trained them."""
+        trained = [evaluation.config for evaluation in evaluations if evaluation.stage == 3]
+        return [] if self._again is None or self._again in (*trained, *pending) else [self._again]
 
     def recommend(self, evaluations: Sequence[Evaluation]) -> Recommendation | None:
         """The config that the sweep stands for; None where nothing finished with a finite value."""

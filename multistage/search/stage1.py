@@ -12,7 +12,14 @@ from multistage.search.sobol import sample_sobol
 Stage1Method = Literal["auto", "grid", "sobol"]
 
 
-def plan_stage1(space: SearchSpace, method: Stage1Method, resolution: int, budget: int, seed: int) -> list[Config]:
+def plan_stage1(
+    space: SearchSpace,
+    method: Stage1Method,
+    resolution: int,
+    budget: int,
+    seed: int,
+    defaults: Config | None = None,
+) -> list[Config]:
     """The configs of stage 1, in the order in which they are to be trained.
 
     A grid comes in an order drawn by the seed: cut off anywhere, it has covered the space evenly. In its own
@@ -21,14 +28,15 @@ def plan_stage1(space: SearchSpace, method: Stage1Method, resolution: int, budge
     Args:
         space: The space that the user asked for.
         method: ``grid`` is the grid alone; ``sobol`` is Sobol points alone; ``auto`` is the grid, filled up
-            with Sobol
-            points, where the grid fits the budget, and Sobol points alone where it does not.
+            with Sobol points, where the grid fits the budget, and Sobol points alone where it does not.
         resolution: Values a parameter in the grid.
         budget: Runs of the stage.
         seed: Of the order and of the Sobol points.
+        defaults: The usual values of what is swept, which come first; None where they are not trained. They may lie
+            outside the space.
 
     Returns:
-        Exactly ``budget`` configs; with ``grid`` as many as the grid has.
+        Exactly ``budget`` configs; with ``grid`` the grid's, and no others.
 
     Raises:
         BudgetError: The grid was asked for and has more configs than the budget.
@@ -46,4 +54,8 @@ def plan_stage1(space: SearchSpace, method: Stage1Method, resolution: int, budge
         grid = [configs[index] for index in np.random.default_rng(seed).permutation(size)]
     if method == "grid":
         return grid
-    return grid + sample_sobol(space, budget - len(grid), seed, taken=grid)
+    first = [] if defaults is None else [defaults]
+    planned = first + [config for config in grid if config not in first]
+    if len(planned) > budget:
+        planned = first
+    return planned + sample_sobol(space, budget - len(planned), seed, taken=planned)

@@ -19,7 +19,9 @@ def test_a_sound_plan_is_left_alone() -> None:
     assert advise(plan(), workers=8, rows=200) == ()
     assert advise(plan(early_terminate=dict(HYPERBAND)), workers=8, rows=101) == ()
     (grid,) = advise(plan("gae_lambda,vf_coef,ent_coef,policy_lr"), workers=8)
-    assert grid.startswith("The grid of 625 points does not fit the 150 runs of stage 1, which takes Sobol points")
+    assert grid.startswith(
+        "The grid of 625 points does not fit stage 1's 150 runs, which take Sobol points. Lower --grid"
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,9 +70,8 @@ def test_a_goal_against_the_metrics_name_is_named(metric: str, goal: str, warned
 
 def test_usual_values_outside_the_ranges_are_named() -> None:
     space = parse_params("lr:log:1e-5-1e-2,act:[relu|tanh]", {})
-    first, second = advise(plan_sweep(make_settings(space=space, budget=500, baseline={"lr": 0.1, "act": "elu"})), 2)
-    assert "usual value 0.1 of lr lies outside 1e-05-0.01" in first
-    assert "usual value elu of act is none of its choices" in second
+    (told,) = advise(plan_sweep(make_settings(space=space, budget=500, baseline={"lr": 0.1, "act": "elu"})), 2)
+    assert told.endswith("lr 0.1 (outside 1e-05-0.01), act elu (none of its choices).")
     inside = make_settings(space=space, budget=500, baseline={"lr": 1e-3, "act": "relu"})
     assert advise(plan_sweep(inside), 2) == ()
 
@@ -79,17 +80,38 @@ def test_usual_values_outside_the_ranges_are_named() -> None:
     ("changes", "workers", "words"),
     [
         ({"budget": 299}, 2, "299 runs are few"),
-        ({"params": ",".join(f"p{number}:0-1" for number in range(16)), "stage1": "sobol"}, 2, "raise --budget to 534"),
+        ({"params": ",".join(f"p{number}:0-1" for number in range(16)), "stage1": "sobol"}, 2, "Raise --budget to 534"),
         ({"params": "act:[a|b],k:int:1-4"}, 2, "only 8 different configs for 500 runs"),
         ({}, 251, "more than the 250 runs"),
-        ({}, 84, "83 or fewer"),
-        ({"search": "wandb", "params": "a:0-1,b:0-1,c:0-1,d:0-1"}, 84, "takes random configs instead"),
+        ({}, 84, "Lower --workers to 83"),
+        ({"search": "wandb", "params": "a:0-1,b:0-1,c:0-1,d:0-1"}, 84, "which take random configs"),
         ({"early_terminate": dict(HYPERBAND)}, 2, "a run logs 40: it will stop none"),
     ],
 )
 def test_a_budget_that_does_not_suit_is_named(changes: dict[str, Any], workers: int, words: str) -> None:
     (warning,) = advise(plan(**changes), workers, rows=40)
     assert words in warning
+
+
+def test_what_is_few_is_said_in_one_text() -> None:
+    (told,) = advise(plan(budget=10), workers=2)
+    for words in (
+        "10 runs are few",
+        "stage 1 has 3 for 2 parameters",
+        "grid of 25 points",
+        "2 workers leave the search",
+    ):
+        assert words in told
+    assert told.endswith("Raise --budget to 300, or lower --workers to 1.")
+    (told,) = advise(plan("a:0-1,b:0-1,c:0-1,d:0-1", grid_resolution=4), workers=84)
+    assert told.endswith("Lower --grid-resolution, or lower --workers to 83.")
+
+
+def test_what_spoils_the_sweep_comes_before_what_is_few() -> None:
+    poor = plan("lr:1e-4-1e-2", budget=10, metric="loss", early_terminate=dict(HYPERBAND))
+    told = advise(poor, workers=2, rows=40, notes=("1e-3 is read as a number.", "1e-3 is read as a number."))
+    first = ["loss is maximized,", "1e-3 is read", "lr looks like", "10 runs are", "Hyperband looks"]
+    assert [text.startswith(start) for text, start in zip(told, first, strict=True)] == [True] * 5
 
 
 def test_a_sweep_takes_as_long_as_its_rounds() -> None:

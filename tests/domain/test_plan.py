@@ -59,6 +59,53 @@ def test_what_a_grid_leaves_goes_to_stage_2() -> None:
     assert plan.stages[0].method == "grid"
 
 
+USUAL = {"lr": 2e-3, "clip": 0.3}
+CORNER = {"lr": 1e-4, "clip": 0.0}
+"""A point of every grid."""
+
+
+@pytest.mark.parametrize(
+    ("budget", "usual", "method", "points"),
+    [
+        (100, USUAL, "grid+sobol", 25),
+        (87, USUAL, "grid", 25),
+        (83, USUAL, "sobol", 0),
+        (83, CORNER, "grid", 25),
+        (87, CORNER, "grid+sobol", 25),
+        (10, CORNER, "sobol", 0),
+    ],
+)
+def test_the_usual_values_take_one_of_stage_1s_runs(
+    budget: int, usual: dict[str, float], method: str, points: int
+) -> None:
+    first, second, third = plan_sweep(change(budget=budget, baseline=usual)).stages
+    assert (first.method, first.grid_points, first.defaults, second.defaults) == (method, points, usual, {})
+    assert first.runs + second.runs + third.runs == budget
+
+
+def test_the_usual_values_run_again_where_they_do_not_race() -> None:
+    assert plan_sweep(change(baseline=USUAL)).stages[2].defaults == USUAL
+    assert plan_sweep(change(baseline=USUAL, finalists=3)).stages[2].defaults == {}
+    alone = plan_sweep(change(baseline=USUAL, budget=10, split=Split(shares=(49, 50, 1))))
+    assert (alone.stages[2].runs, alone.stages[2].defaults) == (1, {}), "its one run is the search's"
+
+
+@pytest.mark.parametrize("changes", [{"stage1": "grid"}, {"search": "wandb"}, {"search": "wandb", "stage1": "grid"}])
+def test_the_guide_to_the_letter_trains_no_usual_values(changes: dict[str, object]) -> None:
+    with_usual, without = plan_sweep(change(baseline=USUAL, **changes)), plan_sweep(change(**changes))
+    assert with_usual.stages == without.stages
+
+
+def test_a_grown_budget_keeps_what_the_stages_began_with() -> None:
+    stages = plan_sweep(change(budget=40)).stages
+    grown = grow_stages(stages, (), change(budget=50, baseline=USUAL))
+    assert [stage.defaults for stage in grown] == [{}, {}, {}], "a sweep of an earlier release trains none"
+    stages = plan_sweep(change(budget=40, baseline=USUAL)).stages
+    grown = grow_stages(stages, (), change(budget=50, baseline=CORNER))
+    assert [stage.defaults for stage in grown] == [USUAL, {}, USUAL]
+    assert grow_stages(stages, (), change(budget=90, finalists=7))[2].defaults == {}, "they race"
+
+
 def test_a_w_and_b_sweep_that_is_run_as_it_is_has_one_stage() -> None:
     (stage,) = plan_sweep(change(definition={"method": "bayes"})).stages
     assert (stage.stage, stage.runs, stage.method) == (1, 100, "bayes")

@@ -187,6 +187,8 @@ def make_driver(
         (plan[0].runs, plan[1].runs, plan[2].runs),
         finalists=plan[2].finalists,
         seed=sweep.seed,
+        first=plan[0].defaults or None,
+        again=plan[2].defaults or None,
     )
     return StageDriver(
         settings=sweep, stage=plan[number - 1], box=sweep.space, earlier=earlier, search=proposer, tracker=tracker,

@@ -91,6 +91,18 @@ def test_usual_values_that_change_nothing_are_told_of(tmp_path: Path) -> None:
     assert not [one for one in resolve(tmp_path, baseline=USUAL).warnings if "--baseline" in one]
     [told] = resolve(tmp_path, baseline=(*USUAL, "epochs=5")).warnings
     assert "epochs, which is not swept: use --train-arg epochs=5" in told
-    for changes in ({"finalists": "0"}, {"budget": 40}, {"search": "wandb"}):
-        assert any("trained in no run" in one for one in resolve(tmp_path, baseline=USUAL, **changes).warnings)
-    assert resolve(tmp_path, **BUNDLED, finalists="0").warnings == ()
+    for changes in ({"finalists": "0"}, {"budget": 40}, {"stage1": "grid", "grid_resolution": 2}):
+        assert resolve(tmp_path, baseline=USUAL, **changes).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"search": "wandb"}, "W&B's engine"), ({"stage1": "grid", "finalists": "0"}, "the grid alone")],
+)
+def test_usual_values_that_no_run_trains_are_told_of(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
+    (told,) = resolve(tmp_path, **BUNDLED, **changes).warnings
+    assert told.startswith(
+        f"The usual values are trained in no run, since {why}" if "W&B" in why else "The usual values"
+    )
+    assert why in told
+    assert resolve(tmp_path, **changes, params="lr:log:1e-5-1e-2").warnings == ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import RunOptions
+from multistage.domain.plan import RunOptions, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.request.forecast import find_pace, warn_of
 from multistage.request.resolution import ResolvedRequest, resolve_request
@@ -47,3 +47,14 @@ def test_hyperband_is_warned_of_by_the_trainers_own_rows(tmp_path: Path, rows: s
     plan = resolve(tmp_path, early_stop="hyperband", train_arg=(f"rows={rows}",)).plan
     found = warn_of(plan, RunOptions(workers=2, directory=tmp_path))
     assert any("Hyperband" in warning for warning in found) == warned
+
+
+@pytest.mark.parametrize(("budget", "warned"), [(299, True), (300, False)])
+def test_a_small_budget_is_warned_of(tmp_path: Path, budget: int, warned: bool) -> None:
+    plan = resolve(tmp_path, budget=budget).plan
+    assert warn_of(plan, RunOptions(workers=2, directory=tmp_path), notes=("As typed.",)) == (
+        ("As typed.", "299 runs are few for three stages. Raise --budget to 300.") if warned else ("As typed.",)
+    )
+    single = plan.settings.model_copy(update={"definition": {"method": "bayes"}})
+    alone = plan_sweep(single)
+    assert warn_of(alone, RunOptions(workers=2, directory=tmp_path), notes=("As typed.",)) == ("As typed.",)

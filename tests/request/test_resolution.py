@@ -78,11 +78,6 @@ def test_a_command_is_split_and_its_config_id_filled_in(tmp_path: Path) -> None:
     assert command == ("${env}", "python", "my train.py", "--id=my:own", "${args}")
 
 
-@pytest.mark.parametrize(("budget", "warned"), [(299, True), (300, False)])
-def test_a_small_budget_is_warned_of(tmp_path: Path, budget: int, warned: bool) -> None:
-    assert bool(resolve_request(ask(budget=budget), tmp_path).warnings) == warned
-
-
 def test_the_guides_ranges_are_all_taken_by_the_trainer_of_the_guide(tmp_path: Path) -> None:
     names = "gae_lambda,vf_coef,ent_coef,policy_lr,clip_range,n_steps,batch_size,gamma"
     settings = resolve_request(ask(config_id="CartPole-v1:ppo", params=names), tmp_path).plan.settings

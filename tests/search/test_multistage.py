@@ -17,6 +17,8 @@ SPACE = parse_params("policy_lr,n_steps,act:[a|b]")
 
 
 def measure(config: Config) -> float:
+    if config["act"] not in ("a", "b"):
+        return -1.0
     unit = SPACE.to_unit(config)
     return float(-np.sum((unit[:2] - 0.4) ** 2)) + (0.1 if config["act"] == "b" else 0.0)
 
@@ -30,11 +32,13 @@ def run_sweep(
     noise: float = 0.05,
     seed: int = 0,
     goal: Goal = "maximize",
+    compared: bool = False,
 ) -> tuple[list[Evaluation], Recommendation | None]:
-    """A whole sweep with simulated workers that end in a random order."""
+    """A whole sweep with simulated workers that end in a random order; ``compared`` trains the defaults first."""
     random = np.random.default_rng(seed)
     sign = 1.0 if goal == "maximize" else -1.0
-    search = StagedSearch(SPACE, goal, budgets, finalists, defaults, seed=seed)
+    first = defaults if compared else None
+    search = StagedSearch(SPACE, goal, budgets, finalists, defaults, seed=seed, first=first, again=first)
     done: list[Evaluation] = []
 
     def train(stage: int, index: int, proposal: Proposal) -> None:
@@ -116,6 +120,72 @@ def test_a_short_race_has_room_for_the_defaults_too(race: int, least: int) -> No
     assert best is not None
     assert best.config != poor
     assert best.probability_better_than_defaults is not None
+
+
+POOR: Config = {"policy_lr": 1e-2, "n_steps": 1024, "act": "a"}
+GOOD: Config = {"policy_lr": 1e-4 * 100**0.4, "n_steps": 128, "act": "b"}
+OUTSIDE: Config = {"policy_lr": 0.0, "n_steps": 1 << 40, "act": "c"}
+
+
+@pytest.mark.parametrize("budgets", [(3, 5, 2), (15, 25, 10)])
+@pytest.mark.parametrize(
+    ("defaults", "verdicts"),
+    [(POOR, {"improvement", "unclear"}), (GOOD, {"no improvement", "unclear"}), (OUTSIDE, {"improvement", "unclear"})],
+)
+def test_a_sweep_without_a_race_says_whether_it_beat_the_defaults(
+    budgets: tuple[int, int, int], defaults: Config, verdicts: set[str]
+) -> None:
+    done, best = run_sweep(budgets, 0, defaults=defaults, compared=True, noise=0.01)
+    assert len(done) == sum(budgets)
+    trained = [(run.stage, run.index) for run in done if run.config == defaults]
+    assert trained == [(1, 0), (3, budgets[2] - 1)]
+    assert not any(run.finalist for run in done)
+    assert best is not None
+    assert best.verdict in verdicts
+    assert best.probability_better_than_defaults is not None
+    if budgets[0] > 3 and defaults is POOR:
+        assert best.verdict == "improvement"
+
+
+def test_defaults_outside_the_space_narrow_nothing() -> None:
+    lead: Config = {**OUTSIDE, "act": "b"}
+    search = StagedSearch(SPACE, "maximize", (12, 10, 10), 0, lead, first=lead)
+    runs = [
+        Evaluation(stage=1, index=index, config=config, outcome="finished", value=9.0 if not index else measure(config))
+        for index, config in enumerate(search.plan_stage1())
+    ]
+    assert runs[0].config == lead
+    assert search.narrow(2, runs, SPACE) == search.narrow(2, runs[1:], SPACE)
+    assert all(SPACE.contains(one.config) for one in search.propose(2, SPACE, runs, [], 0, 3))
+
+
+def test_the_defaults_run_of_the_search_counts_in_the_race() -> None:
+    done, best = run_sweep((18, 30, 18), 12, defaults=POOR, compared=True)
+    assert sum(run.config == POOR for run in done) == DEFAULTS_RUNS
+    assert done[0].config == POOR
+    assert best is not None
+    assert best.verdict == "improvement"
+
+
+def test_defaults_that_lead_are_recommended_though_they_did_not_race() -> None:
+    planned = StagedSearch(SPACE, "maximize", (20, 0, 0), first=GOOD).plan_stage1()
+    runs = [Evaluation(stage=1, index=i, config=c, outcome="finished", value=measure(c)) for i, c in enumerate(planned)]
+    second = max(planned[1:], key=measure)
+    runs.append(runs[0].model_copy(update={"stage": 3, "config": second, "value": measure(second), "finalist": True}))
+    best = recommend(SPACE, runs, GOOD, "maximize")
+    assert best is not None
+    assert (best.config, best.seeds, best.verdict) == (GOOD, 1, "no improvement")
+
+
+def test_a_stage_3_that_goes_on_trains_the_defaults_once() -> None:
+    done, _ = run_sweep((5, 5, 4), 0, defaults=POOR, compared=True)
+    grown = StagedSearch(SPACE, "maximize", (5, 5, 9), 0, POOR, first=POOR, again=POOR)
+    assert POOR not in [one.config for one in grown.propose(3, SPACE, done, [], 4, 5)]
+    search = StagedSearch(SPACE, "maximize", (5, 5, 4), 0, POOR, first=POOR, again=POOR)
+    assert len(search.propose(3, SPACE, done, [Proposal(config=POOR)], 3, 1)) == 1
+    lacking = [run for run in done if run.stage < 3]
+    assert [one.config for one in search.propose(3, SPACE, lacking, [], 3, 4)] == [POOR]
+    assert POOR not in [one.config for one in search.propose(3, SPACE, lacking, [], 0, 3)]
 
 
 def test_defaults_that_raced_alone_have_beaten_nobody() -> None:

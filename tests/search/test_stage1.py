@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multistage.domain.grammar import parse_params
+from multistage.domain.results import Config
 from multistage.errors import BudgetError
 from multistage.search.sobol import key_of, sample_sobol
 from multistage.search.stage1 import plan_stage1
@@ -30,6 +31,28 @@ def test_auto_is_sobol_alone_where_the_grid_does_not_fit() -> None:
     configs = plan_stage1(TWO, "auto", 5, 24, seed=3)
     assert configs == plan_stage1(TWO, "sobol", 5, 24, seed=3)
     assert len(configs) == 24
+
+
+USUAL: Config = {"policy_lr": 0.2, "clip_range": 0.15}
+"""Outside the first range."""
+
+
+@pytest.mark.parametrize(("budget", "points"), [(40, 25), (26, 25), (25, 0), (1, 0)])
+def test_the_usual_values_come_first_and_the_grid_where_it_fits_in_the_rest(budget: int, points: int) -> None:
+    first, *rest = plan_stage1(TWO, "auto", 5, budget, seed=3, defaults=USUAL)
+    assert first == USUAL
+    assert len(rest) == budget - 1
+    assert sum(config in TWO.grid(5) for config in rest[:25]) == points
+    assert all(map(TWO.contains, rest))
+
+
+@pytest.mark.parametrize("budget", [25, 30])
+def test_usual_values_on_the_grid_are_not_planned_twice(budget: int) -> None:
+    usual = TWO.grid(5)[7]
+    configs = plan_stage1(TWO, "auto", 5, budget, seed=3, defaults=usual)
+    assert configs[0] == usual
+    assert (len(configs), count_twins(configs)) == (budget, 1)
+    assert sorted(map(key_of, configs[:25])) == sorted(map(key_of, TWO.grid(5)))
 
 
 def test_the_grid_alone_leaves_the_rest_of_the_budget() -> None:
