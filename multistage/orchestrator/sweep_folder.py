@@ -1,4 +1,4 @@
-"""A sweep's folder: ``state.json``, ``results/``, ``archive/``, ``logs/``, ``report.html`` and the lock of its driver.
+"""A sweep's folder: ``state.json``, ``results/``, ``slots/``, ``archive/``, ``logs/``, ``report.html`` and the lock of its driver.
 
 Where a command takes NAME, it takes a sweep's name, its folder or its ``state.json``: `find_folder`.
 """
@@ -147,8 +147,6 @@ class SweepFolder:
             FolderError: If the folder cannot be written.
         """
         for path in self.path.glob("archive/*.jsonl"):
-            if path.name.endswith(".slots.jsonl"):
-                continue
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -156,7 +154,7 @@ class SweepFolder:
 
     def locate_ledger(self, sweep_id: str) -> Path:
         """Where it is written down which run of one of its W&B sweeps is which slot's."""
-        return self.path / "archive" / f"{sweep_id}.slots.jsonl"
+        return self.path / "slots" / f"{sweep_id}.jsonl"
 
     def read_state(self) -> State | None:
         """Read ``state.json``; None where there is none.
