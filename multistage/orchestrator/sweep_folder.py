@@ -1,4 +1,4 @@
-"""A sweep's folder: ``state.json``, ``results/``, ``slots/``, ``archive/``, ``logs/``, ``report.html`` and the lock of its driver.
+"""A sweep's folder: its ``state.json`` and report, ``results/``, ``slots/``, ``archive/``, ``logs/``, its driver's lock.
 
 Where a command takes NAME, it takes a sweep's name, its folder or its ``state.json``: `find_folder`.
 """

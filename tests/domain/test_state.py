@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multistage.domain.state import State, format_state, parse_state
+from multistage.domain.state import StageProgress, State, format_state, parse_state
 from multistage.errors import FolderError
 from tests.states import make_stage, make_state
 
@@ -49,6 +49,16 @@ def test_the_guides_keys_come_first_and_the_schema_has_a_version() -> None:
     assert raw["params"] == {"lr": [0.0001, 0.01]}
     first = raw["stages_completed"][0]
     assert {"stage", "sweep_id", "runs_completed", "best_metric", "best_config"} <= set(first)
+
+
+def test_a_run_has_counted_once_any_has_a_value() -> None:
+    assert make_state(1).has_counted
+    began = make_state(0)
+    progress = StageProgress(stage=1, runs=3, started_at=began.created_at)
+    assert not began.has_counted
+    assert not began.model_copy(update={"current_stage": progress}).has_counted
+    valued = progress.model_copy(update={"best_metric": 0.0})
+    assert began.model_copy(update={"current_stage": valued}).has_counted
 
 
 def test_numbers_that_json_has_none_for_become_null() -> None:
