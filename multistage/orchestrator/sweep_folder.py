@@ -1,4 +1,4 @@
-"""A sweep's folder: its ``state.json`` and report, ``results/``, ``slots/``, ``archive/``, ``logs/``, its driver's lock.
+"""A sweep's folder: its state and report, ``results/``, ``slots/``, ``archive/``, ``logs/``, and its driver's lock.
 
 Where a command takes NAME, it takes a sweep's name, its folder or its ``state.json``: `find_folder`.
 """
