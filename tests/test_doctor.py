@@ -10,6 +10,7 @@ import pytest
 from multistage.cli import main
 from multistage.doctor import look_at_packages
 from multistage.services.local_service import find_free_port
+from tests import fake_nvml
 
 KEY = "local-0123456789abcdef0123456789abcdef01234567"
 
@@ -41,6 +42,14 @@ def test_a_user_with_nothing_configured_is_well(capsys: pytest.CaptureFixture[st
     assert (found["W&B"]["verdict"], found["W&B"]["remedy"]) == ("note", "`wandb login`, to use W&B.")
     assert "starts it" in found["Prefect"]["what"]
     assert not (place / "services").exists()
+
+
+@pytest.mark.parametrize(("gpus", "what"), [(0, "no GPU found"), (2, "2 GPUs (Tesla T4) found; ")])
+def test_gpus_are_counted(
+    gpus: int, what: str, capsys: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_nvml.install(monkeypatch, gpus)
+    assert ask(capsys)[1]["GPUs"]["what"].startswith(what)
 
 
 def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
