@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from multistage.services import PrefectServer
 
 INTERRUPTED = 130
-MOST_WARNINGS = 2
-"""Shown when a sweep starts, before the number of the others; a plan shows all."""
 
 
 def sweep(
@@ -190,7 +188,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
         The exit code.
     """
     from multistage.cli.live_view import LiveView
-    from multistage.cli.terminal_warnings import show_warnings
+    from multistage.cli.terminal_warnings import show_advice, show_warnings
     from multistage.orchestrator.launching import check_launching, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
@@ -206,7 +204,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     for note in notes:
         console.print(f"Warning: {note}", style="yellow", markup=False, soft_wrap=True)
     if not asked.resume:
-        _show_warnings(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))
+        show_advice(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if account.kind == "embedded" and (note := renew_server(Settings())):
         console.print(note, soft_wrap=True, markup=False)
@@ -237,15 +235,6 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
     return 0
-
-
-def _show_warnings(console: Console, warnings: Sequence[str]) -> None:
-    """Show those that matter most, and where the others are."""
-    for warning in warnings[:MOST_WARNINGS]:
-        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
-    rest = len(warnings) - MOST_WARNINGS
-    if rest > 0:
-        console.print(f"{rest} more: `multistage-sweep plan` with the same options shows them.", soft_wrap=True)
 
 
 def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:

@@ -1,10 +1,31 @@
-"""What the library warns of while a sweep runs, on its terminal: a run that stalls, a worker that is lost, a pause."""
+"""What a sweep's user is warned of on the terminal.
+
+Before it runs that is what its plan makes one look twice at; while it runs, what the library tells of: a run that
+stalls, a worker that is lost, a pause.
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+
+MOST_ADVICE = 2
+"""Shown when a sweep starts, before the number of the others; a plan shows all."""
+
+
+def show_advice(console: Console, advice: Sequence[str]) -> None:
+    """Show what matters most, and say where the rest is.
+
+    Args:
+        console: Where to print.
+        advice: What matters most first.
+    """
+    for one in advice[:MOST_ADVICE]:
+        console.print(f"Warning: {one}", style="yellow", markup=False, soft_wrap=True)
+    rest = len(advice) - MOST_ADVICE
+    if rest > 0:
+        console.print(f"{rest} more: `multistage-sweep plan` with the same options shows them.", soft_wrap=True)
 
 
 class TerminalHandler(logging.Handler):

@@ -71,7 +71,7 @@ class SweepWishes(Model):
     seed_param: str | None = None
     """Hyperparameter of your own program that takes each run's seed; bundled trainers have theirs."""
     baseline: Assignments = ()
-    """Your own program's usual values of the swept hyperparameters; they race the contenders."""
+    """Your own program's usual values of the swept hyperparameters; they are trained first, and race the contenders."""
     train_arg: Assignments = ()
     """Fixed settings of every run."""
 

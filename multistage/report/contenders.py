@@ -26,7 +26,10 @@ class Contender(NamedTuple):
 
 
 def list_contenders(data: ReportData) -> list[Contender]:
-    """List the configs with several finished runs, and the defaults where they were trained; the best mean first."""
+    """List the configs with several finished runs, and the defaults beside them; the best mean first.
+
+    Where nothing raced and nothing but the defaults was trained more than once there are none.
+    """
     from scipy.stats import t  # heavy, and needed only here
 
     grouped: dict[object, list[Evaluation]] = {}
@@ -34,7 +37,9 @@ def list_contenders(data: ReportData) -> list[Contender]:
         grouped.setdefault(key_of(one.config), []).append(one)
     defaults = key_of(data.defaults) if data.defaults else None
     recommended = key_of(data.state.recommended.config) if data.state.recommended else None
-    kept = {key: group for key, group in grouped.items() if len(group) > 1 or (key == defaults and group[0].finalist)}
+    kept = {key: group for key, group in grouped.items() if len(group) > 1 or key == defaults}
+    if kept.keys() <= {defaults} and not any(one.finalist for one in data.leaders):
+        return []
     values = {key: [value_of(one) for one in group] for key, group in kept.items()}
     degrees = sum(len(group) - 1 for group in values.values())
     squares = sum(float(np.var(group)) * len(group) for group in values.values())

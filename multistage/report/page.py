@@ -121,7 +121,7 @@ def _show_contenders(data: ReportData, figures: Figures) -> Markup:
     contenders = list_contenders(data)[: work.MOST_CONTENDERS]
     if not contenders:
         return section("contenders", "Finalists on fresh seeds", "",
-                       Markup("<p class=none>No config was trained more than once. Finalists (--finalists, on by "
+                       Markup("<p class=none>No contender was trained again. Finalists (--finalists, on by "
                               "itself from 51 runs on) tell a good config from a lucky run.</p>"))  # fmt: skip
     lead = (
         "Circles are single runs, diamonds their means, bars the means' 95% intervals, with the noise of single runs "

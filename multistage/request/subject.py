@@ -222,7 +222,7 @@ def _check_value(trainer: Trainer, name: str, value: Any) -> None:
 
 
 def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
-    """Find the usual values of what is searched, which race the contenders.
+    """Find the usual values of what is searched, which are trained first and race the contenders.
 
     Args:
         subject: Whose bundled trainer has values of its own.

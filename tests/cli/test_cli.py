@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from multistage.cli import main
+from multistage.cli.terminal_warnings import show_advice
 from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.states import make_state
 
@@ -255,3 +257,14 @@ def test_what_needs_no_heavy_package_imports_none(arguments: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_sweep_starts_with_the_two_warnings_that_matter_most(capsys: pytest.CaptureFixture[str]) -> None:
+    show_advice(Console(), ("loss is [maximized].", "lr is linear.", "10 runs are few.", "Hyperband stops none."))
+    assert capsys.readouterr().out.splitlines() == [
+        "Warning: loss is [maximized].",
+        "Warning: lr is linear.",
+        "2 more: `multistage-sweep plan` with the same options shows them.",
+    ]
+    show_advice(Console(), ("10 runs are few.",))
+    assert capsys.readouterr().out == "Warning: 10 runs are few.\n"

@@ -66,6 +66,22 @@ def test_it_ended_with_one_json_object_and_the_banner(finished: FinishedSweep) -
     assert "Traceback" not in finished.messages
 
 
+def test_it_says_whether_it_beat_the_defaults(commands: CommandLine, finished: FinishedSweep) -> None:
+    state = finished.folder.load_state()
+    usual = state.settings.baseline
+    assert usual == {"learning_rate": 1e-3, "alpha": 1e-4}
+    runs = [run for runs in commands.list_runs(finished.folder).values() for run in runs]
+    trained = [run for run in runs if {name: run.config[name] for name in usual} == usual]
+    last = state.plan[2].runs - 1
+    assert sorted((run.name.stage, run.name.index) for run in trained) == [(1, 0), (3, last)]
+    found = state.recommended
+    assert found is not None
+    assert found.verdict != "not compared"
+    assert found.probability_better_than_defaults is not None
+    assert "the defaults" in finished.messages
+    assert "Whether it beats the defaults is not known" not in finished.messages
+
+
 def test_its_state_has_the_guides_keys(finished: FinishedSweep) -> None:
     raw = json.loads(finished.folder.state_file.read_text())
     assert set(raw) >= GUIDE_KEYS

@@ -1,5 +1,6 @@
 """A sweep's folder is begun, or taken up, only when everything fits."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,24 @@ def test_a_resume_goes_on_with_what_a_deadline_or_a_cost_cap_left(
         assert [stage.runs for stage in state.plan] == runs
         assert state.budget_used == sum(record.runs_completed for record in records[: len(kept)])
         assert [stage.reopened for stage in state.plan] == reopened
+
+
+def test_a_resume_trains_the_usual_values_as_the_sweep_began(tmp_path: Path) -> None:
+    usual = {"learning_rate": 1e-3}
+    state = begin(*ask(tmp_path))
+    assert [stage.defaults for stage in state.plan] == [usual, {}, usual]
+    state = begin(*ask(tmp_path, resume=True, budget=30, baseline=("learning_rate=0.5",)))
+    assert [stage.defaults for stage in state.plan] == [usual, {}, usual]
+    raw = json.loads(state.model_dump_json())
+    for stage in raw["plan"]:
+        del stage["defaults"]  # as the release before this one wrote it
+    asked, resolved = ask(tmp_path, resume=True, budget=40)
+    asked.folder.state_file.write_text(json.dumps(raw))
+    before = asked.folder.load_state()
+    state = begin(asked, resolved)
+    assert state.settings.baseline == usual
+    assert [stage.defaults for stage in state.plan] == [{}, {}, {}]
+    assert before.settings.hash_identity() == state.settings.hash_identity()
 
 
 def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:

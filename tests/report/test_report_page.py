@@ -216,6 +216,18 @@ def test_money_is_shown_where_there_is_a_cost() -> None:
     assert sum_expenses(data)[-1].dollars is None
 
 
+def test_defaults_that_were_trained_twice_without_a_race_are_no_finalists() -> None:
+    size = PowerOfTwoParameter(name="size", low=8, high=64)
+    act = CategoricalParameter(name="act", choices=("relu", "tanh"))
+    usual: Config = {"size": 128, "act": "gelu"}
+    configs: list[Config] = [usual, *({"size": 8 << n % 4, "act": act.choices[n // 4]} for n in range(8)), usual]
+    data = make_data((size, act), [make_run(n, config, n / 10) for n, config in enumerate(configs)])
+    settings = data.state.settings.model_copy(update={"baseline": usual})
+    data = data.model_copy(update={"state": data.state.model_copy(update={"settings": settings})})
+    assert list_contenders(data) == []
+    assert "No contender was trained again." in read_text(build_report(data))
+
+
 def test_contenders_have_the_interval_of_their_pooled_noise() -> None:
     config: Config = {"lr": 0.01, "noise": 0.5}
     runs = [make_run(index, config, value) for index, value in enumerate([1.0, 2.0, 3.0])]

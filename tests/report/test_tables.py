@@ -112,6 +112,8 @@ def test_the_banner_says_where_nothing_was_compared_with_the_defaults() -> None:
         unknown, Path("s")
     )
     untrained = finish(settings=make_settings(baseline={"lr": 1e-3}))
+    failed = untrained.model_copy(update={"plan": plan_sweep(untrained.settings).stages})
+    assert "is not known: no run of them has a value." in format_banner(failed, Path("s"))
     assert "Whether it beats the defaults is not known: no run trained them." in format_banner(untrained, Path("s"))
     assert "defaults" not in format_banner(unknown.model_copy(update={"plan": unknown.plan[:1]}), Path("s"))
     assert "defaults" not in format_banner(finish(recommended=None), Path("s"))
