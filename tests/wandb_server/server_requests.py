@@ -23,13 +23,14 @@ class Session:
     Args:
         server: Which one.
         key: Another key than the server's.
+        timeout: Seconds for each answer.
     """
 
-    def __init__(self, server: ServerProcess, key: str | None = None) -> None:
+    def __init__(self, server: ServerProcess, key: str | None = None, timeout: float = 20) -> None:
         self._server = server
         token = base64.b64encode(f"api:{server.key if key is None else key}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
-        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
 
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None

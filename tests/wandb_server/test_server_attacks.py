@@ -31,7 +31,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture
 def session(server: ServerProcess) -> Iterator[Session]:
-    with Session(server) as session:
+    # A busy machine may take half a minute to store a million lines.
+    with Session(server, timeout=120) as session:
         session.start_run("load", "run")
         yield session
 
