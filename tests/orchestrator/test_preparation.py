@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from multistage.domain.plan import RunOptions, StageBrief, StageNumber
-from multistage.domain.state import CutShort, StageRecord
+from multistage.domain.state import CutShort, StageProgress, StageRecord
 from multistage.errors import FolderError, UsageError
 from multistage.orchestrator.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
 from multistage.orchestrator.sweep_folder import SweepFolder
@@ -105,8 +105,10 @@ def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(t
     ],
 )
 def test_a_resume_may_not_change_what_the_sweep_is(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    begin(*ask(tmp_path))
+    began = begin(*ask(tmp_path))
     asked, resolved = ask(tmp_path, resume=True, **changes)
+    counted = StageProgress(stage=1, runs=9, used=1, best_metric=0.5, started_at=began.created_at)
+    asked.folder.write_state(began.model_copy(update={"current_stage": counted}))
     before = asked.folder.state_file.read_bytes()
     with pytest.raises(UsageError, match=words):
         begin(asked, resolved)
