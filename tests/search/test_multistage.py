@@ -147,6 +147,18 @@ def test_a_sweep_without_a_race_says_whether_it_beat_the_defaults(
         assert best.verdict == "improvement"
 
 
+def test_a_single_lucky_run_is_no_improvement() -> None:
+    planned = StagedSearch(SPACE, "maximize", (40, 0, 0), first=GOOD).plan_stage1()
+    random = np.random.default_rng(1)
+    runs = [
+        Evaluation(stage=1, index=index, config=config, outcome="finished", value=0.2 * random.normal())
+        for index, config in enumerate(planned)
+    ]
+    best = recommend(SPACE, runs, GOOD, "maximize")
+    assert best is not None
+    assert best.verdict in ("unclear", "no improvement")
+
+
 def test_defaults_outside_the_space_narrow_nothing() -> None:
     lead: Config = {**OUTSIDE, "act": "b"}
     search = StagedSearch(SPACE, "maximize", (12, 10, 10), 0, lead, first=lead)
