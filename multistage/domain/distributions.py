@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
+from multistage.domain.multiples import find_multiples, quantize
+from multistage.domain.specifications import mend_spec
+from multistage.domain.values import require_number
 from multistage.errors import SpaceError
 
 MAX_VALUES = 100_000
@@ -49,6 +52,7 @@ class SweepParameter:
         place: The inverse of ``draw``.
         kind: The distribution's name.
         step: What the values are multiples of; None where they are not quantized.
+        notes: What it says otherwise than its author's words, a sentence each.
     """
 
     path: tuple[str, ...]
@@ -58,6 +62,7 @@ class SweepParameter:
     place: Callable[[float], float] | None = None
     kind: str = "constant"
     step: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,7 +107,8 @@ def parse_parameters(parameters: Any, prefix: tuple[str, ...] = ()) -> list[Swee
         if "parameters" in spec:
             found.extend(parse_parameters(spec["parameters"], path))
         else:
-            found.append(_parse(path, spec))
+            mended, notes = mend_spec(".".join(path), spec)
+            found.append(replace(_parse(path, mended), notes=notes))
     return found
 
 
@@ -128,14 +134,14 @@ def _guess(name: str, spec: Mapping[str, Any]) -> str:
     if "value" in spec:
         return "constant"
     if "min" in spec and "max" in spec:
-        kinds = {type(spec["min"]), type(spec["max"])}
+        kinds = {type(spec["min"]), type(spec["max"])}  # two kinds of number have become one
         if kinds == {int}:
             return "int_uniform"
         if kinds == {float}:
             return "uniform"
         raise SpaceError(
             f"The parameter {name} has the bounds {spec['min']!r} and {spec['max']!r}.",
-            "Write both as floats or both as integers, or name a distribution.",
+            "Write both as numbers, or name a distribution.",
         )
     raise SpaceError(
         f"The parameter {name} has neither a value, values, nor both bounds.",
@@ -154,7 +160,7 @@ def _parse_choice(path: tuple[str, ...], spec: Mapping[str, Any]) -> SweepParame
     if (
         not isinstance(weights, Sequence)
         or len(weights) != len(values)
-        or not all(_is_number(weight) and weight >= 0 for weight in weights)
+        or not all(require_number(weight) is not None and weight >= 0 for weight in weights)
         or not math.isclose(sum(weights), 1.0, abs_tol=1e-6)
     ):
         raise SpaceError(
@@ -216,19 +222,19 @@ def _make_range(
     if kind.endswith("_values"):  # and back from the scale they may have gained a last digit
         low, high = float(spec["min"]), float(spec["max"])
     step = _read_step(".".join(path), kind, spec)
+    multiples = (0, 0) if step is None else _find_multiples(".".join(path), low, high, step)
 
     def draw(unit: float) -> float:
         value = min(max(from_scale(start + unit * (end - start)), low), high)
-        return value if step is None else quantize(value, step)
+        return value if step is None else _quantize(value, step, *multiples)
 
     def place(value: float) -> float:
         bounded = min(max(value, low), high)
         return (to_scale(bounded) - start) / (end - start) if end > start else 0.5
 
     values: tuple[float, ...] = ()
-    if step is not None and (high - low) / step <= MAX_VALUES:
-        first, last = round(low / step), round(high / step)
-        values = tuple(quantize(index * step, step) for index in range(first, last + 1))
+    if step is not None and multiples[1] - multiples[0] <= MAX_VALUES:
+        values = tuple(quantize(index * step, step) for index in range(multiples[0], multiples[1] + 1))
     elif low == high:
         values = (low,)
     return SweepParameter(path, values, draw=draw, place=place)
@@ -238,19 +244,21 @@ def _parse_shape(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> S
     name = ".".join(path)
     step = _read_step(name, kind, spec)
     if kind in BETA:
-        first, second = (_read_number(name, kind, spec, key) for key in ("a", "b"))
-        if first <= 0 or second <= 0:
-            raise SpaceError(f"The parameter {name} has a={first:g} and b={second:g}.", "Both must be above 0.")
+        alpha, beta = (_read_number(name, kind, spec, key) for key in ("a", "b"))
+        if alpha <= 0 or beta <= 0:
+            raise SpaceError(f"The parameter {name} has a={alpha:g} and b={beta:g}.", "Both must be above 0.")
 
         def quantile(unit: float) -> float:
             from scipy.special import betaincinv
 
-            return float(betaincinv(first, second, unit)) if unit > TINIEST else 0.0
+            if not TINIEST < unit < 1:  # the ends, at which it may give NaN
+                return round(unit)
+            return float(betaincinv(alpha, beta, unit))
 
         def share(value: float) -> float:
             from scipy.special import betainc
 
-            return float(betainc(first, second, min(max(value, 0.0), 1.0)))
+            return float(betainc(alpha, beta, min(max(value, 0.0), 1.0)))
 
     else:
         mu = _read_number(name, kind, spec, "mu", 0.0)
@@ -269,22 +277,39 @@ def _parse_shape(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> S
         def share(value: float) -> float:
             return bell.cdf(math.log(max(value, 1e-300)) if logarithmic else value)
 
+    # A step must not lead out of what the distribution can give: above 0, or between 0 and 1.
+    first = 1 if "log" in kind else 0 if kind in BETA else -math.inf
+    last = math.inf if step is None or kind not in BETA else math.floor(1 / step + 1e-9)
+
     def draw(unit: float) -> float:
-        return quantile(unit) if step is None else quantize(quantile(unit), step)
+        return quantile(unit) if step is None else _quantize(quantile(unit), step, first, last)
 
     return SweepParameter(path, draw=draw, place=share)
+
+
+def _find_multiples(name: str, low: float, high: float, step: float) -> tuple[int, int]:
+    found = find_multiples(low, high, step)
+    if found is None:
+        raise SpaceError(
+            f"The parameter {name} takes multiples of {step:g}, and none lies between {low:g} and {high:g}.",
+            "Give it a smaller q, or wider bounds.",
+        )
+    return found
+
+
+def _quantize(value: float, step: float, first: float, last: float) -> float:
+    """Give the nearest multiple that is no further than the first and the last one, which are numbers of steps."""
+    return quantize(min(max(round(value / step), first), last) * step, step)
 
 
 def _read_number(name: str, kind: str, spec: Mapping[str, Any], key: str, default: float | None = None) -> float:
     value = spec.get(key, default)
     if value is None:
         raise SpaceError(f"The parameter {name} ({kind}) has no {key}.", f"Give it `{key}`.")
-    if not _is_number(value):
-        raise SpaceError(
-            f"The parameter {name} has the {key} {value!r}.",
-            "It must be a finite number (YAML reads 1e-3 as text; write 0.001).",
-        )
-    return float(value)
+    number = require_number(value)
+    if number is None:
+        raise SpaceError(f"The parameter {name} has the {key} {value!r}.", "It must be a finite number.")
+    return float(number)
 
 
 def _read_step(name: str, kind: str, spec: Mapping[str, Any]) -> float | None:
@@ -299,15 +324,3 @@ def _read_step(name: str, kind: str, spec: Mapping[str, Any]) -> float | None:
 def take_log(value: float, low: float, high: float, log: Callable[[float], float] = math.log) -> float:
     """Give the logarithm; what has none lies as far below the minimum as the maximum lies above it."""
     return log(value) if value > 0 else 2 * log(low) - log(high)
-
-
-def quantize(value: float, step: float) -> float:
-    """Give the multiple of a step nearest to a value; an int where the step is whole."""
-    rounded = round(value / step) * step
-    # 3 * 0.1 is 0.30000000000000004: as many digits as the step has.
-    rounded = round(rounded, max(0, 12 - math.floor(math.log10(step))))
-    return int(rounded) if step.is_integer() else rounded
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

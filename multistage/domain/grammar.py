@@ -7,12 +7,14 @@ a log scale.
 """
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from typing import assert_never
 
 from pydantic import ValidationError
 
+from multistage.domain.choices import unite_choices
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.parameters import (
     CategoricalParameter,
@@ -25,11 +27,13 @@ from multistage.domain.parameters import (
 )
 from multistage.domain.results import Value
 from multistage.domain.space import SearchSpace
+from multistage.domain.values import read_value, write_value
 from multistage.errors import SpaceError
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
-_INTEGER = re.compile(r"[+-]?\d+")
+_STRUCTURE = re.compile(r"[\[\]|]")
+"""What a choice holds escaped, within quotes."""
 _NAME = re.compile(r"[A-Za-z0-9_./-]+")
 _SCALES: Mapping[str, Scale] = {"log": "log", "linear": "linear"}
 _KINDS = ("float", "int", "pow2")
@@ -83,6 +87,17 @@ def expand_params(text: str, ranges: Mapping[str, Parameter]) -> str:
     )
 
 
+def note_choices(text: str) -> tuple[str, ...]:
+    """Say which choices of a ``--params`` count once, or are kept apart, a sentence each."""
+    notes: list[str] = []
+    for item in split_params(text):
+        name, _, choices = item.partition(":")
+        if choices.strip().startswith("["):
+            given = [read_value(choice.strip()) for choice in choices.strip()[1:-1].split("|")]
+            notes += unite_choices(name.strip(), given).notes
+    return tuple(notes)
+
+
 def format_parameter(parameter: Parameter) -> str:
     """Write a parameter so that `parse_params` gives the same one, whatever ranges it knows."""
     match parameter:
@@ -104,7 +119,11 @@ def format_range(parameter: Parameter) -> str:
 
 
 def _format_choice(choice: Value) -> str:
-    return str(choice).lower() if isinstance(choice, bool) else str(choice)
+    text = write_value(choice)
+    plain = text == text.strip() and text and not _STRUCTURE.search(text)
+    if plain or not isinstance(choice, str):
+        return text
+    return _STRUCTURE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(choice))
 
 
 def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
@@ -192,15 +211,7 @@ def _parse_choices(name: str, text: str) -> tuple[Value, ...]:
     choices = [choice.strip() for choice in text[1:-1].split("|")]
     if not text.endswith("]") or not all(choices):
         raise SpaceError(f"{name} has {text!r} where choices should be.", f"Write `{name}:[a|b|c]`.")
-    return tuple(_parse_value(choice) for choice in choices)
-
-
-def _parse_value(text: str) -> Value:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    return float(text) if re.fullmatch(_NUMBER, text) else text
+    return unite_choices(name, [read_value(choice) for choice in choices]).values
 
 
 def _is_whole(value: Value) -> bool:

@@ -8,8 +8,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from multistage.domain.choices import needs_telling_apart
 from multistage.domain.model import Model
+from multistage.domain.parameters import CategoricalParameter, Parameter
 from multistage.domain.results import Config, Value
+from multistage.domain.space import SearchSpace
 
 
 class Place(Model):
@@ -33,6 +36,18 @@ def is_plain(value: object) -> bool:
 def encode_value(value: Any) -> Value:
     """Give the JSON text of a value, always the same for the same value."""
     return json.dumps(value, sort_keys=True)
+
+
+def separate_choices(space: SearchSpace) -> tuple[SearchSpace, dict[str, Place]]:
+    """Hold choices by their JSON texts where one is a boolean and another its equal number; gives their places."""
+    layout: dict[str, Place] = {}
+    parameters: list[Parameter] = []
+    for one in space.parameters:
+        if isinstance(one, CategoricalParameter) and needs_telling_apart(one.choices):
+            layout[one.name] = Place(path=(one.name,), is_json=True)
+            one = CategoricalParameter(name=one.name, choices=tuple(map(encode_value, one.choices)))
+        parameters.append(one)
+    return SearchSpace(parameters=tuple(parameters)), layout
 
 
 def nest_values(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:

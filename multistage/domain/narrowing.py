@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from multistage.domain.distributions import quantize
 from multistage.domain.model import Model
+from multistage.domain.multiples import quantize
 from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from multistage.domain.distributions import quantize, take_log
+from multistage.domain.distributions import take_log
 from multistage.domain.model import Model
+from multistage.domain.multiples import quantize
 from multistage.domain.results import Value
 
 Scale = Literal["linear", "log"]
@@ -281,8 +282,8 @@ class CategoricalParameter(Model):
             raise ValueError(f"{self.name} has no values to choose from.")
         if any(isinstance(choice, float) and not math.isfinite(choice) for choice in self.choices):
             raise ValueError(f"{self.name} has a choice that is not a finite number.")
-        # `1 == True == 1.0` in Python, and such a pair is one value to most programs that read them.
-        if len(set(self.choices)) < len(self.choices):
+        # `1 == True` in Python, and they are two values to the programs that read them.
+        if len({(isinstance(choice, bool), choice) for choice in self.choices}) < len(self.choices):
             raise ValueError(f"{self.name} names the same choice twice.")
         return self
 

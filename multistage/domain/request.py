@@ -10,13 +10,18 @@ from multistage.domain.defaults import GUIDE_BUDGET, GUIDE_RESOLUTION
 from multistage.domain.model import Model
 from multistage.domain.plan import AdoptedSweep, Stage1Method
 from multistage.domain.results import Goal
+from multistage.domain.sweep_config import make_plain
+from multistage.domain.values import write_value
 
 
 def write_assignments(given: Any) -> Any:
     """Write a table of values as ``key=value`` texts; leaves everything else as it is."""
     if not isinstance(given, Mapping):
         return given
-    return tuple(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in given.items())
+    return tuple(
+        f"{key}={write_value(value) if isinstance(value, str | bool | int | float) else value}"
+        for key, value in given.items()
+    )
 
 
 Assignments = Annotated[
@@ -80,7 +85,7 @@ class SweepRequest(SweepWishes):
     """The part of a request that `multistage.request.resolution.resolve_request` turns into a sweep's settings."""
 
     config_id: str
-    sweep_file: dict[str, Any] | None = None
+    sweep_file: Annotated[dict[str, Any] | None, BeforeValidator(make_plain)] = None
     """Content of a W&B sweep file, which says what ``params`` would; one of the two is needed."""
     single: bool = False
     """Whether the file's sweep is run as it is, in one stage."""

@@ -65,12 +65,21 @@ def parse_config(text: str) -> dict[str, Any]:
     if len(text) > MAX_LETTERS:
         raise SpaceError(f"The sweep's config has {len(text)} characters; the limit is {MAX_LETTERS}.")
     try:
-        config, _ = _make_plain(yaml.load(text, LOADER), MAX_VALUES)  # noqa: S506 - both are safe ones
+        config = make_plain(yaml.load(text, LOADER))  # noqa: S506 - both are safe ones
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SpaceError(f"The sweep's config is no YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(config, dict):
         raise SpaceError("The sweep's config must be a mapping.", "Its keys are method, metric, parameters and so on.")
     return config
+
+
+def make_plain(value: Any) -> Any:
+    """Give what YAML or Python holds as JSON can hold it; what is not finite, and dates, become texts.
+
+    Raises:
+        SpaceError: It is too large.
+    """
+    return _make_plain(value, MAX_VALUES)[0]
 
 
 def _make_plain(value: Any, left: int) -> tuple[Any, int]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from multistage.domain.distributions import BELL, BETA, CHOICE, SweepParameter, parse_parameters, quantize
+from multistage.domain.choices import needs_telling_apart
+from multistage.domain.distributions import BELL, BETA, CHOICE, SweepParameter, parse_parameters
 from multistage.domain.layout import Place, encode_value, is_plain
 from multistage.domain.model import Model
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
@@ -57,7 +58,9 @@ def read_sweep_file(content: Mapping[str, Any]) -> SweepFile:
     layout: dict[str, Place] = {}
     notes: list[str] = []
     for one in parameters:
-        is_json = not one.is_range and not all(is_plain(value) for value in one.values)
+        plain = all(is_plain(value) for value in one.values) and not needs_telling_apart(one.values)
+        is_json = not one.is_range and not plain
+        notes += one.notes
         if is_json or len(one.path) > 1:
             layout[one.name] = Place(path=one.path, is_json=is_json)
         if len(one.values) == 1:
@@ -119,27 +122,24 @@ def _map_range(one: SweepParameter) -> tuple[Parameter, str]:
     log = "log" in one.kind
     note = ""
     if one.kind in BELL | BETA:
-        low, high = _clean(one.pick(TAILS)), _clean(one.pick(1 - TAILS))
+        low, high = _clean(one, one.pick(TAILS)), _clean(one, one.pick(1 - TAILS))
         note = f"{one.name} ({one.kind}) is searched from {low:g} to {high:g}, the central 95% of its distribution."
     else:
-        low, high = sorted((_clean(one.pick(0.0)), _clean(one.pick(1.0))))
+        low, high = sorted((_clean(one, one.pick(0.0)), _clean(one, one.pick(1.0))))
         if one.kind in ("log_uniform", "q_log_uniform", "inv_log_uniform"):
             note = f"{one.name} ({one.kind}) has exponents as bounds: it is searched from {low:g} to {high:g}."
     if one.kind == "int_uniform":
         return IntParameter(name=one.name, low=int(low), high=int(high)), note
     if one.step is None:
         return FloatParameter(name=one.name, low=low, high=high, scale="log" if log else "linear"), note
-    if log and low <= 0:
-        low = quantize(one.step, one.step)
-        note = f"{one.name} ({one.kind}) is searched from {low:g}, its smallest value above 0."
     if one.step == 1:
         return IntParameter(name=one.name, low=int(low), high=int(high), scale="log" if log else "linear"), note
     return FloatParameter(name=one.name, low=low, high=high, scale="log" if log else "linear", step=one.step), note
 
 
-def _clean(value: Value) -> float:
+def _clean(one: SweepParameter, value: Value) -> float:
     """Drop the digits in which the exponential of a logarithm differs from the number that was written."""
-    return float(f"{value:.12g}")
+    return float(f"{value:.12g}") if one.step is None else float(value)
 
 
 def _read_text(content: Mapping[str, Any], key: str) -> str | None:

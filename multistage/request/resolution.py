@@ -11,6 +11,7 @@ from multistage.domain.model import Model
 from multistage.domain.plan import HYPERBAND, EarlyStop, SearchEngine, SweepPlan, SweepSettings, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError
+from multistage.request.assignments import note_texts
 from multistage.request.single import settle_single
 from multistage.request.subject import (
     Subject,
@@ -23,6 +24,10 @@ from multistage.request.subject import (
 
 USUAL_PROGRAM = "train.py"
 """What most projects call their training script."""
+
+
+SEEDS = {"seed", "seeds", "random_state"}
+"""What a seed is called, or a word of its name."""
 
 
 class ResolvedRequest(Model):
@@ -47,7 +52,7 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
     parse_metric_value(request.metric_value)
     if request.single:
         single, notes = settle_single(request, subject, account)
-        return ResolvedRequest(plan=plan_sweep(single), warnings=notes)
+        return ResolvedRequest(plan=plan_sweep(single), warnings=(*notes, *_tell_seeds(subject)))
     split = parse_split(request.split)
     check_budget(request.budget)
     search = _choose_search(request, account)
@@ -81,7 +86,12 @@ def resolve_request(request: SweepRequest, directory: Path, account: Account = E
         project=choose_project(request.project, subject.project, request.config_id),
     )
     plan = plan_sweep(settings)
-    notes = (*subject.notes, *_tell_trainer(request, subject, directory))
+    notes = (
+        *subject.notes,
+        *_tell_seeds(subject),
+        *_tell_trainer(request, subject, directory),
+        *(() if subject.trainer else note_texts("train-arg", request.train_arg)),
+    )
     return ResolvedRequest(plan=plan, warnings=(*notes, *_list_idle_flags(request, plan)))
 
 
@@ -98,6 +108,17 @@ def _tell_trainer(request: SweepRequest, subject: Subject, directory: Path) -> I
             f"{request.config_id} is trained by the bundled trainer, not by the {USUAL_PROGRAM} in this folder: "
             f"for that add --program {USUAL_PROGRAM}, and --style guide where it takes --config_id and --wandb_sweep."
         )
+
+
+def _tell_seeds(subject: Subject) -> Iterator[str]:
+    """Say that a seed is no hyperparameter, where one is searched like one."""
+    for name in subject.space.names:
+        *_, key = name.lower().replace("-", "_").split(".")
+        if SEEDS & {key, *key.split("_")}:
+            yield (
+                f"{name} is searched like a hyperparameter, though the seed that trains best does so by luck: "
+                f"take it out of the swept ones and add --seed-param {name}, by which each run gets its own."
+            )
 
 
 def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:

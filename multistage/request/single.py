@@ -5,8 +5,10 @@ from typing import Any
 
 from multistage.domain.account import Account
 from multistage.domain.budget import Split
+from multistage.domain.distributions import parse_parameters
 from multistage.domain.plan import AdoptedSweep, SweepSettings
 from multistage.domain.request import SweepRequest
+from multistage.domain.specifications import mend_parameters
 from multistage.domain.sweep_file import read_sweep_file
 from multistage.errors import UsageError
 from multistage.orchestrator.server import find_server
@@ -113,7 +115,10 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
             f"{runs} runs are a part of the grid's {file.size} points, which W&B walks in order: the first parameters "
             "will barely move."
         )
+    notes += [note for one in parse_parameters(content.get("parameters")) for note in one.notes]
     definition = dict(content)
+    if request.adopted is None:
+        definition["parameters"] = mend_parameters(content["parameters"])
     if request.metric or request.goal:
         definition["metric"] = {"name": subject.metric, "goal": subject.goal}
     if subject.command and not file.command and request.adopted is None:

@@ -1,6 +1,5 @@
 """What a sweep trains and what of it is searched: told by flags, or by a W&B sweep file."""
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,8 +9,8 @@ from pydantic import Field, ValidationError
 
 from multistage.domain.account import Account
 from multistage.domain.defaults import GUIDE_METRIC, GUIDE_PARAMETERS
-from multistage.domain.grammar import parse_params
-from multistage.domain.layout import Layout, Place, decode_value, encode_value
+from multistage.domain.grammar import note_choices, parse_params
+from multistage.domain.layout import Layout, Place, decode_value, encode_value, separate_choices
 from multistage.domain.model import Model
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, Parameter
 from multistage.domain.request import SweepRequest
@@ -19,7 +18,9 @@ from multistage.domain.results import Config, Goal, Value
 from multistage.domain.space import SearchSpace
 from multistage.domain.styles import find_style
 from multistage.domain.sweep_file import SweepFile, find_config_id, read_sweep_file
+from multistage.domain.values import require_number
 from multistage.errors import SpaceError, UsageError
+from multistage.request.assignments import parse_assignments
 from multistage.request.programs import settle_program
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
 
@@ -93,10 +94,13 @@ def _read_flags(request: SweepRequest, directory: Path) -> Subject:
     program, command = None, tuple(trainer.command) if trainer else ()
     if trainer is None:
         program, command = settle_program(request, request.program, (), directory)
+    space, layout = separate_choices(parse_params(request.params, trainer.parameters if trainer else GUIDE_PARAMETERS))
     return Subject(
         trainer=trainer,
-        space=parse_params(request.params, trainer.parameters if trainer else GUIDE_PARAMETERS),
-        fixed=_parse_assignments("train-arg", request.train_arg),
+        space=space,
+        layout=layout,
+        notes=note_choices(request.params),
+        fixed=parse_assignments("train-arg", request.train_arg),
         metric=request.metric or (trainer.metric if trainer else GUIDE_METRIC),
         goal=request.goal or (trainer.goal if trainer else "maximize"),
         program=program,
@@ -127,7 +131,7 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subje
         program, command = settle_program(request, request.program or file.program, file.command, directory)
     fixed = file.fixed | {
         name: encode_value(value) if name in file.layout and file.layout[name].is_json else value
-        for name, value in _parse_assignments("train-arg", request.train_arg).items()
+        for name, value in parse_assignments("train-arg", request.train_arg).items()
     }
     goal = file.goal if file.metric else trainer.goal if trainer else "maximize"
     return Subject(
@@ -159,27 +163,6 @@ def _find_bundled(request: SweepRequest, file: SweepFile) -> Trainer | None:
     trainer = None if request.program or request.command is not None else find_trainer(request.config_id)
     usual = file.command == tuple(trainer.command) if trainer else False
     return trainer if usual or not (file.command or file.program) else None
-
-
-def _parse_assignments(option: str, texts: Sequence[str]) -> Config:
-    values: Config = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            raise UsageError(f"--{option} {text!r} is no key=value.", f"Write it as --{option} total_timesteps=2000.")
-        values[name] = _parse_value(value)
-    return values
-
-
-def _parse_value(text: str) -> Value:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _check_hyperparameters(trainer: Trainer, space: SearchSpace, fixed: Config, layout: Layout) -> None:
@@ -235,7 +218,10 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
     Raises:
         UsageError: The texts leave a swept hyperparameter out, or give one a value that it cannot have.
     """
-    told = _parse_assignments("baseline", given)
+    told = {
+        name: encode_value(value) if name in subject.layout and subject.layout[name].is_json else value
+        for name, value in parse_assignments("baseline", given).items()
+    }
     if subject.trainer is not None:
         _check_names(subject.trainer, told)
     known = dict(subject.trainer.defaults if subject.trainer else {}) | told
@@ -257,18 +243,20 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
 def _check_usual(parameter: Parameter, value: Value) -> Value:
     """Give a usual value in the parameter's own kind; it may lie outside a range, and must be one of the choices."""
     wrong = f"--baseline gives {parameter.name} the value {value!r}, which is "
+    number = require_number(value)
     if isinstance(parameter, CategoricalParameter):
-        if not parameter.contains(value):
-            choices = ", ".join(map(str, parameter.choices))
-            raise UsageError(f"{wrong}none of its choices: {choices}.", "Add it to them, or leave --baseline out.")
-        return parameter.choices[parameter.choices.index(value)]
-    if isinstance(value, bool | str) or not math.isfinite(value):
+        for meant in (value, number):
+            if meant is not None and parameter.contains(meant):
+                return parameter.choices[parameter.choices.index(meant)]
+        choices = ", ".join(map(str, parameter.choices))
+        raise UsageError(f"{wrong}none of its choices: {choices}.", "Add it to them, or leave --baseline out.")
+    if number is None:
         raise UsageError(f"{wrong}no number.", f"Write it as --baseline {parameter.name}=0.5.")
     if isinstance(parameter, FloatParameter):
-        return float(value)
-    if not float(value).is_integer():
+        return float(number)
+    if not float(number).is_integer():
         raise UsageError(f"{wrong}no whole number.", "Sweep it without int:, or give it a whole one.")
-    return int(value)
+    return int(number)
 
 
 def choose_seed_parameter(subject: Subject, name: str | None) -> str | None:

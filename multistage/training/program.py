@@ -12,7 +12,6 @@ How a run ends, in the run's exit code and in the process's:
 ==== ==================================================================================================
 """
 
-import json
 import signal
 import sys
 import traceback
@@ -20,6 +19,7 @@ from collections.abc import Sequence
 
 from multistage.domain.model import Model
 from multistage.domain.results import Value
+from multistage.domain.values import read_value
 from multistage.errors import MultistageError, UsageError
 from multistage.training.catalogue import TRAINERS, find_trainer
 from multistage.training.recorder import Recorder
@@ -56,21 +56,12 @@ def parse_arguments(arguments: Sequence[str]) -> Request:
             raise UsageError(f"{key!r} is no --key=value.")
         if not assigned:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        values[key.removeprefix("--")] = _read_value(value)
+        values[key.removeprefix("--")] = read_value(value)
     values.pop("wandb_sweep", None)
     config_id = values.pop(CONFIG_ID_KEY, None)
     if not isinstance(config_id, str):
         raise UsageError("No --config_id was given.", f"Bundled are {', '.join(TRAINERS)}.")
     return Request(config_id=config_id, values=values)
-
-
-def _read_value(text: str) -> Value:
-    """A number or a truth value where the text is one, else the text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, bool | int | float) else text
 
 
 def run_training(arguments: Sequence[str]) -> int:

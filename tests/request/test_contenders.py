@@ -62,8 +62,8 @@ def test_a_seed_is_what_the_program_calls_it(tmp_path: Path) -> None:
         (("learning_rate=3e-4", *USUAL[1:]), "says nothing of lr"),
         ((*USUAL, "lr=fast"), "lr the value 'fast', which is no number"),
         ((*USUAL, "lr=true"), "lr the value True, which is no number"),
-        ((*USUAL, "lr=nan"), "lr the value nan, which is no number"),
-        ((*USUAL, "lr=-inf"), "lr the value -inf, which is no number"),
+        ((*USUAL, "lr=nan"), "lr the value 'nan', which is no number"),
+        ((*USUAL, "lr=-inf"), "lr the value '-inf', which is no number"),
         ((*USUAL, "layers=2.5"), "layers the value 2.5, which is no whole number"),
         ((*USUAL, "act=elu"), "act the value 'elu', which is none of its choices: relu, tanh"),
         ((*USUAL, "lr"), "'lr' is no key=value"),
@@ -76,7 +76,7 @@ def test_usual_values_that_cannot_be_are_refused(given: tuple[str, ...], words: 
 
 
 def test_usual_values_are_of_the_parameters_own_kinds_and_may_lie_outside(tmp_path: Path) -> None:
-    baseline = read(tmp_path, baseline=(*USUAL, "lr=0", "layers=9.0", "amp=1")).baseline
+    baseline = read(tmp_path, baseline=(*USUAL, "lr=0.0", "layers=09", "amp=True")).baseline
     assert baseline == {"lr": 0.0, "layers": 9, "batch": 16, "act": "relu", "amp": True}
     assert [type(value) for value in baseline.values()] == [float, int, int, str, bool]
 

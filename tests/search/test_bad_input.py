@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.distributions import quantize
+from multistage.domain.multiples import quantize
 from multistage.domain.parameters import (
     CategoricalParameter,
     FloatParameter,
