@@ -112,6 +112,14 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
+def read_command(process: psutil.Process) -> str:
+    """Its command line; empty once it has ended, reaped or not."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def write_script(path: Path, body: str) -> Path:
     """A training script of a user's own, which knows nothing of this project."""
     path.write_text(f"import os, sys, time\nimport wandb\n{body}")

@@ -21,6 +21,7 @@ from tests.queued_sweeps import (
     is_running,
     list_runs,
     queue_runs,
+    read_command,
     wait_for_row,
     wait_for_state,
     wait_until,
@@ -143,7 +144,7 @@ def test_orphans_of_a_killed_worker_are_found(api: wandb.Api, make_launcher: Mak
     wait_for_row(sweep, "run-0", "score")
     psutil.Process(records[0].pid).kill()
     wait_until(lambda: not launcher.is_alive(records[0]), "the worker's end")
-    orphans = [process for process in find_processes(records) if "orphan.py" in " ".join(process.cmdline())]
+    orphans = [process for process in find_processes(records) if "orphan.py" in read_command(process)]
     assert len(orphans) == 2
     launcher.stop(records)
     assert not [process for process in orphans if is_running(process)]
@@ -173,7 +174,7 @@ def test_the_key_is_on_no_command_line_and_in_no_file(
     records = launcher.launch(sweep, 1)
     wait_for_row(sweep, "run-0", "epoch")
     processes = [*find_processes(records), *psutil.Process().children(recursive=True)]
-    assert not [process for process in processes if is_running(process) and key in " ".join(process.cmdline())]
+    assert not [process for process in processes if key in read_command(process)]
     launcher.stop(records)
     written = [path for path in tmp_path.rglob("*") if path.is_file() and "wandb_server" not in path.parts]
     assert written
@@ -225,7 +226,7 @@ def test_a_nursery_that_dies_is_replaced(api: wandb.Api, make_launcher: MakeLaun
     sweep = queue_runs(api, "digits:mlp", [])
     launcher = make_launcher(idle=1)
     first = launcher.launch(sweep, 1)
-    (nursery,) = [child for child in psutil.Process().children() if "nursery" in " ".join(child.cmdline())]
+    (nursery,) = [child for child in psutil.Process().children() if "nursery" in read_command(child)]
     nursery.kill()
     wait_until(lambda: not is_running(nursery), "the nursery's end")
     second = launcher.launch(sweep, 1)
