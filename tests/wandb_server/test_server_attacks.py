@@ -203,6 +203,24 @@ def test_a_full_disk_at_the_start_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert "cannot use its database" in done.stderr
 
 
+FULL_LATER = """
+import errno, sys
+from multistage.wandb_server import __main__, serving
+def refuse(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+serving.write_announcement = refuse
+sys.exit(__main__.main())
+"""
+
+
+def test_a_disk_that_fills_with_the_database_is_told_in_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_LATER, "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cannot be used: [Errno 28] No space left on device. Free some space" in done.stderr
+
+
 def test_what_the_server_stores_is_its_owners_alone(server: ServerProcess, session: Session) -> None:
     answer = session.ask(
         'mutation {createRunFiles(input: {projectName: "load", runName: "run", files: ["a"]}) {files {uploadUrl}}}'
