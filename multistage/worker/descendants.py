@@ -2,7 +2,8 @@
 
 Everything that a program executes inherits its mark (``MULTISTAGE_RUN``). On Linux the worker is, besides, the parent
 of all orphans below it, so that a process without the mark (started with an environment of its own) is found, too;
-elsewhere the mark alone tells. wandb-core is never ended: it sends a run's last rows, and leaves by itself.
+elsewhere the mark alone tells. wandb's own helpers are never ended: they send a run's last rows, and leave by
+themselves.
 """
 
 import ctypes
@@ -20,6 +21,8 @@ from multistage.worker.trainings import PATIENCE
 PR_SET_CHILD_SUBREAPER = 36
 """``man 2 prctl``."""
 WANDB_CORE = "wandb-core"
+WANDB = "wandb-"
+"""How the names of wandb's helpers begin: wandb-core, and the wandb-symon that watches the machine for it."""
 NATURAL_END = 0.5
 """Seconds in which helpers leave by themselves when their training has ended, as those of multiprocessing do."""
 KILL_PATIENCE = 2.0
@@ -137,10 +140,10 @@ def _list_below(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _is_wandb(process: psutil.Process) -> bool:
-    """Tell wandb-core, and what it has started."""
+    """Tell wandb's helpers, and what they have started."""
     with suppress(psutil.Error):
         parent = process.parent()
-        return WANDB_CORE in (_read_name(process), _read_name(parent) if parent else "")
+        return _read_name(process).startswith(WANDB) or (parent is not None and _read_name(parent).startswith(WANDB))
     return False
 
 

@@ -41,7 +41,7 @@ def find_marked(run_id: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("MULTISTAGE_RUN") == run_id and process.name() != "wandb-core":
+            if process.environ().get("MULTISTAGE_RUN") == run_id and not process.name().startswith("wandb-"):
                 found.append(process)
         except (psutil.Error, OSError):
             continue

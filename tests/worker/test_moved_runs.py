@@ -1,4 +1,4 @@
-"""Scripts that set wandb's variables themselves, which an agent does not ignore as it does arguments of `wandb.init`."""
+"""Scripts that set wandb's variables themselves; an agent ignores arguments of `wandb.init`, but not these."""
 
 import subprocess
 import sys
