@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from multistage.wandb_server.history import LAST_LINE, Stream, count_lines
+from multistage.wandb_server.history import Stream, count_lines, find_steps
 from multistage.wandb_server.lifecycle import LIVE_STATES, RUN_STATES
 from multistage.wandb_server.nodes import (
     RefusedError,
@@ -160,7 +160,7 @@ def _update_state(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
 
 
 def _describe_keys(run: Row, request: Request) -> dict[str, Any]:
-    step = request.store.value(LAST_LINE, (run["id"], Stream.HISTORY))
+    _, step = find_steps(request.store, run["id"])
     count = count_lines(request.store, run["id"], Stream.HISTORY)
     keys = {
         key: {
