@@ -49,7 +49,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         get_run_logger().info(line)
     asked = read_parameters(gathered.parameters, directory)
     account = open_account(asked.request.tracker, asked.request.entity)
-    resolved = resolve_request(asked.request, asked.options.directory, account)
+    resolved = resolve_request(asked.request, asked.options.directory, account, asked.folder_path.parent)
     check_launching(resolved.plan, asked.options, account)
     for note in review_launching(resolved.plan.settings, asked.options, account, environment):
         get_run_logger().info(note)

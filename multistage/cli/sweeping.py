@@ -167,13 +167,14 @@ def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedReques
     from multistage.request.resolution import resolve_request
 
     asked = read_parameters(parameters, Path.cwd())
+    runs_dir = asked.folder_path.parent
     if asked.request.adopted is None:
-        resolve_request(asked.request, asked.options.directory)
+        resolve_request(asked.request, asked.options.directory, runs_dir=runs_dir)
 
     from multistage.wandb_client.login import open_account
 
     account = open_account(asked.request.tracker, asked.request.entity)
-    return asked, resolve_request(asked.request, asked.options.directory, account), account
+    return asked, resolve_request(asked.request, asked.options.directory, account, runs_dir), account
 
 
 def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:

@@ -15,7 +15,7 @@ from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")
 LR = (*RUN, "learning_rate")
-OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20")
+OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20", "--metric", "score")
 
 
 @pytest.fixture(autouse=True)
