@@ -43,9 +43,9 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     environment = dict(os.environ)
     named = describe_single(fill_name(parameters, run_id))
     if not named.get("resume"):
-        named = adopt_sweep(named)
+        named = adopt_sweep(named, directory)
     gathered = complete_parameters(named, directory, run_id, read_standing_parameters())
-    for line in tell_sources(gathered.parameters, gathered.sources, FLOW_RUN):
+    for line in (*tell_sources(gathered.parameters, gathered.sources, FLOW_RUN), *gathered.notes):
         get_run_logger().info(line)
     asked = read_parameters(gathered.parameters, directory)
     account = open_account(asked.request.tracker, asked.request.entity)
