@@ -15,6 +15,7 @@ from multistage.errors import MetricUnnamedError
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.request.resolution import resolve_request
 from multistage.wandb_client.run_archive import RunArchive
+from tasks.sweeps import open_sweep
 from tests.states import BEGAN, make_settings, make_state
 
 FILE = {"method": "random", "program": "train.py", "parameters": {"x": {"min": 0.0, "max": 1.0}}}
@@ -142,6 +143,18 @@ def test_what_an_earlier_sweep_optimized_is_proposed_first(place: Path) -> None:
     with pytest.raises(MetricUnnamedError) as asked:
         resolve(place, program="train.py", goal="maximize")
     assert asked.value.flags == "--metric elapsed"
+
+
+def test_a_flow_run_of_a_deployment_fails_with_the_same_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):  # completed, and restored after the test
+        monkeypatch.setenv(name, "")
+    leave_sweep(place, "old", ("accuracy",))
+    before = sorted(place.rglob("*"))
+    given = {"config_id": "my:own", "program": "train.py", "params": "x:0-1", "budget": 20, "name": "nightly"}
+    sentence = r"logged accuracy\. Name one of them: --metric accuracy"
+    with pytest.raises(MetricUnnamedError, match=sentence), open_sweep({**given, "tracker": "embedded"}):
+        pass
+    assert sorted(place.rglob("*")) == before
 
 
 def test_a_command_without_a_program_is_known_by_its_words(place: Path) -> None:
