@@ -93,7 +93,7 @@ def multistage_sweep(
         tracker: The W&B server; auto by default.
         search: Who proposes the configs; auto by default.
         early_stop: Whether poor runs are stopped; auto by default.
-        program: Your own training script.
+        program: Your own training script; name its metric, too.
         command: W&B's command, with its macros and ${config_id}.
         style: How your program takes parameters: flags, hydra, ...
         split: Percent of the budget a stage; 30/50/20 by default.

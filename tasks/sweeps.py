@@ -43,13 +43,13 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     environment = dict(os.environ)
     named = describe_single(fill_name(parameters, run_id))
     if not named.get("resume"):
-        named = adopt_sweep(named)
+        named = adopt_sweep(named, directory)
     gathered = complete_parameters(named, directory, run_id, read_standing_parameters())
-    for line in tell_sources(gathered.parameters, gathered.sources, FLOW_RUN):
+    for line in (*tell_sources(gathered.parameters, gathered.sources, FLOW_RUN), *gathered.notes):
         get_run_logger().info(line)
     asked = read_parameters(gathered.parameters, directory)
     account = open_account(asked.request.tracker, asked.request.entity)
-    resolved = resolve_request(asked.request, asked.options.directory, account)
+    resolved = resolve_request(asked.request, asked.options.directory, account, asked.folder_path.parent)
     check_launching(resolved.plan, asked.options, account)
     for note in review_launching(resolved.plan.settings, asked.options, account, environment):
         get_run_logger().info(note)

@@ -1,6 +1,7 @@
 """The command line. Heavy packages are imported by the commands that need them, so that ``--help`` is quick."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from multistage.cli.sweep_files import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
-from multistage.errors import MultistageError, UsageError
+from multistage.errors import MetricUnnamedError, MultistageError, UsageError
 
 app = App(
     name="multistage-sweep",
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         code = _complain(str(error), "See multistage-sweep --help.", UsageError.exit_code)
+    except MetricUnnamedError as error:
+        typed = f"{shlex.join((app.name[0], *given))} {error.flags}"
+        code = _complain(error.message, f"{error.hint} {typed}", error.exit_code)
     except MultistageError as error:
         code = _complain(error.message, error.hint, error.exit_code)
     except KeyboardInterrupt:

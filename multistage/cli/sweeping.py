@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,9 +49,8 @@ def sweep(
             "No CONFIG_ID was given.",
             "Name what to train, such as CartPole-v1:ppo, give a --sweep-file, or --resume a sweep.",
         )
-    parameters = collect_parameters(config_id, flags, resume).parameters
-    console = Console(stderr=as_json)
-    return run_sweep(parameters, console, as_json)
+    gathered = collect_parameters(config_id, flags, resume)
+    return run_sweep(gathered.parameters, Console(stderr=as_json), as_json, gathered.notes)
 
 
 def plan(
@@ -107,7 +106,9 @@ def plan(
         console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
     if interpreter := find_interpreter(resolved.plan.settings, asked.options):
         console.print(f"Trainings run by {interpreter.describe()}.", highlight=False, soft_wrap=True, markup=False)
-    for warning in dict.fromkeys((*notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))):
+    for warning in dict.fromkeys(
+        (*gathered.notes, *notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))
+    ):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
@@ -167,22 +168,24 @@ def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedReques
     from multistage.request.resolution import resolve_request
 
     asked = read_parameters(parameters, Path.cwd())
+    runs_dir = asked.folder_path.parent
     if asked.request.adopted is None:
-        resolve_request(asked.request, asked.options.directory)
+        resolve_request(asked.request, asked.options.directory, runs_dir=runs_dir)
 
     from multistage.wandb_client.login import open_account
 
     account = open_account(asked.request.tracker, asked.request.entity)
-    return asked, resolve_request(asked.request, asked.options.directory, account), account
+    return asked, resolve_request(asked.request, asked.options.directory, account, runs_dir), account
 
 
-def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
+def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, left_out: Sequence[str] = ()) -> int:
     """Run a sweep from its parameters, in front of its user.
 
     Args:
         parameters: Of its flow, and what says which flow that is.
         console: Where to show it.
         as_json: Whether to end the output with the result as one JSON object.
+        left_out: What stands in the settings and is not taken.
 
     Returns:
         The exit code.
@@ -201,7 +204,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    for note in notes:
+    for note in (*left_out, *notes):
         console.print(f"Warning: {note}", style="yellow", markup=False, soft_wrap=True)
     if not asked.resume:
         show_advice(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))

@@ -60,6 +60,7 @@ class LocalLauncher:
     ) -> None:
         self._folder = folder.absolute()
         self._environment = dict(environment or {})
+        self._python = str(interpreter.path) if interpreter else None
         if interpreter is not None:
             self._environment[INTERPRETER_VARIABLE] = interpreter.model_dump_json()
         self._idle = idle
@@ -192,6 +193,7 @@ class LocalLauncher:
             log=str(order.log),
             launched_at=datetime.now(UTC),
             gpus=gpus,
+            python=self._python,
         )
         if self._dealer:
             self._dealer.note(worker)

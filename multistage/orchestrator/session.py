@@ -111,7 +111,7 @@ class Session:
         """Begin to make workers ready while the first steps go on, where any will be needed.
 
         Raises:
-            LaunchError: What another launcher has left at work cannot be ended.
+            LaunchError: What another launcher, or interpreter, has left at work cannot be ended.
         """
         self.roster.end_strangers(self.folder.logs)
         if self.state.budget_used < self.state.total_budget:

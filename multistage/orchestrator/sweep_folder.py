@@ -140,13 +140,17 @@ class SweepFolder:
         """Where the finished runs of one of its W&B sweeps are kept, so that a resume need not read them again."""
         return self.path / "archive" / f"{sweep_id}.jsonl"
 
+    def list_archives(self) -> list[Path]:
+        """List the files of that kind."""
+        return sorted(self.path.glob("archive/*.jsonl"))
+
     def forget_values(self) -> None:
         """Forget what finished runs have reached, so that they are read anew, under another metric.
 
         Raises:
             FolderError: If the folder cannot be written.
         """
-        for path in self.path.glob("archive/*.jsonl"):
+        for path in self.list_archives():
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:

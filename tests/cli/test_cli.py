@@ -15,7 +15,7 @@ from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")
 LR = (*RUN, "learning_rate")
-OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20")
+OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20", "--metric", "score")
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +62,13 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--seed", "-1"), "--seed cannot be -1", "--help"),
         ((*LR, "--train-arg", "epochs"), "no key=value", "--train-arg"),
         ((*LR, "--train-arg", "epochs=zero"), "refuses epochs", "--train-arg"),
+        ((*LR, "--train-arg", "alpha=inf"), "refuses alpha", "--train-arg"),
         ((*LR, "--train-arg", "learning_rate=1"), "swept and fixed", "Take it out"),
         ((*LR, "--seed-param", "learning_rate"), "takes its seed as `seed`", "Leave --seed-param out"),
         ((*OWN, "--seed-param", "x"), "x, which is swept or fixed", "Leave one of the two out"),
         ((*OWN, "--baseline", "y=1"), "says nothing of x", "--baseline x="),
+        ((*OWN, "--baseline", "x=inf"), "the value 'inf', which is no number", "--baseline x=0.5"),
+        ((*OWN[:-2], "--goal", "minimize"), "No --metric says which", "--goal minimize --metric KEY"),
         ((*LR, "--baseline", "rate=1"), "no hyperparameter 'rate'", "learning_rate"),
         ((*LR, "--name", "../elsewhere"), "'../elsewhere' is no name", "--runs-dir"),
         ((*LR, "--name", ""), "'' is no name", "--name"),
