@@ -1,7 +1,9 @@
 """A user's own training script: as W&B's agent would run it, and told plainly what is wrong with it."""
 
+import ast
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -55,6 +57,25 @@ def test_a_script_is_swept(commands: CommandLine, workplace: Path) -> None:
     for x, summary in values.items():
         assert summary["argv"] == [f"--x={x}"]
         assert Path(summary["interpreter"]).resolve() == Path(sys.prefix).resolve()
+
+
+@pytest.mark.slow
+def test_a_script_with_hyphens_and_switches_is_swept_by_its_style(commands: CommandLine, workplace: Path) -> None:
+    shutil.copy(Path(__file__).parents[1] / "scripts" / "switches.py", "train.py")
+    swept = "learning_rate:log:0.01-1,use_amp:[true|false],n_steps:int:1-8"
+    typed = ("my:script", "--program", "train.py", "--style", "hyphen-switches", "--params", swept, "--budget", "10")
+    asked = commands.run(*typed, code=2)
+    assert asked.stderr.endswith("less is better: multistage-sweep " + shlex.join(typed) + " --metric KEY\n")
+    done = commands.run(*typed, "--metric", "score", "--json")
+    result = json.loads(done.stdout)
+    runs = check_budget(commands, SweepFolder(workplace / "runs" / "multistage_sweep_my_script"), lost=0)
+    taken = [ast.literal_eval(run.summary["taken"]) for run in runs]
+    assert taken == [tuple(run.config[name] for name in ("learning_rate", "use_amp", "n_steps")) for run in runs]
+    assert {use_amp for _, use_amp, _ in taken} == {True, False}
+    assert result["best_metric"] == max(run.summary["score"] for run in runs)
+    again = commands.run(*typed, "--name", "again", code=2)
+    assert "in the sweep multistage_sweep_my_script train.py logged" in again.stderr
+    assert again.stderr.endswith(" --name again --metric score\n")
 
 
 def test_a_script_that_always_fails_ends_the_sweep_with_its_own_words(commands: CommandLine, workplace: Path) -> None:
