@@ -10,6 +10,7 @@ was no config, and a resume tries them again: an attempt after a failed one stan
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 from multistage.domain.model import Model
@@ -103,19 +104,19 @@ class Slot(Model):
     outcome: Outcome | None = None
     """Set when the slot is used."""
 
-    @property
+    @cached_property
     def last(self) -> RunRecord:
         """The latest attempt."""
         return self.attempts[-1]
 
-    @property
+    @cached_property
     def decisive(self) -> RunRecord:
         """The attempt that settled the slot, else the latest one."""
         good = [run for run in self.attempts if run.phase in ("finished", "stopped")]
         failed = [run for run in self.attempts if run.phase == "failed"]
         return good[0] if good else failed[-1] if failed else self.attempts[-1]
 
-    @property
+    @cached_property
     def lost(self) -> int:
         """Number of attempts that do not count: the machine lost them, or a later one stands for them."""
         return sum(run.phase == "lost" or (run.phase == "failed" and run is not self.decisive) for run in self.attempts)
@@ -149,10 +150,35 @@ def settle_slots(runs: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) ->
         runs: All runs of the stage.
         max_attempts: Attempts at a slot; 1 where the server proposes, whose own cap counts lost runs too.
     """
-    grouped: dict[int, list[RunRecord]] = {}
-    for run in runs:
-        grouped.setdefault(run.name.index, []).append(run)
-    return {index: settle_slot(index, grouped[index], max_attempts) for index in sorted(grouped)}
+    return SlotTable(max_attempts).settle(runs)
+
+
+class SlotTable:
+    """A stage's slots over time: each is settled anew only when a run of it has changed.
+
+    Args:
+        max_attempts: As of `settle_slots`.
+    """
+
+    def __init__(self, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self._max_attempts = max_attempts
+        self._slots: dict[int, Slot] = {}
+
+    def settle(self, runs: Iterable[RunRecord]) -> Mapping[int, Slot]:
+        """Group all runs of the stage by slot, in the order of their indices."""
+        grouped: dict[int, list[RunRecord]] = {}
+        for run in runs:
+            grouped.setdefault(run.name.index, []).append(run)
+        self._slots = {index: self._settle(index, grouped[index]) for index in sorted(grouped)}
+        return self._slots
+
+    def _settle(self, index: int, attempts: list[RunRecord]) -> Slot:
+        known = self._slots.get(index)
+        attempts.sort(key=lambda run: run.name.attempt)
+        # A run that changed is another record.
+        if known is not None and [*map(id, known.attempts)] == [*map(id, attempts)]:
+            return known
+        return settle_slot(index, attempts, self._max_attempts)
 
 
 def evaluate_slot(stage: int, slot: Slot) -> Evaluation | None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from multistage.domain.metric import suggest_metric
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, SlotTable, evaluate_slot
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -156,6 +156,9 @@ class StageDriver:
         self._is_overdue = is_overdue
         self._go_on = go_on
         self._proposes = settings.search == "gp"
+        self._table = SlotTable(MAX_ATTEMPTS if self._proposes else 1)
+        self._evaluated: dict[int, tuple[Slot, Evaluation | None]] = {}
+        """What was last made of each slot."""
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self._intake: Intake = "open"
@@ -250,8 +253,7 @@ class StageDriver:
         return slots
 
     def _settle(self) -> Mapping[int, Slot]:
-        attempts = MAX_ATTEMPTS if self._proposes else 1
-        return self._pardon(settle_slots(self._tracker.records.values(), attempts))
+        return self._pardon(self._table.settle(self._tracker.records.values()))
 
     def _tend(self, slots: Mapping[int, Slot], progressed: bool) -> None:
         """See to the workers; while a sweep is paused it gives them nothing."""
@@ -283,6 +285,8 @@ class StageDriver:
         if self._pardoned is None:
             failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}
             self._pardoned = failed if self._proposes and self._failed_whole(slots, SUSPICIOUS) else {}
+        if not self._pardoned:
+            return slots
         return {
             index: slot.model_copy(update={"status": "retry", "outcome": None})
             if self._pardoned.get(index) == slot.last.name.attempt
@@ -367,12 +371,18 @@ class StageDriver:
         finalists_from = self._stage.runs - self._stage.finalists
         evaluations, pending = [*self._earlier], []
         for index, slot in slots.items():
-            evaluation = evaluate_slot(stage, slot)
+            evaluation = self._evaluate(slot)
             if evaluation is not None:
                 evaluations.append(evaluation)
             else:
                 pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
         return self._search.propose(stage, self._box, evaluations, pending, used, count)
+
+    def _evaluate(self, slot: Slot) -> Evaluation | None:
+        known = self._evaluated.get(slot.index)
+        if known is None or known[0] is not slot:
+            known = self._evaluated[slot.index] = slot, evaluate_slot(self._stage.stage, slot)
+        return known[1]
 
     def _enqueue(self, name: SlotName, config: Config) -> None:
         takes_seed = self._settings.seed_parameter is not None

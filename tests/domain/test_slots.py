@@ -12,6 +12,7 @@ from multistage.domain.slots import (
     RunPhase,
     RunRecord,
     SlotName,
+    SlotTable,
     classify_run,
     evaluate_slot,
     parse_slot_name,
@@ -149,3 +150,27 @@ def test_what_a_failed_run_logged_before_is_no_value() -> None:
     evaluation = evaluate_slot(1, settle_slot(0, [make_run("failed", value=0.9)]))
     assert evaluation is not None
     assert (evaluation.outcome, evaluation.value) == ("failed", None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from(get_args(RunPhase))), min_size=1, max_size=12
+    )
+)
+def test_a_table_settles_as_if_it_saw_all_for_the_first_time(changes: list[tuple[int, int, RunPhase]]) -> None:
+    table, runs = SlotTable(), dict[str, RunRecord]()
+    for index, attempt, phase in changes:
+        run = make_run(phase, index, attempt)
+        runs[run.run_id] = run
+        assert table.settle(runs.values()) == settle_slots(runs.values())
+
+
+def test_a_table_settles_only_what_has_changed_anew() -> None:
+    runs = {index: make_run("active", index) for index in (1, 0)}
+    table = SlotTable()
+    before = table.settle(runs.values())
+    runs[1] = make_run("finished", 1, value=0.5)
+    after = table.settle(runs.values())
+    assert list(after) == [0, 1]
+    assert after[0] is before[0]
+    assert (after[1].outcome, after[1].decisive.value) == ("finished", 0.5)

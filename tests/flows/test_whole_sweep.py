@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import stat
 from uuid import UUID
 
 import pytest
@@ -52,6 +53,16 @@ def test_its_best_config_was_trained_and_is_the_best(commands: CommandLine, fini
     recommended = state.recommended
     assert recommended is not None
     assert recommended.config in [{name: run.config[name] for name in state.params} for run in runs.values()]
+
+
+def test_nobody_else_may_read_what_it_wrote(commands: CommandLine, finished: FinishedSweep) -> None:
+    places = [finished.folder.path, commands.settings.home]
+    found = [*places, *(path for place in places for path in place.rglob("*") if not path.is_symlink())]
+    # Prefect itself makes the files in this folder, into which nobody else comes.
+    kept = [path for path in found if path.parent != finished.folder.results]
+    assert {path.name for path in kept} >= {"state.json", "key", "wandb.sqlite", "prefect.db", "server.log", "results"}
+    assert [path for path in kept if path.suffix == ".log" and "worker" in path.name]
+    assert not [path for path in kept if stat.S_IMODE(path.stat().st_mode) & 0o077]
 
 
 def test_it_ended_with_one_json_object_and_the_banner(finished: FinishedSweep) -> None:
