@@ -8,7 +8,7 @@ was no config, and a resume tries them again: an attempt after a failed one stan
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -150,7 +150,7 @@ def settle_slots(runs: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) ->
         runs: All runs of the stage.
         max_attempts: Attempts at a slot; 1 where the server proposes, whose own cap counts lost runs too.
     """
-    return SlotTable(max_attempts).settle(runs)
+    return SlotTable(max_attempts).settle(tuple(runs))
 
 
 class SlotTable:
@@ -162,23 +162,31 @@ class SlotTable:
 
     def __init__(self, max_attempts: int = MAX_ATTEMPTS) -> None:
         self._max_attempts = max_attempts
+        self._seen: dict[str, RunRecord] = {}
+        self._attempts: dict[int, dict[str, RunRecord]] = {}
         self._slots: dict[int, Slot] = {}
 
-    def settle(self, runs: Iterable[RunRecord]) -> Mapping[int, Slot]:
-        """Group all runs of the stage by slot, in the order of their indices."""
-        grouped: dict[int, list[RunRecord]] = {}
-        for run in runs:
-            grouped.setdefault(run.name.index, []).append(run)
-        self._slots = {index: self._settle(index, grouped[index]) for index in sorted(grouped)}
-        return self._slots
+    def settle(self, runs: Collection[RunRecord]) -> Mapping[int, Slot]:
+        """Group all runs of the stage by slot, in the order of their indices.
 
-    def _settle(self, index: int, attempts: list[RunRecord]) -> Slot:
-        known = self._slots.get(index)
-        attempts.sort(key=lambda run: run.name.attempt)
-        # A run that changed is another record.
-        if known is not None and [*map(id, known.attempts)] == [*map(id, attempts)]:
-            return known
-        return settle_slot(index, attempts, self._max_attempts)
+        Args:
+            runs: All of them, each with an id of its own. A run that has changed is another record.
+        """
+        seen = self._seen
+        changed = [run for run in runs if seen.get(run.run_id) is not run]
+        moved = any(run.run_id in seen and seen[run.run_id].name != run.name for run in changed)
+        seen.update((run.run_id, run) for run in changed)
+        if moved or len(seen) > len(runs):  # more than were given: some are gone
+            self._seen, self._attempts, self._slots = {}, {}, {}
+            return self.settle(runs)
+        for run in changed:
+            self._attempts.setdefault(run.name.index, {})[run.run_id] = run
+        known = len(self._slots)
+        for index in {run.name.index for run in changed}:
+            self._slots[index] = settle_slot(index, self._attempts[index].values(), self._max_attempts)
+        if len(self._slots) > known:
+            self._slots = {index: self._slots[index] for index in sorted(self._slots)}
+        return dict(self._slots)
 
 
 def evaluate_slot(stage: int, slot: Slot) -> Evaluation | None:

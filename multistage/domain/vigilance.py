@@ -42,10 +42,11 @@ class StallWatch:
         limit = self._find_limit()
         for run in runs:
             if run.phase != "active":
-                began = self._began.pop(run.run_id, None)
-                self._moved.pop(run.run_id, None)
-                if began is not None and run.phase == "finished":
-                    self._longest = max(self._longest, now - began)
+                if run.run_id in self._began:
+                    began = self._began.pop(run.run_id)
+                    self._moved.pop(run.run_id, None)
+                    if run.phase == "finished":
+                        self._longest = max(self._longest, now - began)
                 continue
             self._began.setdefault(run.run_id, now)
             rows, since = self._moved.get(run.run_id, (-1, now))

@@ -393,10 +393,8 @@ class StageDriver:
 def measure_progress(progress: StageProgress, slots: Mapping[int, Slot], goal: str) -> StageProgress:
     """Count where a stage stands."""
     used = [slot for slot in slots.values() if slot.status == "used"]
-    values = [
-        slot.decisive.value for slot in used
-        if slot.outcome == "finished" and slot.decisive.value is not None and abs(slot.decisive.value) < float("inf")
-    ]  # fmt: skip
+    found = (slot.decisive.value for slot in used if slot.outcome == "finished")
+    values = [value for value in found if value is not None and math.isfinite(value)]
     best = (max if goal == "maximize" else min)(values, default=None)
     return progress.model_copy(
         update={

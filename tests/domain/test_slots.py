@@ -165,6 +165,14 @@ def test_a_table_settles_as_if_it_saw_all_for_the_first_time(changes: list[tuple
         assert table.settle(runs.values()) == settle_slots(runs.values())
 
 
+def test_a_table_forgets_what_is_gone_and_what_moved() -> None:
+    table = SlotTable()
+    table.settle([make_run("active", 0), make_run("active", 1)])
+    assert list(table.settle([make_run("active", 1)])) == [1]
+    moved = make_run("active", 1).model_copy(update={"name": SlotName(stage=1, index=5)})
+    assert list(table.settle([moved])) == [5]
+
+
 def test_a_table_settles_only_what_has_changed_anew() -> None:
     runs = {index: make_run("active", index) for index in (1, 0)}
     table = SlotTable()
