@@ -32,7 +32,9 @@ class Order:
         if not kind:
             return Clause("0")
         return Clause(
-            f"CASE WHEN {kind} IN {NUMBERS} THEN 0 WHEN {kind} IS NULL THEN 2 ELSE 1 END", (*parameters, *parameters)
+            f"CASE WHEN {kind} IN {NUMBERS} AND abs({self.field.sql}) < 9e999 THEN 0 "
+            f"WHEN {kind} IS NULL THEN 2 ELSE 1 END",
+            parameters * 3,
         )
 
 
