@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ import psutil
 
 from multistage.domain.plan import StagePlan
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunRecord, Slot, SlotName
+from multistage.domain.slots import RunRecord, SlotName, Slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.orchestrator.journal import Journal
@@ -150,10 +150,10 @@ def open_journal(folder: SweepFolder, stage: StagePlan) -> Journal:
     return Journal(folder)
 
 
-def report_to(journal: Journal) -> Callable[[Mapping[int, Slot]], None]:
+def report_to(journal: Journal) -> Callable[[Slots], None]:
     """Write the state whenever the progress has changed, as a sweep does."""
 
-    def report(slots: Mapping[int, Slot]) -> None:
+    def report(slots: Slots) -> None:
         before = journal.state.current_stage
         assert before is not None
         now = measure_progress(before, slots, "maximize")

@@ -8,7 +8,7 @@ was no config, and a resume tries them again: an attempt after a failed one stan
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -143,14 +143,70 @@ def settle_slot(index: int, attempts: Iterable[RunRecord], max_attempts: int = M
     return Slot(index=index, attempts=ordered, status="used", outcome="failed")
 
 
-def settle_slots(runs: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Mapping[int, Slot]:
+class Slots(dict[int, Slot]):
+    """A stage's slots by index, and what is counted of them, so that nobody has to go through all of them.
+
+    Args:
+        slots: In the order of their indices.
+    """
+
+    def __init__(self, slots: Iterable[Slot] = ()) -> None:
+        super().__init__()
+        self.unsettled: dict[int, Slot] = {}
+        """Those that are not used."""
+        self.live: dict[str, RunRecord] = {}
+        """Attempts that are queued or being trained, by the run's id; of used slots too."""
+        self.finished: dict[int, float | None] = {}
+        """What those reached that count as finished."""
+        self.valued: set[int] = set()
+        """Used ones with a value, whatever their outcome."""
+        self.failed: set[int] = set()
+        """Used ones that failed."""
+        self.failures: dict[int, int] = {}
+        """Attempts that failed, where there are any."""
+        self.lost: dict[int, int] = {}
+        """Attempts that do not count, where there are any."""
+        for slot in slots:
+            self.put(slot)
+
+    @property
+    def used(self) -> int:
+        """How many are used."""
+        return len(self) - len(self.unsettled)
+
+    def put(self, slot: Slot) -> None:
+        """Take in a slot, new or changed."""
+        index, before = slot.index, self.get(slot.index)
+        for run in before.attempts if before else ():
+            self.live.pop(run.run_id, None)
+        for kept in (self.unsettled, self.finished, self.failures, self.lost):
+            kept.pop(index, None)
+        self.valued.discard(index)
+        self.failed.discard(index)
+        self[index] = slot
+        self.live.update({run.run_id: run for run in slot.attempts if run.phase in ("queued", "active")})
+        failures = sum(run.phase == "failed" for run in slot.attempts)
+        self.failures |= {index: failures} if failures else {}
+        self.lost |= {index: slot.lost} if slot.lost else {}
+        if slot.status != "used":
+            self.unsettled[index] = slot
+            return
+        if slot.decisive.value is not None:
+            self.valued.add(index)
+        if slot.outcome == "finished":
+            self.finished[index] = slot.decisive.value
+        elif slot.outcome == "failed":
+            self.failed.add(index)
+
+
+def settle_slots(runs: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Slots:
     """Group a stage's runs by slot, in the order of their indices.
 
     Args:
         runs: All runs of the stage.
         max_attempts: Attempts at a slot; 1 where the server proposes, whose own cap counts lost runs too.
     """
-    return SlotTable(max_attempts).settle(tuple(runs))
+    return SlotTable(max_attempts).settle({run.run_id: run for run in runs})
 
 
 class SlotTable:
@@ -164,29 +220,39 @@ class SlotTable:
         self._max_attempts = max_attempts
         self._seen: dict[str, RunRecord] = {}
         self._attempts: dict[int, dict[str, RunRecord]] = {}
-        self._slots: dict[int, Slot] = {}
+        self._slots = Slots()
 
-    def settle(self, runs: Collection[RunRecord]) -> Mapping[int, Slot]:
+    def settle(self, runs: Mapping[str, RunRecord]) -> Slots:
         """Group all runs of the stage by slot, in the order of their indices.
 
         Args:
-            runs: All of them, each with an id of its own. A run that has changed is another record.
+            runs: All of them, by id. A run that has changed is another record.
+
+        Returns:
+            The slots; the next call changes them.
         """
         seen = self._seen
-        changed = [run for run in runs if seen.get(run.run_id) is not run]
-        moved = any(run.run_id in seen and seen[run.run_id].name != run.name for run in changed)
-        seen.update((run.run_id, run) for run in changed)
+        changed = {run_id: run for run_id, run in runs.items() if seen.get(run_id) is not run}
+        moved = any(run_id in seen and seen[run_id].name != run.name for run_id, run in changed.items())
+        seen |= changed
         if moved or len(seen) > len(runs):  # more than were given: some are gone
-            self._seen, self._attempts, self._slots = {}, {}, {}
+            self._seen, self._attempts, self._slots = {}, {}, Slots()
             return self.settle(runs)
-        for run in changed:
-            self._attempts.setdefault(run.name.index, {})[run.run_id] = run
-        known = len(self._slots)
-        for index in {run.name.index for run in changed}:
-            self._slots[index] = settle_slot(index, self._attempts[index].values(), self._max_attempts)
-        if len(self._slots) > known:
-            self._slots = {index: self._slots[index] for index in sorted(self._slots)}
-        return dict(self._slots)
+        for run_id, run in changed.items():
+            self._attempts.setdefault(run.name.index, {})[run_id] = run
+        indices = sorted({run.name.index for run in changed.values()})
+        settled = [settle_slot(index, self._attempts[index].values(), self._max_attempts) for index in indices]
+        last = next(reversed(self._slots), -1)
+        for slot in settled:
+            self._slots.put(slot)
+        if any(slot.index < last for slot in settled):
+            self._sort()
+        return self._slots
+
+    def _sort(self) -> None:
+        indices = list(self._slots)
+        if indices != sorted(indices):
+            self._slots = Slots(self._slots[index] for index in sorted(indices))
 
 
 def evaluate_slot(stage: int, slot: Slot) -> Evaluation | None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from multistage.domain.metric import suggest_metric
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, SlotTable, evaluate_slot
+from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, Slots, SlotTable, evaluate_slot
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -135,7 +135,7 @@ class StageDriver:
         tracker: Tracker,
         fleet: Fleet,
         ahead: int,
-        report: Callable[[Mapping[int, Slot]], None],
+        report: Callable[[Slots], None],
         warn: Callable[[str], None] = lambda _: None,
         stall_after: float | None = None,
         is_overdue: Callable[[], bool] = lambda: False,
@@ -174,7 +174,7 @@ class StageDriver:
         self._pardoned: Mapping[int, int] | None = None
         """Slots whose failure does not count, with the attempt that failed; None before the first look."""
 
-    def drive(self) -> Mapping[int, Slot]:
+    def drive(self) -> Slots:
         """Work until every slot of the stage is used.
 
         Returns:
@@ -213,8 +213,8 @@ class StageDriver:
             raise StandstillError(f"{error.message} The server counts {count}.", error.hint) from error
         raise error
 
-    def _is_done(self, slots: Mapping[int, Slot]) -> bool:
-        used = sum(slot.status == "used" for slot in slots.values())
+    def _is_done(self, slots: Slots) -> bool:
+        used = slots.used
         if used >= self._stage.runs or self._fleet.exhausted or self._is_overdue():
             return True
         now = time.monotonic()
@@ -239,7 +239,7 @@ class StageDriver:
             self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
         return self._intake
 
-    def _advance(self) -> Mapping[int, Slot]:
+    def _advance(self) -> Slots:
         """Look once, and do what is due."""
         progressed = bool(self._tracker.read()) or self._found_more
         self._found_more = False
@@ -252,12 +252,12 @@ class StageDriver:
         self._tend(slots, progressed)
         return slots
 
-    def _settle(self) -> Mapping[int, Slot]:
-        return self._pardon(self._table.settle(self._tracker.records.values()))
+    def _settle(self) -> Slots:
+        return self._pardon(self._table.settle(self._tracker.records))
 
-    def _tend(self, slots: Mapping[int, Slot], progressed: bool) -> None:
+    def _tend(self, slots: Slots, progressed: bool) -> None:
         """See to the workers; while a sweep is paused it gives them nothing."""
-        open_slots = [slot for slot in slots.values() if slot.status == "open"]
+        open_slots = [slot for slot in slots.unsettled.values() if slot.status == "open"]
         training = sum(slot.last.phase == "active" for slot in open_slots)
         waiting = len(open_slots) - training
         if not self._proposes:
@@ -277,7 +277,7 @@ class StageDriver:
         self._found_more = self._tracker.read_all()
         return not self._found_more
 
-    def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
+    def _pardon(self, slots: Slots) -> Slots:
         """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.
 
         What made them all fail was no config, and may be mended by now.
@@ -287,21 +287,19 @@ class StageDriver:
             self._pardoned = failed if self._proposes and self._failed_whole(slots, SUSPICIOUS) else {}
         if not self._pardoned:
             return slots
-        return {
-            index: slot.model_copy(update={"status": "retry", "outcome": None})
+        return Slots(
+            slot.model_copy(update={"status": "retry", "outcome": None})
             if self._pardoned.get(index) == slot.last.name.attempt
             else slot
             for index, slot in slots.items()
-        }
+        )
 
-    def _failed_whole(self, slots: Mapping[int, Slot], enough: int) -> bool:
-        used = [slot for slot in slots.values() if slot.status == "used"]
-        return len(used) >= min(self._stage.runs, enough) and all(slot.outcome == "failed" for slot in used)
+    def _failed_whole(self, slots: Slots, enough: int) -> bool:
+        return slots.used >= min(self._stage.runs, enough) and len(slots.failed) == slots.used
 
-    def _check(self, slots: Mapping[int, Slot]) -> None:
-        used = [slot for slot in slots.values() if slot.status == "used"]
-        finished = [slot for slot in used if slot.outcome == "finished"]
-        if finished and all(slot.decisive.value is None for slot in used) and len(finished) >= min(2, self._stage.runs):
+    def _check(self, slots: Slots) -> None:
+        if slots.finished and not slots.valued and len(slots.finished) >= min(2, self._stage.runs):
+            finished = [slots[index] for index in slots.finished]
             logged = sorted({key for slot in finished for key in slot.decisive.logged})
             raise MetricMissingError(
                 f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
@@ -311,10 +309,10 @@ class StageDriver:
                 else "They logged nothing at all: does the training call wandb.log?",
             )
         if self._failed_whole(slots, HOPELESS):
-            first = min(used, key=lambda slot: slot.index).decisive
+            first = slots[min(slots.failed)].decisive
             reason = first.error or self._fleet.explain_failure(first)
             raise AllRunsFailedError(
-                f"All {len(used)} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
+                f"All {slots.used} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
                 f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
                 "Try one run by hand with the same hyperparameters; a resume trains them all again.",
             )
@@ -327,11 +325,11 @@ class StageDriver:
             return f"{told}Name one of them: {flags}"
         return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
 
-    def _watch(self, slots: Mapping[int, Slot]) -> None:
-        for run in self._stalls.find_stalled(self._tracker.records.values(), time.monotonic()):
+    def _watch(self, slots: Slots) -> None:
+        for run in self._stalls.find_stalled(self._tracker.records, slots.live, time.monotonic()):
             self._warn(f"Run {run.run_id} ({run.name}) has logged nothing new for too long and is stopped.")
             self._tracker.stop(run)
-        failed = sum(run.phase == "failed" for slot in slots.values() for run in slot.attempts)
+        failed = sum(slots.failures.values())
         if failed < FAILURES_IN_A_ROW or failed == self._failed:
             return
         bad = find_bad_worker(slots, self._tracker.read_workers())
@@ -341,13 +339,13 @@ class StageDriver:
             self._warn(f"Worker {bad} is retired: its last three runs failed at once, and none elsewhere did.")
             self._fleet.retire(bad)
 
-    def _fill(self, slots: Mapping[int, Slot]) -> bool:
+    def _fill(self, slots: Slots) -> bool:
         """Queue what is to be trained next; tells whether anything was queued."""
         count = len(self._tracker.records)
         self._tracker.complete()
         if len(self._tracker.records) > count:
             slots = self._settle()
-        for index, slot in slots.items():
+        for index, slot in slots.unsettled.items():
             if slot.status == "retry":
                 name = SlotName(stage=self._stage.stage, index=index, attempt=slot.last.name.attempt + 1)
                 self._enqueue(name, slot.last.config)
@@ -355,7 +353,7 @@ class StageDriver:
         for index in planned:
             if index not in slots:
                 self._enqueue(SlotName(stage=1, index=index), self._planned[index])
-        waiting = sum(slot.status == "open" and slot.last.phase == "queued" for slot in slots.values())
+        waiting = sum(slot.status == "open" and slot.last.phase == "queued" for slot in slots.unsettled.values())
         known = {*slots, *planned}
         wanted = min(self._ahead - waiting, self._stage.runs - len(known))
         if wanted > 0:
@@ -390,19 +388,18 @@ class StageDriver:
         self._tracker.enqueue(name, config, seed)
 
 
-def measure_progress(progress: StageProgress, slots: Mapping[int, Slot], goal: str) -> StageProgress:
+def measure_progress(progress: StageProgress, slots: Slots, goal: str) -> StageProgress:
     """Count where a stage stands."""
-    used = [slot for slot in slots.values() if slot.status == "used"]
-    found = (slot.decisive.value for slot in used if slot.outcome == "finished")
-    values = [value for value in found if value is not None and math.isfinite(value)]
+    values = [value for value in slots.finished.values() if value is not None and math.isfinite(value)]
     best = (max if goal == "maximize" else min)(values, default=None)
+    latest = [run.phase for run in slots.live.values() if slots[run.name.index].last is run]
     return progress.model_copy(
         update={
-            "used": len(used),
-            "running": sum(slot.last.phase == "active" for slot in slots.values()),
-            "queued": sum(slot.last.phase == "queued" for slot in slots.values()),
-            "failed": sum(slot.outcome == "failed" for slot in used),
-            "attempts_lost": sum(slot.lost for slot in slots.values()),
+            "used": slots.used,
+            "running": latest.count("active"),
+            "queued": latest.count("queued"),
+            "failed": len(slots.failed),
+            "attempts_lost": sum(slots.lost.values()),
             "best_metric": best,
         }
     )

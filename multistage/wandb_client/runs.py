@@ -65,6 +65,8 @@ class RunReader:
         self._interpreter = RunInterpreter(settings, stage, prior_runs, ledger, planned)
         self.records: dict[str, RunRecord] = {}
         """Every run of the sweep that is a slot's, by id."""
+        self._active: set[str] = set()
+        """Ids of those that are being trained."""
         self._cursor: str | None = None
         if archive is not None:
             self.records, self._cursor = archive.load()
@@ -91,11 +93,13 @@ class RunReader:
             # A run may have been deleted since, or settled without a heartbeat.
             if self._connection.call(self._count) != len(self.records):
                 self.records.clear()
+                self._active.clear()
                 self._cursor = None
                 changed = self._read_changes()
-        for entry in self._ledger.entries if self._ledger else ():
-            if entry.run_id not in self.records:
-                self.expect(entry)
+        if self._ledger is not None:
+            for run_id in [run_id for run_id in self._ledger.run_ids if run_id not in self.records]:
+                if entry := self._ledger.find(run_id):
+                    self.expect(entry)
         if self._archive is not None and self._cursor is not None:
             self._archive.add(changed, self._cursor)
         return changed
@@ -179,6 +183,7 @@ class RunReader:
             if record is not None and record != self.records.get(record.run_id):
                 self.records[record.run_id] = record
                 changed.append(record)
+                (self._active.add if record.phase == "active" else self._active.discard)(record.run_id)
         return changed
 
     def _find_missing(self, present: Collection[str]) -> bool:
@@ -198,6 +203,7 @@ class RunReader:
         for run in deleted:
             self.records[run.run_id] = run
             self._expected.pop(run.run_id, None)
+            self._active.discard(run.run_id)
         return deleted
 
     def _count(self) -> int:
@@ -230,7 +236,6 @@ class RunReader:
     def _choose_asked(self) -> set[str]:
         """Choose the runs to ask for by their ids."""
         now = time.monotonic()
-        active = {run.run_id for run in self.records.values() if run.phase == "active"}
         waiting = list(self._expected)
         if now - self._looked_at >= LOOK_EVERY:
             self._looked_at = now
@@ -239,7 +244,7 @@ class RunReader:
         if len(waiting) > ASKED:
             start, self._turn = self._turn % len(waiting), self._turn + ASKED
             waiting = (waiting[start:] + waiting[:start])[:ASKED]
-        return active | self._missed | set(waiting)
+        return self._active | self._missed | set(waiting)
 
     def _list(self, filters: dict[str, Any]) -> list[Run]:
         runs = self._connection.api.runs(
