@@ -23,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -99,7 +99,7 @@ class TimedSearch(StagedSearch):
 
     def propose(
         self,
-        stage: int,
+        stage: Literal[2, 3],
         box: SearchSpace,
         evaluations: Sequence[Evaluation],
         pending: Sequence[Proposal],
