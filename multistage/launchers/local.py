@@ -156,7 +156,8 @@ class LocalLauncher:
             nursery.wait()
 
     def _prepare(self) -> None:
-        for folder in (self._folder, self._folder / "runs"):
+        # In the last one W&B's client makes files that anybody may read.
+        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
             return

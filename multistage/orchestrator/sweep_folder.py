@@ -207,6 +207,8 @@ class SweepFolder:
         try:
             make_private(self.path)
             self.path.chmod(0o700)
+            make_private(self.results)  # Prefect makes the files in it as readable as this user's others
+            self._lock_file.touch(0o600)
             file = self._lock_file.open("a+", encoding="utf-8")
         except OSError as error:
             raise _refuse_write(self._lock_file, error) from error

@@ -47,6 +47,7 @@ def build_worker_service(settings: Settings, api_url: str = "") -> LocalService:
             "PREFECT_CLI_PROMPT": "false",
         },
         health_path="/health",
+        is_private=False,
     )
 
 

@@ -10,6 +10,7 @@ from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.pagination import clamp_page
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Reader, Row
+from multistage.wandb_server.values import look_up
 
 DEFAULT_SAMPLES = 500
 MAX_SAMPLES = 100_000
@@ -135,20 +136,8 @@ def _bound(step: int | None, otherwise: int) -> int:
     return otherwise if step is None else max(-LAST_STEP, min(step, LAST_STEP))
 
 
-def look_up(row: dict[str, Any], key: str) -> Any:
-    """A row's value of a metric: the key as it is, or else a nested value of that path; None where it has none."""
-    if key in row:
-        return row[key]
-    value: Any = row
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
 def _describe_parquet(run: Row, request: Request, **_: Any) -> dict[str, Any]:
-    first, _ = find_steps(request.store, run["id"])
+    first = find_steps(request.store, run["id"])[0]
     return {"parquetUrls": [], "liveData": [] if first is None else [{"_step": first}]}
 
 

@@ -141,6 +141,9 @@ def _delete_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
         request.store.execute("DELETE FROM runs WHERE id = ?", (run["id"],))
     request.state.lifecycle.forget(run["id"])
     request.state.storage.delete_run(run["id"])
+    sweep = find_sweep(request.store, get_project(request.store, run["project_id"]), run["sweep"])
+    if sweep is not None:
+        request.state.searches.forget(sweep)
     return {"clientMutationId": None}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import stat
 from uuid import UUID
 
 import pytest
@@ -52,6 +53,18 @@ def test_its_best_config_was_trained_and_is_the_best(commands: CommandLine, fini
     recommended = state.recommended
     assert recommended is not None
     assert recommended.config in [{name: run.config[name] for name in state.params} for run in runs.values()]
+
+
+def test_nobody_else_may_read_what_it_wrote(commands: CommandLine, finished: FinishedSweep) -> None:
+    folder, home = finished.folder, commands.settings.home
+    # Here Prefect and W&B's client make the files; nobody else comes into the first two, and the last has folders only.
+    others = (folder.results, folder.logs / "wandb", folder.logs / "local")
+    found = [folder.path, home, *folder.path.rglob("*"), *home.rglob("*")]
+    ours = [path for path in found if not path.is_symlink() and not {*others} & {*path.parents} and path != others[2]]
+    assert {path.name for path in ours} >= {"state.json", "key", "wandb.sqlite", "prefect.db", "server.log", "results"}
+    assert [path for path in ours if path.suffix == ".log" and "worker" in path.name]
+    assert not [path for path in ours if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    assert not [path for path in others[2].rglob("*") if path.is_file()]
 
 
 def test_it_ended_with_one_json_object_and_the_banner(finished: FinishedSweep) -> None:
