@@ -28,7 +28,7 @@ SIDES: tuple[Side, ...] = get_args(Side)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_named_runs_keep_their_slots_whoever_is_killed(commands: CommandLine, workplace: Path, seed: int) -> None:
     folder = SweepFolder(workplace / "runs" / "multistage_sweep_my_named")
@@ -36,10 +36,10 @@ def test_named_runs_keep_their_slots_whoever_is_killed(commands: CommandLine, wo
     others = [*kill_others(dice, workplace, "worker"), *kill_others(dice, workplace, "training")]
     kills = [*others, *kill_drivers(dice, workplace)]
     variables = order_kills(kills, commands.settings, folder)
-    commands.run(*SWEEP, code=-9, variables=variables, timeout=250)
+    commands.run(*SWEEP, code=-9, variables=variables, timeout=400)
     for _ in range(2):
-        commands.run("--resume", str(folder.state_file), code=-9, variables=variables, timeout=250)
-    done = commands.run("--resume", str(folder.state_file), variables=variables, timeout=250)
+        commands.run("--resume", str(folder.state_file), code=-9, variables=variables, timeout=400)
+    done = commands.run("--resume", str(folder.state_file), variables=variables, timeout=400)
     assert [kill.marker.name for kill in kills if not kill.marker.exists()] == []
     runs = check_budget(commands, folder)
     check_configs(runs)

@@ -82,7 +82,6 @@ FAMILIES = {
         goal="minimize",
         named=r"(small|large)-.+",
         libraries=("hydra",),
-        echo={"optimizer.lr": "optimizer.lr", "model": "model.kind"},
     ),
     "Lightning": Family(
         "lightning_trainer.py",

@@ -17,6 +17,7 @@ def main(cfg: DictConfig) -> float:
     layers = {"small": 1, "large": 2}[cfg.model.kind]
     for epoch in range(cfg.epochs):
         run.log({"val": {"loss": (cfg.optimizer.lr - 0.3) ** 2 + 0.1 / layers - 0.01 * epoch}})
+    run.summary["taken"] = repr((cfg.optimizer.lr, cfg.model.kind))
     run.finish()
 
 
