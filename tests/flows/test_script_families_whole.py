@@ -110,7 +110,6 @@ FAMILIES = {
         libraries=("transformers", "accelerate"),
         fixed=("run_name=theirs", "report_to=wandb", "num_train_epochs=1", "eval_strategy=epoch", "use_cpu=true"),
     ),
-    "WANDB_PROJECT": Family("project_variable.py"),
     "ranks": Family("ranks.py", params="learning_rate:0-1,n_steps:int:1-4", named=r"rank-\d"),
     "torchrun": Family(
         "torchrun_ranks.py",
