@@ -75,6 +75,18 @@ def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
     assert "Did you mean MULTISTAGE_WORKERS?" in printed
 
 
+def test_the_environment_is_looked_at(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):  # completed, and restored after the test
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    told = ask(capsys)[1]["environment"]
+    assert (told["verdict"], "https_proxy set" in told["what"]) == ("good", True)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    told = ask(capsys)[1]["environment"]
+    assert told["verdict"] == "note"
+    assert told["what"].startswith("WANDB_MODE=disabled is overridden")
+
+
 def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
     def find(name: str) -> str:
         if name == "plotly":

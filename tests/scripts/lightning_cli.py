@@ -1,28 +1,49 @@
-"""In the shape of LightningCLI: a subcommand, and flags with the dotted names of the model's and trainer's settings."""
+"""LightningCLI, which reads every argument of its classes by jsonargparse."""
 
-import argparse
-import time
-import wandb
-
-
-def read_boolean(text):
-    return {"true": True, "false": False}[text.lower()]
+import lightning as L
+import torch
+from lightning.pytorch.cli import LightningCLI
+from torch.utils.data import DataLoader, TensorDataset
 
 
-parser = argparse.ArgumentParser()
-commands = parser.add_subparsers(dest="subcommand", required=True)
-for name in ("fit", "validate"):
-    command = commands.add_parser(name)
-    command.add_argument("--model.learning_rate", type=float, default=0.1)
-    command.add_argument("--model.use_amp", type=read_boolean, default=True)
-    command.add_argument("--trainer.n_steps", type=int, default=9)
-args = vars(parser.parse_args())
-assert args["subcommand"] == "fit"
-learning_rate, use_amp, n_steps = args["model.learning_rate"], args["model.use_amp"], args["trainer.n_steps"]
-run = wandb.init(project="lightning_logs", name=f"version_{int(time.time())}", tags=["theirs"], resume="allow")
-run.config.update({"model/learning_rate": learning_rate, "trainer/n_steps": n_steps}, allow_val_change=True)
-run.define_metric("trainer/global_step")
-run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-for step in range(3):
-    run.log({"score": -((learning_rate - 0.3) ** 2) + 0.01 * step, "trainer/global_step": step})
-run.summary["taken"] = repr((learning_rate, use_amp, n_steps))
+class Regressor(L.LightningModule):
+    def __init__(self, learning_rate: float = 0.1, width: int = 8, bias: bool = True):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = torch.nn.Sequential(torch.nn.Linear(4, width), torch.nn.ReLU(), torch.nn.Linear(width, 1, bias=bias))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        loss = torch.nn.functional.mse_loss(self.net(x).squeeze(1), y)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=self.hparams.learning_rate)
+
+
+class Sums(L.LightningDataModule):
+    def __init__(self, batch_size: int = 64):
+        super().__init__()
+        self.batch_size = batch_size
+
+    def train_dataloader(self):
+        x = torch.randn(256, 4)
+        return DataLoader(TensorDataset(x, x.sum(1)), self.batch_size)
+
+
+if __name__ == "__main__":
+    LightningCLI(
+        Regressor,
+        Sums,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={
+            "accelerator": "cpu",
+            "max_epochs": 3,
+            "log_every_n_steps": 1,
+            "logger": {
+                "class_path": "lightning.pytorch.loggers.WandbLogger",
+                "init_args": {"project": "theirs", "name": "cli", "tags": ["cli"]},
+            },
+        },
+    )

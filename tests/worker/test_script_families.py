@@ -30,7 +30,7 @@ FAMILIES = [
     pytest.param("tyro_dataclass.py", "hyphen-flags", "tyro", id="tyro with hyphens", marks=slow),
     pytest.param("absl_flags.py", "argparse", "absl", id="absl", marks=slow),
     pytest.param("hydra_app.py", "hydra", "hydra", id="hydra", marks=slow),
-    pytest.param("lightning_cli.py", "lightning", "", id="LightningCLI", marks=slow),
+    pytest.param("dotted_flags.py", "lightning", "", id="LightningCLI", marks=slow),
     pytest.param("configurator.py", "configurator", "", id="configurator", marks=slow),
     pytest.param("json_argument.py", "json", "", id="json", marks=slow),
     pytest.param("json_file.py", "json-file", "", id="json-file", marks=slow),
