@@ -1,6 +1,6 @@
 """A sweep of thousands of runs of half a second each: prints figures, asserts nothing.
 
-    python benchmarks/scale.py [--at 100 1000 2000]
+    python -m benchmarks.scale [--at 100 1000 2000]
 
 The driver of a stage, the wandb client and the embedded server are those of a sweep. The workers are not: they take
 their runs and report them at the level of the protocol, without a training, as many between two looks as eight workers
