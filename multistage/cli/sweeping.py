@@ -242,15 +242,7 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    try:
-        flow = _load_flow(single=bool(parameters.get("single")))
-    except ModuleNotFoundError as error:
-        if error.name not in ("flows", "tasks", "flows.multistage_sweep", "flows.single_sweep"):
-            raise
-        raise UsageError(
-            "The flows are not installed beside the library.",
-            "Run this from a checkout that was installed with pip install -e .",
-        ) from error
+    flow = _load_flow(single=bool(parameters.get("single")))
     from multistage.services import watch_prefect_server
     from multistage.services.registration import register_with_prefect
 
@@ -275,9 +267,9 @@ def is_server_gone(error: BaseException | None) -> bool:
 
 def _load_flow(*, single: bool) -> Any:
     if single:
-        from flows.single_sweep import single_sweep
+        from multistage.pipeline.flows.single_sweep import single_sweep
 
         return single_sweep
-    from flows.multistage_sweep import multistage_sweep
+    from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 
     return multistage_sweep

@@ -1,4 +1,4 @@
-"""What users install holds the library and nothing else."""
+"""What users install holds the library, flows and tasks included, and nothing else."""
 
 import tomllib
 import zipfile
@@ -26,6 +26,10 @@ def test_the_wheel_holds_only_the_library(names: frozenset[str]) -> None:
 def test_the_wheel_holds_all_of_the_library(names: frozenset[str]) -> None:
     files = [path for path in (ROOT / "multistage").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {str(path.relative_to(ROOT)) for path in files} <= names
+    for folder in ("flows", "tasks"):
+        modules = [path.name for path in (ROOT / folder).glob("*.py")]
+        assert len(modules) > 3
+        assert {f"multistage/pipeline/{folder}/{name}" for name in modules} <= names
     assert any(name.endswith("entry_points.txt") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
