@@ -83,7 +83,7 @@ def plan(
 
     gathered = collect_parameters(config_id, flags, None)
     environment = dict(os.environ)
-    asked, resolved, account = _resolve(gathered.parameters)
+    asked, resolved, account = resolve_parameters(gathered.parameters)
     rates = check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console = Console()
@@ -161,7 +161,7 @@ def resume(
     return run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
 
 
-def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
+def resolve_parameters(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
     """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
     from multistage.orchestrator.preparation import read_parameters
     from multistage.request.resolution import resolve_request
@@ -189,14 +189,16 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) ->
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
+    from multistage.installation import check_installation
     from multistage.orchestrator.launching import check_launching, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
     from multistage.services import ensure_prefect_server
 
+    check_installation()
     environment = dict(os.environ)
-    asked, resolved, account = _resolve(parameters)
+    asked, resolved, account = resolve_parameters(parameters)
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
