@@ -27,9 +27,11 @@ from multistage.request.preferences import (
     read_settings_file,
     read_variables,
 )
+from multistage.services.deployments import list_deployments
 from multistage.services.embedded import build_wandb_service, find_wandb_server
 from multistage.services.local_service import LocalService, find_free_port, is_free
-from multistage.services.prefect import build_prefect_service, check_reachable, find_prefect_server
+from multistage.services.prefect import PrefectServer, build_prefect_service, check_reachable, find_prefect_server
+from multistage.services.prefect_worker import build_worker_service
 from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
@@ -202,6 +204,25 @@ def _look_at_prefect(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
         return
     whose = "configured server" if server.pid is None else "runs"
     yield "good", f"{whose} at {server.ui_url}" + (f", {theirs}" if theirs else ""), ""
+    if server.pid is not None:
+        yield from look_at_deployments(server, settings)
+
+
+def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+    """Tell which deployments cannot run any more, and whether anything would run the others.
+
+    Args:
+        server: The user's own Prefect server.
+        settings: Where its worker's folder is.
+    """
+    found = list_deployments(server)
+    for one in found:
+        if fault := one.find_fault():
+            where = f"in {one.folder}" if one.folder else "in its folder"
+            remedy = f"Deploy it again {where}, or `multistage-sweep deploy --remove {one.name}`."
+            yield "note", f"The deployment {one.name}: {fault}.", remedy
+    if found and build_worker_service(settings).find() is None:
+        yield "note", f"No worker runs the {len(found)} deployments.", "`multistage-sweep up --worker`"
 
 
 def _ask_version(api_url: str) -> str | None:

@@ -11,6 +11,7 @@ from multistage.errors import UsageError
 from multistage.settings import Settings
 
 if TYPE_CHECKING:
+    from multistage.services import PrefectServer
     from multistage.services.deployments import Deployment
 
 
@@ -76,7 +77,7 @@ def _deploy(given: dict[str, Any], flags: SweepFlags, called: str | None, cron: 
     form, description = _describe_flow()
     server = ensure_prefect_server(Settings())
     register_with_prefect(server.api_url)
-    save_deployment(server.api_url, wanted, form, description)
+    save_deployment(server, wanted, form, description)
     worker = ensure_prefect_worker(Settings(), server.api_url)
     print(f"Deployment: {FLOW}/{name}, in {folder}")
     for one in schedules:
@@ -133,14 +134,14 @@ def _find_prefect() -> str:
     return "prefect" if shutil.which("prefect") == str(own) else str(own)
 
 
-def _find_server() -> str:
+def _find_server() -> "PrefectServer":
     from multistage.services.prefect import check_reachable, find_prefect_server
 
     server = find_prefect_server(Settings())
     if server is None:
         raise UsageError("The Prefect server does not run.", "`multistage-sweep up --worker` starts it.")
     check_reachable(server.api_url)
-    return server.api_url
+    return server
 
 
 def _show_deployments() -> int:

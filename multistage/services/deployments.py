@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from multistage.domain.model import Model
 from multistage.errors import MultistageError, UsageError
+from multistage.services.prefect import PrefectServer
 from multistage.services.prefect_worker import WORK_POOL
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ ENTRYPOINT = "multistage.pipeline.flows.multistage_sweep.multistage_sweep"
 ENGINE = ("-P", "-m", "multistage.pipeline")
 """What Python runs a flow run by."""
 STEP = "prefect.deployments.steps.set_working_directory"
-OLDER = "made by an older release; it runs in its checkout only"
+OLDER = "an older release made it, so that it runs in a checkout only"
 
 
 class Schedule(Model):
@@ -87,11 +88,11 @@ def parse_schedule(cron: str, timezone: str) -> Schedule:
     return Schedule(cron=cron, timezone=timezone)
 
 
-def save_deployment(api_url: str, wanted: Deployment, form: Mapping[str, Any], description: str) -> None:
+def save_deployment(server: PrefectServer, wanted: Deployment, form: Mapping[str, Any], description: str) -> None:
     """Make a deployment, or make the one of that name anew.
 
     Args:
-        api_url: The Prefect server.
+        server: Where it is kept.
         wanted: The deployment.
         form: Its parameters' schema.
         description: For its page.
@@ -102,7 +103,7 @@ def save_deployment(api_url: str, wanted: Deployment, form: Mapping[str, Any], d
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
     from prefect.client.schemas.schedules import CronSchedule
 
-    with _open_client(api_url) as client:
+    with _open_client(server) as client:
         for other in _read_all(client):
             if other.name == wanted.name and other.folder not in (None, wanted.folder):
                 raise MultistageError(
@@ -133,21 +134,21 @@ def save_deployment(api_url: str, wanted: Deployment, form: Mapping[str, Any], d
             client.create_deployment_schedules(made, [(one, True) for one in ours])
 
 
-def list_deployments(api_url: str) -> tuple[Deployment, ...]:
+def list_deployments(server: PrefectServer) -> tuple[Deployment, ...]:
     """List the sweep's deployments, by name.
 
     Args:
-        api_url: The Prefect server.
+        server: Where it is kept.
     """
-    with _open_client(api_url) as client:
+    with _open_client(server) as client:
         return tuple(_read_all(client))
 
 
-def remove_deployment(api_url: str, name: str) -> None:
+def remove_deployment(server: PrefectServer, name: str) -> None:
     """Remove a deployment with its schedules; what it ran stays.
 
     Args:
-        api_url: The Prefect server.
+        server: Where it is kept.
         name: Its name, with or without the flow's.
 
     Raises:
@@ -156,7 +157,7 @@ def remove_deployment(api_url: str, name: str) -> None:
     from prefect.exceptions import ObjectNotFound
 
     short = name.removeprefix(f"{FLOW}/")
-    with _open_client(api_url) as client:
+    with _open_client(server) as client:
         try:
             found = client.read_deployment_by_name(f"{FLOW}/{short}")
         except ObjectNotFound as error:
@@ -166,11 +167,11 @@ def remove_deployment(api_url: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _open_client(api_url: str) -> "Iterator[SyncPrefectClient]":
+def _open_client(server: PrefectServer) -> "Iterator[SyncPrefectClient]":
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
+    with temporary_settings({PREFECT_API_URL: server.api_url}), get_client(sync_client=True) as client:
         yield client
 
 
