@@ -1,10 +1,12 @@
 """What users install holds the library, flows and tasks included, and nothing else."""
 
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,13 @@ def test_the_wheel_holds_all_of_the_library(names: frozenset[str]) -> None:
         assert {f"multistage/pipeline/{folder}/{name}" for name in modules} <= names
     assert any(name.endswith("entry_points.txt") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_an_sdist_holds_all_that_the_wheel_does(names: frozenset[str], tmp_path: Path) -> None:
+    built = next(SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"]))
+    with tarfile.open(built) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in names if name.startswith("multistage/")} <= packed
 
 
 def test_the_changelog_begins_with_this_version() -> None:
