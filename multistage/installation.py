@@ -8,6 +8,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, requires, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
@@ -117,7 +118,9 @@ def _find_missing_files() -> Iterator[tuple[str, str]]:
     if installed is None:
         yield f"{DISTRIBUTION} has no metadata.", _reinstall()
         return
-    if gone := [str(file) for file in installed.files or () if file.suffix != ".pyc" and not file.locate().exists()]:
+    if gone := [
+        str(file) for file in installed.files or () if file.suffix != ".pyc" and not Path(file.locate()).exists()
+    ]:
         yield f"Missing: {_count(gone)}.", _reinstall()
     elif unfound := [name for name in FLOWS if _is_missing(name)]:
         yield f"There is no module {unfound[0]}.", _reinstall()
@@ -135,7 +138,7 @@ def _list_changed() -> list[str]:
     installed = _find_distribution()
     changed = []
     for file in (installed.files if installed else None) or ():
-        path = file.locate()
+        path = Path(file.locate())
         if file.hash is None or file.suffix != ".py" or not path.exists():
             continue
         digest = hashlib.new(file.hash.mode, path.read_bytes()).digest()

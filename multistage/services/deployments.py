@@ -100,6 +100,7 @@ def save_deployment(server: PrefectServer, wanted: Deployment, form: Mapping[str
     Raises:
         MultistageError: If the name is another folder's.
     """
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
     from prefect.client.schemas.schedules import CronSchedule
 
@@ -129,9 +130,12 @@ def save_deployment(server: PrefectServer, wanted: Deployment, form: Mapping[str
         )
         for old in client.read_deployment_schedules(made):
             client.delete_deployment_schedule(made, old.id)
-        ours = [CronSchedule(cron=one.cron, timezone=one.timezone) for one in wanted.schedules]
-        if ours:
-            client.create_deployment_schedules(made, [(one, True) for one in ours])
+        schedules = [
+            DeploymentScheduleCreate(schedule=CronSchedule(cron=one.cron, timezone=one.timezone))
+            for one in wanted.schedules
+        ]
+        if schedules:
+            client.create_deployment_schedules(made, schedules)
 
 
 def list_deployments(server: PrefectServer) -> tuple[Deployment, ...]:

@@ -33,6 +33,7 @@ parameters: {x: {min: 0.0, max: 1.0}}
 """
 FLOW = "multistage.pipeline.flows.multistage_sweep"
 LOOK = f"import {FLOW} as found; print(found.__file__); print(found.sweep_stage.fn.__module__)"
+CALL = "from multistage.cli import main; main({})"
 LIMIT = 300.0
 
 
@@ -55,16 +56,48 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_unpacked_wheel_has_its_own_flows_and_leaves_the_user_theirs(
-    wheel: Path, project: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def unpacked(wheel: Path, tmp_path: Path) -> Path:
+    """The wheel as an installer leaves it, before the environment's own copy on the path."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    # In another process: `-P`, as the installed commands look for modules.
-    command = [sys.executable, "-P", "-c", LOOK]
-    said = subprocess.check_output(command, cwd=project, env=environment, text=True, timeout=LIMIT).splitlines()
-    assert said == [str(tmp_path / f"{FLOW.replace('.', '/')}.py"), "multistage.pipeline.flows.stage"]
+        archive.extractall(tmp_path / "site")
+    return tmp_path / "site"
+
+
+def run_unpacked(unpacked: Path, project: Path, code: str, expected: int = 0) -> str:
+    """Run code as the installed commands do: they look for modules everywhere but in the current folder."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == expected, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_wheel_has_its_own_flows_and_leaves_the_user_theirs(unpacked: Path, project: Path) -> None:
+    said = run_unpacked(unpacked, project, LOOK).splitlines()
+    assert said == [str(unpacked / f"{FLOW.replace('.', '/')}.py"), "multistage.pipeline.flows.stage"]
+
+
+def test_what_an_installation_has_lost_is_named_and_nothing_is_started(unpacked: Path, project: Path) -> None:
+    (unpacked / "multistage" / "settings.py").write_text((unpacked / "multistage" / "settings.py").read_text() + "\n")
+    (unpacked / "multistage" / "report" / "plan.py").unlink()
+    shutil.rmtree(unpacked / "multistage" / "pipeline" / "tasks")
+    found = json.loads(run_unpacked(unpacked, project, CALL.format(["doctor", "--json"]), 1))
+    assert [(one["verdict"], one["what"].split(" and ")[0]) for one in found] == [
+        ("bad", "Missing: multistage/pipeline/tasks/__init__.py"),
+        ("note", "Changed since it was installed: multistage/settings.py."),
+    ]
+    assert found[0]["remedy"].startswith("pip install --force-reinstall --no-deps multistage-sweep==")
+    before = sorted(project.rglob("*"))
+    said = run_unpacked(unpacked, project, CALL.format(["digits:mlp", "--params", "alpha"]), 2)
+    assert "The installation is broken: Missing: multistage/pipeline/tasks" in said
+    assert sorted(project.rglob("*")) == before
 
 
 class Installed:
@@ -113,7 +146,9 @@ def installed(wheel: Path, project: Path, tmp_path_factory: pytest.TempPathFacto
     made = Installed(folder, project)
     python = folder / "venv" / "bin" / "python"
     uv = shutil.which("uv")
-    installer = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", "--no-compile"]
+    installer: list[str | Path] = (
+        [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", "--no-compile"]
+    )
     subprocess.run([*installer, "--quiet", wheel], check=True, timeout=900)
     yield made
     made("down", "--force")
