@@ -11,7 +11,8 @@ The tree, and the exit code that the command line ends with::
     ├── SweepFailedError         the sweep ran and cannot go on
     │   ├── ApprovalError        between two stages a person said stop, or nobody answered
     │   ├── AllRunsFailedError   every run of a stage failed
-    │   └── MetricMissingError   no run logs the metric that the sweep optimizes
+    │   ├── MetricMissingError   no run logs the metric that the sweep optimizes
+    │   └── SetupError           what all runs share is wrong: the program, not a config
     ├── TrackerError             the W&B server said no, or cannot be reached
     ├── TrainingError            a bundled training cannot go on: its config made it diverge
     ├── LaunchError              workers cannot be started or keep dying
@@ -78,6 +79,10 @@ class AllRunsFailedError(SweepFailedError):
 
 class MetricMissingError(SweepFailedError):
     """Runs finish without ever logging the metric that the sweep optimizes."""
+
+
+class SetupError(SweepFailedError):
+    """A program cannot work as it is started, whatever its config."""
 
 
 class TrackerError(MultistageError):

@@ -14,7 +14,7 @@ from prefect.runtime import deployment, flow_run
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.domain.variables import spare_loopback
 from multistage.orchestrator.launching import check_launching, review_launching
-from multistage.orchestrator.live_sweeps import register_sweep
+from multistage.orchestrator.live_records import register_sweep
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.session import Session

@@ -4,7 +4,8 @@ A slot is one place of a stage's budget: (stage, index, config, seed). Each atte
 ``s<stage>-<index>`` and, when the machine lost an earlier attempt, ``s<stage>-<index>-r<attempt>``. A slot is used
 when an attempt finishes, is stopped early, or fails by its config's fault; an attempt lost to the machine is made
 again, at most twice, and then the slot counts as failed. Where every run of a stage has failed, whatever made them fail
-was no config, and a resume tries them again: an attempt after a failed one stands for it.
+was no config, and a resume tries them again: an attempt after a failed one stands for it. A run that failed by the
+setup (the program never reached the tracker) is no attempt at all: its slot is trained again as often as it takes.
 """
 
 import re
@@ -18,6 +19,13 @@ from multistage.domain.results import Config, Evaluation, Outcome
 MAX_ATTEMPTS = 3
 """Attempts at a slot, the first one included."""
 
+FAULT_KEY = "_multistage_fault"
+"""In a failed run's summary, by whose fault it failed where that was not the config's: `SETUP`."""
+SETUP = "setup"
+"""The fault of what all configs share: no other would fare better."""
+NOTE_KEY = "_multistage_note"
+"""In the summary of a run that counts: what people should know of it."""
+
 RunPhase = Literal["queued", "active", "finished", "stopped", "failed", "lost"]
 
 SlotStatus = Literal["open", "retry", "used"]
@@ -26,13 +34,16 @@ SlotStatus = Literal["open", "retry", "used"]
 _NAME = re.compile(r"^s(?P<stage>[1-3])-(?P<index>\d{4,})(?:-r(?P<attempt>[1-9]\d*))?$")
 
 
-def classify_run(state: str, stop_requested: bool = False) -> RunPhase:
+def classify_run(state: str, stop_requested: bool = False, fault: str = "") -> RunPhase:
     """Tell what a run's state means for its slot. The only place that decides whether a run has ended, and why.
 
     Args:
         state: W&B's word: pending, running, preempting, finished, failed, crashed, killed or preempted.
         stop_requested: Whether the sweep's early termination asked the run to stop.
+        fault: What the worker has written under `FAULT_KEY`.
     """
+    if state == "failed" and fault == SETUP:
+        return "lost"
     match state:
         case "pending" | "preempted":  # a server hands a preempted run out again
             return "queued"
@@ -90,6 +101,10 @@ class RunRecord(Model):
     """Rows logged so far."""
     runtime: float | None = None
     """Seconds that it has trained; None where it has not said."""
+    fault: str = ""
+    """By whose fault it failed, where that was not the config's: `SETUP`."""
+    note: str = ""
+    """What people should know of it although it counts."""
     worker: str | None = None
     """The worker that trains it, where the run tells."""
 
@@ -137,7 +152,8 @@ def settle_slot(index: int, attempts: Iterable[RunRecord], max_attempts: int = M
         return Slot(index=index, attempts=ordered, status="open")
     if "failed" in phases:
         return Slot(index=index, attempts=ordered, status="used", outcome="failed")
-    if len(ordered) < max_attempts:
+    attempts_made = sum(run.fault != SETUP for run in ordered) if max_attempts > 1 else len(ordered)
+    if attempts_made < max_attempts:
         return Slot(index=index, attempts=ordered, status="retry")
     return Slot(index=index, attempts=ordered, status="used", outcome="failed")
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from multistage.domain.metric import suggest_metric
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, SETUP, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -23,6 +23,7 @@ from multistage.errors import (
     LaunchError,
     MetricMissingError,
     MultistageError,
+    SetupError,
     StandstillError,
     SweepFailedError,
     TrackerError,
@@ -170,6 +171,9 @@ class StageDriver:
         """Failed runs when workers were last looked at for a bad one."""
         self._pardoned: Mapping[int, int] | None = None
         """Slots whose failure does not count, with the attempt that failed; None before the first look."""
+        self._known_faults: frozenset[str] | None = None
+        """Runs that failed by the setup before this process looked: it may be mended by now."""
+        self._noted = False
 
     def drive(self) -> Mapping[int, Slot]:
         """Work until every slot of the stage is used.
@@ -294,7 +298,21 @@ class StageDriver:
         used = [slot for slot in slots.values() if slot.status == "used"]
         return len(used) >= min(self._stage.runs, enough) and all(slot.outcome == "failed" for slot in used)
 
+    def _check_setup(self) -> None:
+        faulty = [run for run in self._tracker.records.values() if run.fault == SETUP]
+        if self._known_faults is None:
+            self._known_faults = frozenset(run.run_id for run in faulty)
+        fresh = [run for run in faulty if run.run_id not in self._known_faults]
+        if fresh:
+            first = min(fresh, key=lambda run: run.name.index)
+            cost = "It used nothing of the budget, and a resume trains its config again" if self._proposes else "Go on"
+            raise SetupError(
+                f"Run {first.run_id} of stage {self._stage.stage}: {first.error}",
+                f"{cost}: {self._go_on}" if self._go_on else f"{cost}.",
+            )
+
     def _check(self, slots: Mapping[int, Slot]) -> None:
+        self._check_setup()
         used = [slot for slot in slots.values() if slot.status == "used"]
         finished = [slot for slot in used if slot.outcome == "finished"]
         if finished and all(slot.decisive.value is None for slot in used) and len(finished) >= min(2, self._stage.runs):
@@ -324,6 +342,10 @@ class StageDriver:
         return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
 
     def _watch(self, slots: Mapping[int, Slot]) -> None:
+        noted = [run for run in self._tracker.records.values() if run.note]
+        if noted and not self._noted:
+            self._noted = True
+            self._warn(f"Run {noted[0].run_id} ({noted[0].name}): {noted[0].note}")
         for run in self._stalls.find_stalled(self._tracker.records.values(), time.monotonic()):
             self._warn(f"Run {run.run_id} ({run.name}) has logged nothing new for too long and is stopped.")
             self._tracker.stop(run)

@@ -10,6 +10,7 @@ from multistage.wandb_server.nodes import (
     check_name,
     ensure_project,
     find_node,
+    find_project,
     find_run,
     find_sweep,
     get_project,
@@ -74,8 +75,8 @@ def _start_run(request: Request, given: dict[str, Any]) -> tuple[Row, bool]:
     state = given.get("state") or "running"
     if state not in RUN_STATES:
         raise RefusedError(f"Unknown run state {state[:40]!r}; known are {', '.join(RUN_STATES)}.", 400)
-    project = ensure_project(store, given.get("entityName"), given.get("modelName"))
     name = check_name("run id", given.get("name") or generate_id())
+    project = _find_home(store, given) or ensure_project(store, given.get("entityName"), given.get("modelName"))
     now = store.tick()
     run = find_run(store, project, name)
     if run is None:
@@ -99,6 +100,23 @@ def _start_run(request: Request, given: dict[str, Any]) -> tuple[Row, bool]:
         )
     lifecycle.watch(run["id"])
     return run, False
+
+
+def _find_home(store: Store, given: dict[str, Any]) -> Row | None:
+    """Find the project of a run that its sweep has handed out, where the client names another project.
+
+    As does a script that sets ``WANDB_PROJECT`` or ``WANDB_ENTITY``: the client goes on with the project in the answer.
+    """
+    sweep, name = given.get("sweep"), given.get("name")
+    if not sweep or not name:
+        return None
+    named = find_project(store, given.get("entityName"), given.get("modelName"))
+    if find_sweep(store, named, sweep) is not None:
+        return None
+    homes = store.all(
+        "SELECT project_id FROM runs WHERE name = ? AND sweep = ? AND agent_id IS NOT NULL LIMIT 2", (name, sweep)
+    )
+    return get_project(store, homes[0]["project_id"]) if len(homes) == 1 else None
 
 
 def create_run(store: Store, project: Row, name: str, **values: Any) -> int:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from multistage.domain.slots import (
     MAX_ATTEMPTS,
+    SETUP,
     RunPhase,
     RunRecord,
     SlotName,
@@ -59,6 +60,14 @@ def make_attempts(phases: Sequence[RunPhase], index: int = 0) -> list[RunRecord]
 )
 def test_one_function_says_what_a_state_means(state: str, stop_requested: bool, phase: RunPhase) -> None:
     assert classify_run(state, stop_requested) == phase
+
+
+@pytest.mark.parametrize(
+    ("state", "fault", "phase"),
+    [("failed", SETUP, "lost"), ("finished", SETUP, "finished"), ("failed", "somebody's", "failed")],
+)
+def test_a_failure_that_no_config_caused_uses_no_slot(state: str, fault: str, phase: RunPhase) -> None:
+    assert classify_run(state, fault=fault) == phase
 
 
 @given(st.integers(1, 3), st.integers(0, 10**6), st.integers(0, 9))

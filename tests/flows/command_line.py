@@ -16,7 +16,7 @@ import psutil
 import pytest
 import wandb
 
-from multistage.domain.slots import SlotName, classify_run
+from multistage.domain.slots import FAULT_KEY, SlotName, classify_run
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
 from multistage.settings import Settings
@@ -49,7 +49,7 @@ class TrackedRun(NamedTuple):
 
     @property
     def phase(self) -> str:
-        return classify_run(self.state)
+        return classify_run(self.state, fault=str(self.summary.get(FAULT_KEY) or ""))
 
 
 class FinishedSweep(NamedTuple):

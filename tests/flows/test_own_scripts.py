@@ -5,6 +5,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget
 
@@ -26,6 +28,17 @@ OTHER_METRIC = """
 import wandb
 with wandb.init() as run:
     run.log({"val/score": 1.0, "epoch": 1})
+"""
+UNTRACKED = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--track", action="store_true")
+args = parser.parse_args()
+if args.track:
+    import wandb
+    with wandb.init() as run:
+        run.log({"score": args.x})
 """
 SWEEP = ("my:script", "--program", "train.py", "--params", "x:0-1", "--budget", "10", "--metric", "score")
 
@@ -73,3 +86,22 @@ def test_a_metric_that_is_never_logged_is_asked_for_and_the_sweep_goes_on_with_a
     assert (state.metric_name, state.request.metric, state.status) == ("val/score", "val/score", "completed")
     refused = commands.run("--resume", str(folder.state_file), "--metric", "epoch", code=2)
     assert "A resume cannot change what the sweep is: metric was 'val/score'" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_script_that_never_begins_a_run_is_said_after_the_first_and_costs_no_slot(
+    commands: CommandLine, workplace: Path
+) -> None:
+    script = Path("train.py")
+    script.write_text(UNTRACKED)
+    done = commands.run(*SWEEP, "--workers", "1", code=1)
+    assert "never reached wandb.init. Its text asks for --track first" in done.stderr
+    assert "Traceback" not in done.stderr
+    folder = SweepFolder(workplace / "runs" / "multistage_sweep_my_script")
+    [runs] = commands.list_runs(folder).values()
+    begun = [run for run in runs if run.state != "pending"]
+    assert len(begun) == 1
+    script.write_text(UNTRACKED.replace('action="store_true"', 'action="store_false"'))
+    commands.run("--resume", str(folder.state_file))
+    check_budget(commands, folder, lost=1)
+    assert folder.load_state().status == "completed"
