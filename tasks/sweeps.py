@@ -18,6 +18,8 @@ from multistage.orchestrator.live_records import register_sweep
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.session import Session
+from multistage.pipeline.tasks.artifacts import label_run, publish_plan
+from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 from multistage.report.plan import tell_sources
 from multistage.request.preferences import FLOW_RUN
 from multistage.request.resolution import resolve_request
@@ -25,8 +27,6 @@ from multistage.request.single import adopt_sweep, describe_single
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account
-from tasks.artifacts import label_run, publish_plan
-from tasks.persistence import PERSISTED, RETRIED
 
 
 @contextlib.contextmanager

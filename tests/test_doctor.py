@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multistage.cli import main
-from multistage.doctor import look_at_packages
+from multistage.installation import look_at_installation
 from multistage.services.local_service import find_free_port
 from tests import fake_nvml
 
@@ -93,7 +93,7 @@ def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
             raise PackageNotFoundError(name)
         return "0.151.0" if name == "fastapi" else version(name)
 
-    bad = {what: remedy for verdict, what, remedy in look_at_packages(find) if verdict == "bad"}
+    bad = {what: remedy for verdict, what, remedy in look_at_installation(find) if verdict == "bad"}
     assert set(bad) == {
         "fastapi 0.151.0 is installed, and <0.151,>=0.139 is needed.",
         "plotly is not installed.",

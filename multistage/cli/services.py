@@ -19,10 +19,12 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     Args:
         worker: Start a Prefect worker too, which runs the deployments of prefect.yaml.
     """
+    from multistage.installation import check_installation
     from multistage.services import ensure_prefect_server, ensure_prefect_worker, ensure_wandb_server
     from multistage.services.registration import register_with_prefect
     from multistage.settings import Settings
 
+    check_installation()
     settings = Settings()
     if note := renew_server(settings):
         print(note)

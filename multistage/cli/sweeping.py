@@ -82,7 +82,7 @@ def plan(
 
     gathered = collect_parameters(config_id, flags, None)
     environment = dict(os.environ)
-    asked, resolved, account = _resolve(gathered.parameters)
+    asked, resolved, account = resolve_parameters(gathered.parameters)
     rates = check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console = Console()
@@ -162,7 +162,7 @@ def resume(
     return run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
 
 
-def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
+def resolve_parameters(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
     """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
     from multistage.orchestrator.preparation import read_parameters
     from multistage.request.resolution import resolve_request
@@ -192,14 +192,16 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
+    from multistage.installation import check_installation
     from multistage.orchestrator.launching import check_launching, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
     from multistage.services import ensure_prefect_server
 
+    check_installation()
     environment = dict(os.environ)
-    asked, resolved, account = _resolve(parameters)
+    asked, resolved, account = resolve_parameters(parameters)
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
@@ -245,15 +247,7 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    try:
-        flow = _load_flow(single=bool(parameters.get("single")))
-    except ModuleNotFoundError as error:
-        if error.name not in ("flows", "tasks", "flows.multistage_sweep", "flows.single_sweep"):
-            raise
-        raise UsageError(
-            "The flows are not installed beside the library.",
-            "Run this from a checkout that was installed with pip install -e .",
-        ) from error
+    flow = _load_flow(single=bool(parameters.get("single")))
     from multistage.services import watch_prefect_server
     from multistage.services.registration import register_with_prefect
 
@@ -278,9 +272,9 @@ def is_server_gone(error: BaseException | None) -> bool:
 
 def _load_flow(*, single: bool) -> Any:
     if single:
-        from flows.single_sweep import single_sweep
+        from multistage.pipeline.flows.single_sweep import single_sweep
 
         return single_sweep
-    from flows.multistage_sweep import multistage_sweep
+    from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 
     return multistage_sweep

@@ -165,7 +165,7 @@ class LocalLauncher:
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
         with open_private(self._nursery_log) as log:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-m", "multistage.launchers.nursery", *arguments],
+                [sys.executable, "-P", "-m", "multistage.launchers.nursery", *arguments],
                 env=self._build_environment(self._launcher_id),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -230,7 +230,7 @@ class LocalLauncher:
         self._prepare()
         with open_private(order.log) as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
+                [sys.executable, "-P", "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
                 env=self._build_environment(order.worker_id) | order.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

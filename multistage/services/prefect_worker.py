@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from multistage.domain.model import Model
 from multistage.services.local_service import LocalService
@@ -9,6 +10,10 @@ from multistage.settings import Settings
 
 WORK_POOL = "multistage"
 """The process work pool that `prefect.yaml` names; made by the worker where it is missing."""
+
+RUN_PREFECT = "import multistage, runpy; runpy.run_module('prefect', run_name='__main__', alter_sys=True)"
+"""`python -m prefect`, holding this package already: the worker enters the folders of deployments to run their hooks,
+and would take a user's own `multistage.py` there."""
 
 
 class PrefectWorker(Model):
@@ -36,11 +41,13 @@ def build_worker_service(settings: Settings, api_url: str = "") -> LocalService:
         name="Prefect worker",
         folder=settings.prefect_worker_folder,
         build_command=lambda _: [
-            *(sys.executable, "-P", "-m", "prefect", "worker", "start", "--with-healthcheck"),
+            *(sys.executable, "-P", "-c", RUN_PREFECT, "worker", "start", "--with-healthcheck"),
             *("--pool", WORK_POOL, "--type", "process", "--name", "multistage-worker"),
         ],
         build_environment=lambda port: {
             **os.environ,
+            # The `python3` of the deployments' command is this one.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
             "PREFECT_API_URL": api_url,
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),

@@ -170,8 +170,10 @@ def start_training(env: Mapping[str, str], command: Sequence[str], forward_signa
     """
     del forward_signals
     arguments = find_bundled_arguments(command)
-    if arguments is None or not CAN_FORK:
+    if arguments is None:
         return ProgramTraining(command, env)
+    if not CAN_FORK:
+        return ProgramTraining(shield_bundled(command), env)
     warm_up(parse_arguments(arguments).config_id)
     return ForkedTraining(arguments, env)
 
@@ -184,6 +186,12 @@ def find_bundled_arguments(command: Sequence[str]) -> list[str] | None:
     if len(words) < 3 or Path(words[0]).name != "python" or words[1:3] != ["-m", PROGRAM]:
         return None
     return words[3:]
+
+
+def shield_bundled(command: Sequence[str]) -> list[str]:
+    """Keep a bundled trainer's interpreter from taking a user's own ``multistage.py`` for this package."""
+    at = list(command).index("-m")
+    return [*command[:at], "-P", *command[at:]]
 
 
 @cache

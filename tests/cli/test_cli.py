@@ -23,6 +23,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user with nothing configured, in an empty folder."""
     folder = tmp_path / "work"
     folder.mkdir()
+    (tmp_path / "home").mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MULTISTAGE_HOME", str(tmp_path / "services"))
@@ -98,6 +99,14 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--approve", "--approve-timeout", "0"), "--approve-timeout cannot be 0", "--help"),
         ((*LR, "--settings", "gone.toml"), "no settings file", "--settings"),
         (("plan", *RUN, "nope"), "nope has no range", "learning_rate"),
+        (("deploy", *RUN, "nope"), "nope has no range", "learning_rate"),
+        (("deploy", "--cron", "0 22 * * *"), "what to train", "CONFIG_ID"),
+        (("deploy", *LR, "--cron", "at ten"), "'at ten' is no cron expression", "0 22 * * *"),
+        (("deploy", *LR, "--cron", "0 22 * * *", "--timezone", "Nowhere"), "time zone 'Nowhere'", "Europe/Berlin"),
+        (("deploy", *LR, "--as", "every/night"), "'every/night' is no name", "hyphens"),
+        (("deploy", "--list", "--remove", "nightly"), "each stand alone", "rest"),
+        (("deploy", "--list"), "Prefect server does not run", "up --worker"),
+        (("deploy", "--remove", "nightly"), "Prefect server does not run", "up --worker"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
@@ -131,6 +140,22 @@ def test_a_damaged_state_is_named_and_never_rewritten(
     (line,) = capsys.readouterr().err.splitlines()
     assert str(folder.state_file) in line
     assert "left as it is" in line
+    assert list_files(place.parent) == before
+
+
+@pytest.mark.parametrize("arguments", [LR, ("up",), ("deploy", *LR), ("single", "file.yaml", "--count", "2")])
+def test_a_broken_installation_is_told_before_anything_is_started(
+    arguments: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file.yaml").write_text("method: random\nprogram: train.py\nparameters: {x: {min: 0.0, max: 1.0}}")
+    before = list_files(place.parent)
+    monkeypatch.setattr("multistage.installation.FLOWS", ("multistage.pipeline.flows.gone",))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no module multistage.pipeline.flows.gone" in line
+    assert "pip install --force-reinstall" in line
     assert list_files(place.parent) == before
 
 

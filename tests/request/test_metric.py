@@ -13,9 +13,9 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.slots import RunRecord, SlotName
 from multistage.errors import MetricUnnamedError
 from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.pipeline.tasks.sweeps import open_sweep
 from multistage.request.resolution import resolve_request
 from multistage.wandb_client.run_archive import RunArchive
-from tasks.sweeps import open_sweep
 from tests.states import BEGAN, make_settings, make_state
 
 FILE = {"method": "random", "program": "train.py", "parameters": {"x": {"min": 0.0, "max": 1.0}}}
