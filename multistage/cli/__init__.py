@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError
 from multistage.cli.approval import approve
 from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
-from multistage.cli.services import down, serve, up
+from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.sweep_files import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
@@ -27,7 +27,7 @@ app = App(
 app.default(sweep)
 app.command(sweep, name="run")
 for command in (
-    single, plan, resume, status, approve, report, best, train, compare, settings, doctor, up, serve, down,
+    single, plan, resume, status, approve, report, best, train, compare, settings, doctor, up, env, serve, down,
 ):  # fmt: skip
     app.command(command)
 

@@ -21,9 +21,11 @@ from multistage.services.prefect import (
     PrefectServer,
     build_prefect_service,
     ensure_prefect_server,
+    enter_prefect_server,
     find_prefect_server,
 )
 from multistage.services.prefect_worker import PrefectWorker, build_worker_service, ensure_prefect_worker
+from multistage.services.renewal import renew_prefect
 from multistage.services.watch import ServiceWatch
 from multistage.settings import Settings
 
@@ -35,7 +37,9 @@ __all__ = [
     "ensure_prefect_server",
     "ensure_prefect_worker",
     "ensure_wandb_server",
+    "enter_prefect_server",
     "inspect_services",
+    "renew_prefect",
     "renew_wandb_server",
     "stop_services",
     "watch_prefect_server",

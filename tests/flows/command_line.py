@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ PLANTED = {
     "MODAL_TOKEN_ID": "ak-planted-modal-id",
     "MODAL_TOKEN_SECRET": "as-planted-modal-secret",
     "PREFECT_API_KEY": "pnu_planted_prefect_key",
+    "PREFECT_API_AUTH_STRING": "planted:prefect-password",
 }
 """Secrets of a user's environment, which must be found nowhere."""
 Result = TypeVar("Result")
@@ -118,6 +120,10 @@ class CommandLine:
                     process.wait(20)
                 process.kill()
                 process.wait()
+
+    def read_exports(self) -> dict[str, str]:
+        """Read what a shell has after ``eval "$(multistage-sweep env)"``."""
+        return dict(re.findall(r"^export (\w+)=(\S+)$", self.run("env").stdout, re.MULTILINE))
 
     def list_processes(self) -> list[psutil.Process]:
         """List every living process that this user has started, wherever it descends from."""
