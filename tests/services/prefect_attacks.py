@@ -1,13 +1,15 @@
 """What somebody without the secret tries on a Prefect server, from a page of another origin or a process."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect import flow
 from prefect.states import Completed
@@ -43,10 +45,28 @@ STRANGER = 65534
 """The user nobody."""
 
 
+class Stranger(NamedTuple):
+    """Another user with a Python that they may run; this one where nobody else can be had."""
+
+    user: int | None
+    python: str
+
+
+@functools.cache
+def find_stranger() -> Stranger:
+    """Become nobody, as root can; this Python may lie in a folder that nobody else may enter."""
+    own = os.path.realpath(sys.executable)
+    for python in (own, "/usr/bin/python3"):
+        with suppress(OSError):
+            subprocess.run([python, "-I", "-c", ""], user=STRANGER, check=True, timeout=60)
+            return Stranger(STRANGER, python)
+    return Stranger(None, own)
+
+
 def run_as_stranger(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run Python with nothing of this process's environment; as another user where this one may do so."""
-    user = STRANGER if os.geteuid() == 0 else None
-    command = [os.path.realpath(sys.executable), "-I", "-c", code, *arguments]
+    user, python = find_stranger()
+    command = [python, "-I", "-c", code, *arguments]
     return subprocess.run(command, env={}, user=user, cwd="/", capture_output=True, text=True, timeout=90, check=False)
 
 
