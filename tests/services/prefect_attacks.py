@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,13 +130,13 @@ class Attacks:
         """Make a deployment whose pull step runs a shell command, and run it; tells whether the server took it."""
         with open_client(self._server) as client:
             known = client.create_flow(victim)
-            before = len(client.read_deployments())
-            made = self._send("POST", "/flows/", {"name": "harmless"})
+            name = f"harmless {secrets.token_hex(4)}"
+            made = self._send("POST", "/flows/", {"name": name})
             deployment = self._send(
                 "POST",
                 "/deployments/",
                 {
-                    "name": "harmless",
+                    "name": name,
                     "flow_id": made["id"] if made else str(known),
                     "entrypoint": "harmless.py:harmless",
                     "work_pool_name": WORK_POOL,
@@ -144,7 +145,7 @@ class Attacks:
             )
             if deployment is not None:
                 self._send("POST", f"/deployments/{deployment['id']}/create_flow_run", {})
-            return len(client.read_deployments()) > before
+            return name in {found.name for found in client.read_deployments()}
 
 
 def start_open_server(settings: Settings) -> PrefectServer:
