@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from multistage.services.prefect import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 
 if TYPE_CHECKING:
@@ -25,15 +26,7 @@ DEFAULT_INTERVAL = 180
 
 def register_with_prefect(server: PrefectServer) -> None:
     """Make the work pool where it is missing, and the automation where it is missing or another than it should be."""
-    # Prefect takes seconds to import, and its services are started without it.
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
-
-    known = {PREFECT_API_AUTH_STRING: server.secret} if server.secret else {}
-    with (
-        temporary_settings({PREFECT_API_URL: server.api_url, **known}),
-        get_client(sync_client=True) as client,
-    ):
+    with open_prefect_client(server) as client:
         _ensure_pool(client)
         _watch_for_killed_runs(client)
 

@@ -12,8 +12,8 @@ from prefect.flow_runs import resume_flow_run
 from multistage.domain.state import PendingApproval, State
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services.prefect import find_prefect_server
+from multistage.services.prefect_client import open_prefect_client, use_prefect_server
 from tests.flows.command_line import FAST, CommandLine, check_budget, wait_for
-from tests.prefect_client import open_client, using
 
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--budget", "12", "--workers", "2", "--approve", *FAST)
 
@@ -35,7 +35,7 @@ class Form:
         self._run = UUID(state.flow_run_id)
 
     def read(self) -> FlowRun:
-        with open_client(self._server) as client:
+        with open_prefect_client(self._server) as client:
             return client.read_flow_run(self._run)
 
     def wait(self, attempt: int) -> tuple[dict[str, Any], str]:
@@ -48,7 +48,7 @@ class Form:
                 return None
             if not (run.state.state_details.pause_key or "").endswith(f"-{attempt}"):
                 return None
-            with open_client(self._server) as client:
+            with open_prefect_client(self._server) as client:
                 schema = client.read_flow_run_input(self._run, keyset["schema"])
                 description = client.read_flow_run_input(self._run, keyset["description"])
             return json.loads(schema), json.loads(description)
@@ -58,7 +58,7 @@ class Form:
         return found
 
     def send(self, **answer: object) -> None:
-        with using(self._server):
+        with use_prefect_server(self._server):
             resume_flow_run(self._run, run_input=answer)
 
 

@@ -19,10 +19,10 @@ from prefect.client.schemas.objects import FlowRun
 
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services.prefect import find_own_prefect_server
+from multistage.services.prefect_client import open_prefect_client
 from tests.flows.command_line import NOTHING, SWEEP, CommandLine, check_budget, count_used, wait_for
 from tests.flows.kill_points import REPOSITORY
 from tests.flows.victims import list_trainings, list_workers
-from tests.prefect_client import open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -79,7 +79,7 @@ class Clone:
 
     def read(self, run_id: UUID) -> FlowRun:
         """Read a flow run."""
-        with open_client(self.server) as client:
+        with open_prefect_client(self.server) as client:
             return client.read_flow_run(run_id)
 
     def wait(self, run_id: UUID, timeout: float = 240) -> FlowRun:
@@ -90,12 +90,12 @@ class Clone:
     def list_stages(self, run_id: UUID) -> list[FlowRun]:
         """List the stages' flow runs."""
         below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
-        with open_client(self.server) as client:
+        with open_prefect_client(self.server) as client:
             return client.read_flow_runs(flow_run_filter=below)
 
     def read_log(self, run_id: UUID) -> str:
         """Read a flow run's log."""
-        with open_client(self.server) as client:
+        with open_prefect_client(self.server) as client:
             logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
         return "\n".join(log.message for log in logs)
 
@@ -152,7 +152,7 @@ train_arg = { epochs = 3 }
 
 
 def test_the_settings_file_counts_where_a_run_says_nothing(clone: Clone) -> None:
-    with open_client(clone.server) as client:
+    with open_prefect_client(clone.server) as client:
         deployment = client.read_deployment_by_name("multistage-sweep/on-demand")
     assert list(deployment.parameters) == ["name"], "a value that stands in the form beats the file"
     assert deployment.parameter_openapi_schema is not None
@@ -262,7 +262,7 @@ def test_a_schedule_a_minute_ahead_runs_in_a_folder_of_its_own(clone: Clone) -> 
     overnight["schedules"] = [{"cron": f"{soon.minute} {soon.hour} * * *", "timezone": "UTC", "active": True}]
     path.write_text(yaml.safe_dump(written))
     clone.prefect("deploy", "--name", "overnight")
-    with open_client(clone.server) as client:
+    with open_prefect_client(clone.server) as client:
         deployment = client.read_deployment_by_name("multistage-sweep/overnight")
         assert deployment.global_concurrency_limit is not None
         assert deployment.global_concurrency_limit.limit == 1

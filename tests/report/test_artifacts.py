@@ -25,8 +25,8 @@ from multistage.report.artifacts import (
 )
 from multistage.report.pictures import draw_history_picture, embed_picture
 from multistage.services import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from tasks import artifacts
-from tests.prefect_client import open_client
 from tests.report.sweeps import LR, NOON, make_data, make_run, make_state, make_whole
 from tests.states import make_state as make_plain_state
 
@@ -91,7 +91,7 @@ def test_the_history_is_a_picture() -> None:
 @pytest.fixture
 def prefect(prefect_server: PrefectServer) -> Iterator[SyncPrefectClient]:
     with (
-        open_client(prefect_server) as client,
+        open_prefect_client(prefect_server) as client,
         temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}),
     ):
         yield client

@@ -18,10 +18,10 @@ from prefect.states import Completed
 from multistage.domain.variables import PREFECT_SERVER_AUTH
 from multistage.services import PrefectServer
 from multistage.services.prefect import build_environment, build_prefect_service, name_api
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 from multistage.settings import Settings
 from tests.browser import Browser
-from tests.prefect_client import open_client
 
 Send = Callable[[str, str, object], Any]
 """Takes a method, a path of the API and a body; gives the answer, None where it is refused or cannot be read."""
@@ -111,7 +111,7 @@ class Attacks:
 
     def make_run(self, name: str) -> str:
         """Make what is attacked: a flow run of the owner's; returns its id."""
-        with open_client(self._server) as client:
+        with open_prefect_client(self._server) as client:
             return str(client.create_flow_run(victim, name=name, state=Completed()).id)
 
     def read_run(self) -> bool:
@@ -123,12 +123,12 @@ class Attacks:
         """Delete a flow run; tells whether it is gone."""
         run = self.make_run("dear")
         self._send("DELETE", f"/flow_runs/{run}", None)
-        with open_client(self._server) as client:
+        with open_prefect_client(self._server) as client:
             return run not in {str(left.id) for left in client.read_flow_runs()}
 
     def run_shell(self, marker: Path) -> bool:
         """Make a deployment whose pull step runs a shell command, and run it; tells whether the server took it."""
-        with open_client(self._server) as client:
+        with open_prefect_client(self._server) as client:
             known = client.create_flow(victim)
             name = f"harmless {secrets.token_hex(4)}"
             made = self._send("POST", "/flows/", {"name": name})

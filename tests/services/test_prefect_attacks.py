@@ -15,11 +15,11 @@ from multistage.domain.variables import PREFECT_AUTH
 from multistage.services import PrefectServer, ensure_prefect_worker, renew_prefect, stop_services
 from multistage.services.local_service import answers
 from multistage.services.prefect import find_own_prefect_server, lets_everyone_in
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import build_worker_service
 from multistage.services.registration import register_with_prefect
 from multistage.settings import Settings
 from tests.browser import Browser
-from tests.prefect_client import open_client
 from tests.services.prefect_attacks import Attacks, Send, send_from_page, send_from_process, start_open_server
 
 PAGE = '<!doctype html><html lang=en><link rel=icon href="data:,"><title>elsewhere</title><p>nothing to see'
@@ -119,7 +119,7 @@ def test_a_server_of_an_older_release_gets_a_secret_once_no_sweep_is_live(
     assert server.api_url == old_server.api_url
     assert server.secret is not None
     assert not lets_everyone_in(server.api_url)
-    with open_client(server) as client:
+    with open_prefect_client(server) as client:
         assert "private" in {run.name for run in client.read_flow_runs()}, "its data stays"
     record = build_worker_service(old_settings).find()
     assert record is not None

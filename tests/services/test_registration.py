@@ -7,13 +7,13 @@ from flows.multistage_sweep import multistage_sweep
 from flows.single_sweep import single_sweep
 from flows.stage import sweep_stage
 from multistage.services import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 from multistage.services.registration import AUTOMATION, FLOWS, register_with_prefect
-from tests.prefect_client import open_client
 
 
 def read_automation(server: PrefectServer) -> Automation:
-    with open_client(server) as client:
+    with open_prefect_client(server) as client:
         (found,) = client.read_automations_by_name(AUTOMATION)
         return found
 
@@ -23,7 +23,7 @@ def test_the_pool_and_the_watch_are_made_once_and_kept_true(
 ) -> None:
     register_with_prefect(prefect_server)
     first = read_automation(prefect_server)
-    with open_client(prefect_server) as client:
+    with open_prefect_client(prefect_server) as client:
         assert client.read_work_pool(WORK_POOL).type == "process"
     register_with_prefect(prefect_server)
     assert read_automation(prefect_server) == first
