@@ -5,7 +5,8 @@ They are started detached, so that they outlive whoever started them, and are re
     server = ensure_wandb_server(settings)
     server.url, server.key
 
-Each has a folder with its database, its log and a record of its process. `registration` and `prefect_client` alone import Prefect.
+Each has a folder with its database, its log and a record of its process. `registration` and `prefect_client` alone
+import Prefect.
 """
 
 from multistage.domain.model import Model
