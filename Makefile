@@ -32,7 +32,7 @@ test: $(VENV)/.installed-dev ## the fast tests, with the domain's branches cover
 	$(BIN)/pytest tests/domain -q --cov=multistage.domain --cov-branch --cov-report=term --cov-fail-under=100
 	$(BIN)/pytest -m "not slow" $(ARGS)
 
-test-all: $(VENV)/.installed-dev ## every test, the slow ones too
+test-all: $(VENV)/.installed-scripts ## every test, the slow ones and those of foreign training libraries too
 	$(BIN)/pytest $(ARGS)
 
 bench-env: ## a venv of its own, .venv-bench, with all that the search benchmark compares with
@@ -79,3 +79,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.torch
 	$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-scripts: pyproject.toml $(VENV)/.torch
+	$(PIP) install --editable '.[dev,scripts]'
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed

@@ -7,14 +7,14 @@ from prefect import flow, tags
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.stage import sweep_stage
 from multistage.domain.plan import STAGES
 from multistage.domain.resources import Resources
 from multistage.domain.state import State
-from tasks.approval import await_approval
-from tasks.records import publish_report
-from tasks.sweeps import brief_stage, open_sweep
-from tasks.workers import stop_workers
+from multistage.pipeline.flows.stage import sweep_stage
+from multistage.pipeline.tasks.approval import await_approval
+from multistage.pipeline.tasks.records import publish_report
+from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
+from multistage.pipeline.tasks.workers import stop_workers
 
 
 @flow(
@@ -93,7 +93,7 @@ def multistage_sweep(
         tracker: The W&B server; auto by default.
         search: Who proposes the configs; auto by default.
         early_stop: Whether poor runs are stopped; auto by default.
-        program: Your own training script.
+        program: Your own training script; name its metric, too.
         command: W&B's command, with its macros and ${config_id}.
         style: How your program takes parameters: flags, hydra, ...
         split: Percent of the budget a stage; 30/50/20 by default.

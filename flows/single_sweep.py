@@ -7,12 +7,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.stage import sweep_stage
 from multistage.domain.resources import Resources
 from multistage.domain.state import State
-from tasks.records import publish_report
-from tasks.sweeps import brief_stage, open_sweep
-from tasks.workers import stop_workers
+from multistage.pipeline.flows.stage import sweep_stage
+from multistage.pipeline.tasks.records import publish_report
+from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
+from multistage.pipeline.tasks.workers import stop_workers
 
 
 @flow(

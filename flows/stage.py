@@ -4,11 +4,11 @@ from prefect import flow
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageRecord
-from tasks.ranges import narrow_ranges
-from tasks.records import mirror_state
-from tasks.runs import fetch_top_configs, wait_for_runs
-from tasks.sweeps import create_sweep
-from tasks.workers import launch_workers, stop_workers
+from multistage.pipeline.tasks.ranges import narrow_ranges
+from multistage.pipeline.tasks.records import mirror_state
+from multistage.pipeline.tasks.runs import fetch_top_configs, wait_for_runs
+from multistage.pipeline.tasks.sweeps import create_sweep
+from multistage.pipeline.tasks.workers import launch_workers, stop_workers
 
 
 @flow(

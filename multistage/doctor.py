@@ -1,4 +1,7 @@
-"""Looks whether a sweep could run here tonight; starts nothing, changes nothing, shows no secret."""
+"""Looks whether a sweep could run here tonight; starts nothing, changes nothing, shows no secret.
+
+Whether the packages are there, `installation` has looked before this module can be imported.
+"""
 
 import difflib
 import json
@@ -9,16 +12,13 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
-from packaging.requirements import Requirement
-
-from multistage.domain.model import Model
 from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.domain.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
+from multistage.installation import Finding, Verdict
 from multistage.launchers.gpus import find_gpus
 from multistage.request.preferences import (
     PREFIX,
@@ -28,6 +28,7 @@ from multistage.request.preferences import (
     read_settings_file,
     read_variables,
 )
+from multistage.services.deployments import list_deployments
 from multistage.services.embedded import build_wandb_service, find_wandb_server
 from multistage.services.local_service import LocalService, find_free_port, is_free
 from multistage.services.prefect import (
@@ -37,6 +38,7 @@ from multistage.services.prefect import (
     find_prefect_server,
     lets_everyone_in,
 )
+from multistage.services.prefect_worker import build_worker_service
 from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
@@ -44,25 +46,12 @@ from multistage.wandb_client.surroundings import review_surroundings
 from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, inspect_interpreter
 
-DISTRIBUTION = "multistage-sweep"
-Verdict = Literal["good", "note", "bad"]
-"""Fine; worth knowing, though no sweep fails by it; or what a sweep would fail by."""
-
 SCARCE, FULL = 2.0, 0.2
 """GB of free disk below which it is worth knowing, and below which a sweep would fail."""
 OWN_VARIABLES = (WORKER_VARIABLE, RUN_LOGS_VARIABLE, INTERPRETER_VARIABLE)
 """Set by this project itself."""
 ANSWER_TIMEOUT = 10.0
 """Seconds that a server has to tell its version."""
-
-
-class Finding(Model):
-    """What one look found."""
-
-    subject: str
-    verdict: Verdict
-    what: str
-    remedy: str = ""
 
 
 def examine(directory: Path, settings: Settings, python: Path | None = None) -> Iterator[Finding]:
@@ -75,7 +64,6 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
     """
     environment = dict(os.environ)
     looks: dict[str, Callable[[], Iterator[tuple[Verdict, str, str]]]] = {
-        "packages": look_at_packages,
         "trainers": look_at_trainers,
         "GPUs": _look_at_gpus,
         "settings": lambda: _look_at_settings(directory),
@@ -93,32 +81,6 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
                 yield Finding(subject=subject, verdict=verdict, what=what, remedy=remedy)
         except MultistageError as error:
             yield Finding(subject=subject, verdict="bad", what=error.message, remedy=error.hint)
-
-
-def look_at_packages(
-    find_version: Callable[[str], str] = version,
-) -> Iterator[tuple[Verdict, str, str]]:
-    """Compare the installed packages with what this release asks for; Prefect's server needs its cap on FastAPI.
-
-    Args:
-        find_version: Gives an installed package's version.
-    """
-    told = []
-    for text in requires(DISTRIBUTION) or ():
-        needed = Requirement(text)
-        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
-            continue
-        remedy = f"pip install '{needed.name}{needed.specifier}'"
-        try:
-            found = find_version(needed.name)
-        except PackageNotFoundError:
-            yield "bad", f"{needed.name} is not installed.", remedy
-            continue
-        if not needed.specifier.contains(found, prereleases=True):
-            yield "bad", f"{needed.name} {found} is installed, and {needed.specifier} is needed.", remedy
-        if needed.name in ("prefect", "fastapi", "wandb", "modal"):
-            told.append(f"{needed.name} {found}")
-    yield "good", f"{DISTRIBUTION} {version(DISTRIBUTION)}; {', '.join(told)}", ""
 
 
 def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
@@ -256,6 +218,25 @@ def _look_at_prefect(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
         return
     whose = "configured server" if server.pid is None else "runs"
     yield "good", f"{whose} at {server.ui_url}" + (f", {theirs}" if theirs else ""), ""
+    if server.pid is not None:
+        yield from look_at_deployments(server, settings)
+
+
+def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+    """Tell which deployments cannot run any more, and whether anything would run the others.
+
+    Args:
+        server: The user's own Prefect server.
+        settings: Where its worker's folder is.
+    """
+    found = list_deployments(server)
+    for one in found:
+        if fault := one.find_fault():
+            where = f"in {one.folder}" if one.folder else "in its folder"
+            remedy = f"Deploy it again {where}, or `multistage-sweep deploy --remove {one.name}`."
+            yield "note", f"The deployment {one.name}: {fault}.", remedy
+    if found and build_worker_service(settings).find() is None:
+        yield "note", f"No worker runs the {len(found)} deployments.", "`multistage-sweep up --worker`"
 
 
 def _ask_version(server: PrefectServer) -> str | None:

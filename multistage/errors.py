@@ -7,11 +7,13 @@ The tree, and the exit code that the command line ends with::
     │   ├── SpaceError           a parameter, a range, a scale
     │   ├── BudgetError          a budget, a split, a grid that does not fit
     │   ├── FolderError          a sweep's folder: another sweep's, damaged, not writable
-    │   └── MissingExtraError    an optional dependency is not installed
+    │   ├── MissingExtraError    an optional dependency is not installed
+    │   └── MetricUnnamedError   nobody said what a script of the user's own is optimized by
     ├── SweepFailedError         the sweep ran and cannot go on
     │   ├── ApprovalError        between two stages a person said stop, or nobody answered
     │   ├── AllRunsFailedError   every run of a stage failed
-    │   └── MetricMissingError   no run logs the metric that the sweep optimizes
+    │   ├── MetricMissingError   no run logs the metric that the sweep optimizes
+    │   └── SetupError           what all runs share is wrong: the program, not a config
     ├── TrackerError             the W&B server said no, or cannot be reached
     ├── TrainingError            a bundled training cannot go on: its config made it diverge
     ├── LaunchError              workers cannot be started or keep dying
@@ -64,6 +66,23 @@ class MissingExtraError(UsageError):
     """An optional dependency is missing; the hint names the extra that brings it."""
 
 
+class MetricUnnamedError(UsageError):
+    """Nobody said what a script of the user's own is optimized by.
+
+    Args:
+        message: As ever.
+        hint: What to do, up to the flags that do it.
+        flags: Those, as they are typed.
+    """
+
+    def __init__(self, message: str, hint: str, flags: str = "") -> None:
+        super().__init__(message, hint)
+        self.flags = flags
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} {self.flags}"
+
+
 class SweepFailedError(MultistageError):
     """The sweep ran, and cannot go on."""
 
@@ -78,6 +97,10 @@ class AllRunsFailedError(SweepFailedError):
 
 class MetricMissingError(SweepFailedError):
     """Runs finish without ever logging the metric that the sweep optimizes."""
+
+
+class SetupError(SweepFailedError):
+    """A program cannot work as it is started, whatever its config."""
 
 
 class TrackerError(MultistageError):

@@ -10,8 +10,8 @@ from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageCount, StageRecord, State, TopConfig
 from multistage.orchestrator.open_sessions import open_session
-from tasks.artifacts import publish_result, publish_stage
-from tasks.persistence import PERSISTED, RETRIED
+from multistage.pipeline.tasks.artifacts import publish_result, publish_stage
+from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 
 
 @task(task_run_name="mirror_state stage {brief.stage.stage}", **PERSISTED)

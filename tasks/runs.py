@@ -6,8 +6,8 @@ from multistage.domain.plan import StageBrief
 from multistage.domain.selection import select_top
 from multistage.domain.state import StageCount, TopConfig
 from multistage.orchestrator.open_sessions import open_session
-from tasks.artifacts import ProgressNote
-from tasks.persistence import PERSISTED, RETRIED
+from multistage.pipeline.tasks.artifacts import ProgressNote
+from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 
 
 @task(task_run_name="wait_for_runs stage {brief.stage.stage}", **PERSISTED, **RETRIED)

@@ -14,10 +14,12 @@ from prefect.runtime import deployment, flow_run
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.domain.variables import spare_loopback
 from multistage.orchestrator.launching import check_launching, review_launching
-from multistage.orchestrator.live_sweeps import register_sweep
+from multistage.orchestrator.live_records import register_sweep
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.session import Session
+from multistage.pipeline.tasks.artifacts import label_run, publish_plan
+from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 from multistage.report.plan import tell_sources
 from multistage.request.preferences import FLOW_RUN
 from multistage.request.resolution import resolve_request
@@ -25,8 +27,6 @@ from multistage.request.single import adopt_sweep, describe_single
 from multistage.settings import Settings
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account
-from tasks.artifacts import label_run, publish_plan
-from tasks.persistence import PERSISTED, RETRIED
 
 
 @contextlib.contextmanager
@@ -43,13 +43,13 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     environment = dict(os.environ)
     named = describe_single(fill_name(parameters, run_id))
     if not named.get("resume"):
-        named = adopt_sweep(named)
+        named = adopt_sweep(named, directory)
     gathered = complete_parameters(named, directory, run_id, read_standing_parameters())
-    for line in tell_sources(gathered.parameters, gathered.sources, FLOW_RUN):
+    for line in (*tell_sources(gathered.parameters, gathered.sources, FLOW_RUN), *gathered.notes):
         get_run_logger().info(line)
     asked = read_parameters(gathered.parameters, directory)
     account = open_account(asked.request.tracker, asked.request.entity)
-    resolved = resolve_request(asked.request, asked.options.directory, account)
+    resolved = resolve_request(asked.request, asked.options.directory, account, asked.folder_path.parent)
     check_launching(resolved.plan, asked.options, account)
     for note in review_launching(resolved.plan.settings, asked.options, account, environment):
         get_run_logger().info(note)

@@ -11,7 +11,7 @@ from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
 from multistage.orchestrator.open_sessions import open_session, stop_sweep
 from multistage.orchestrator.preparation import fill_name, locate_folder
-from tasks.persistence import PERSISTED
+from multistage.pipeline.tasks.persistence import PERSISTED
 
 
 @task(task_run_name="launch_workers stage {brief.stage.stage}", **PERSISTED)

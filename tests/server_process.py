@@ -36,12 +36,14 @@ class ServerProcess:
     Args:
         folder: Where its data, its log and its clients' files lie.
         options: Further arguments of ``python -m multistage.wandb_server``.
+        files: How many it may open, as ``ulimit -n`` says it; None leaves that as it is.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, files: int | None = None) -> None:
         self.folder = folder / "data"
         self.home = folder
         self.options = options
+        self.files = files
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -64,6 +66,8 @@ class ServerProcess:
     def start(self) -> None:
         """Start, on the same port as before, and wait until it answers."""
         command = [sys.executable, "-m", "multistage.wandb_server", "--data", str(self.folder)]
+        if self.files is not None:
+            command = ["/bin/sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh", *command]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, "--port", str(self.port), *self.options], stdout=log, stderr=log)
         announcement = self.folder / "server.json"

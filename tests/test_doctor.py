@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multistage.cli import main
-from multistage.doctor import look_at_packages
+from multistage.installation import look_at_installation
 from multistage.services.local_service import find_free_port
 from tests import fake_nvml
 
@@ -75,13 +75,25 @@ def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
     assert "Did you mean MULTISTAGE_WORKERS?" in printed
 
 
+def test_the_environment_is_looked_at(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):  # completed, and restored after the test
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    told = ask(capsys)[1]["environment"]
+    assert (told["verdict"], "https_proxy set" in told["what"]) == ("good", True)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    told = ask(capsys)[1]["environment"]
+    assert told["verdict"] == "note"
+    assert told["what"].startswith("WANDB_MODE=disabled is overridden")
+
+
 def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
     def find(name: str) -> str:
         if name == "plotly":
             raise PackageNotFoundError(name)
         return "0.151.0" if name == "fastapi" else version(name)
 
-    bad = {what: remedy for verdict, what, remedy in look_at_packages(find) if verdict == "bad"}
+    bad = {what: remedy for verdict, what, remedy in look_at_installation(find) if verdict == "bad"}
     assert set(bad) == {
         "fastapi 0.151.0 is installed, and <0.151,>=0.139 is needed.",
         "plotly is not installed.",

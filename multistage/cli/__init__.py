@@ -1,14 +1,15 @@
 """The command line. Heavy packages are imported by the commands that need them, so that ``--help`` is quick."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 
 from cyclopts import App, CycloptsError
 
 from multistage.cli.approval import approve
+from multistage.cli.deploying import deploy
 from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
 from multistage.cli.services import down, env, serve, up
@@ -17,19 +18,21 @@ from multistage.cli.sweep_files import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
-from multistage.errors import MultistageError, UsageError
+from multistage.errors import MetricUnnamedError, MultistageError, UsageError
+from multistage.installation import DISTRIBUTION, read_version
 
 app = App(
     name="multistage-sweep",
     help="Find good hyperparameters in three narrowing stages of real training runs.",
-    version=version("multistage-sweep"),
+    version=read_version,
 )
 app.default(sweep)
 app.command(sweep, name="run")
 for command in (
-    single, plan, resume, status, approve, report, best, train, compare, settings, doctor, up, env, serve, down,
+    single, plan, resume, status, approve, report, best, train, compare, settings, deploy, doctor, up, env, serve, down,
 ):  # fmt: skip
     app.command(command)
+app.register_install_completion_command(help="Install shell completion for bash, zsh or fish.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,8 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         code = _complain(str(error), "See multistage-sweep --help.", UsageError.exit_code)
+    except MetricUnnamedError as error:
+        typed = f"{shlex.join((app.name[0], *given))} {error.flags}"
+        code = _complain(error.message, f"{error.hint} {typed}", error.exit_code)
     except MultistageError as error:
         code = _complain(error.message, error.hint, error.exit_code)
+    except ModuleNotFoundError as error:
+        code = _complain(f"{DISTRIBUTION} is not whole: {error}.", f"`{DISTRIBUTION} doctor` tells what to do.", 1)
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

@@ -69,7 +69,7 @@ class RunFlags:
     """What is optimized, where the runs are kept and how they are trained."""
 
     metric: str | None = None
-    """Logged key to optimize. [default: the trainer's own, else train/roll/ep_rew/mean]"""
+    """Logged key to optimize, which a program of your own needs. [default: the trainer's own]"""
     goal: Literal["maximize", "minimize"] | None = None
     """Which way is better. [default: the trainer's own, else maximize]"""
     metric_value: str | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from multistage.errors import ServiceError, UsageError
+from multistage.errors import MultistageError, ServiceError, UsageError
 
 if TYPE_CHECKING:
     from multistage.services import PrefectServer, WandbServer
@@ -25,6 +25,7 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     Args:
         worker: Start a Prefect worker too, which runs the deployments of prefect.yaml.
     """
+    from multistage.installation import check_installation
     from multistage.services import (
         ensure_prefect_server,
         ensure_prefect_worker,
@@ -33,6 +34,7 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
     )
     from multistage.settings import Settings
 
+    check_installation()
     settings = Settings()
     for note in (renew_server(settings), renew_prefect_server(settings)):
         if note:
@@ -167,21 +169,29 @@ def down(*, force: Annotated[bool, Parameter(negative=())] = False) -> int:
     """Stop the local services; their data stays.
 
     Args:
-        force: Also while a sweep is live: its workers and trainings are ended, and a resume goes on with it.
+        force: Also while a sweep is live: its workers and trainings are ended, and a resume goes on with it. One that
+            is damaged, moved or gone keeps no other from being ended.
     """
     from multistage.orchestrator.live_sweeps import end_sweep, list_live_sweeps
     from multistage.services import stop_services
     from multistage.settings import Settings
 
     settings = Settings()
+    code = 0
     for live in list_live_sweeps(settings):
         if not force:
             raise UsageError(
                 f"The sweep in {live.folder} is live.",
                 "Wait for it, end it with Ctrl+C, or end it with `down --force`.",
             )
-        end_sweep(live)
-        print(f"Ended the sweep in {live.folder}.")
+        try:
+            end_sweep(live)
+            print(f"Ended the sweep in {live.folder}.")
+            if live.trouble:
+                print(f"Its state could not be noted: {live.trouble}")
+        except MultistageError as error:
+            print(f"multistage-sweep: {error.message} {error.hint}".rstrip(), file=sys.stderr)
+            code = 1
     for stopped in stop_services(settings):
         print(f"Stopped {stopped}.")
-    return 0
+    return code

@@ -46,17 +46,17 @@ def single(
         content, label = read_content(file), file.stem
         given["sweep_file"] = content
     else:
-        given = dict(adopt_sweep(given))
+        given = dict(adopt_sweep(given, Path.cwd()))
         content, label = given["sweep_file"], given["adopted"].sweep_id
     config_id = name_config_id(content) or label
-    gathered = gather_parameters({"config_id": config_id, **given}, Path.cwd(), flags.settings).parameters
-    refuse_modal_flags(flags.list_given(), gathered.get("launcher", "local"))
-    parameters = gathered | {
+    gathered = gather_parameters({"config_id": config_id, **given}, Path.cwd(), flags.settings)
+    refuse_modal_flags(flags.list_given(), gathered.parameters.get("launcher", "local"))
+    parameters = gathered.parameters | {
         "budget": count if count is not None else count_runs(content),
         "name": flags.name or f"single_sweep_{label}",
-        "runs_dir": Path(gathered.get("runs_dir", "runs")).absolute(),
+        "runs_dir": Path(gathered.parameters.get("runs_dir", "runs")).absolute(),
     }
-    return run_sweep(parameters, Console(stderr=as_json), as_json)
+    return run_sweep(parameters, Console(stderr=as_json), as_json, gathered.notes)
 
 
 def read_content(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,9 +49,8 @@ def sweep(
             "No CONFIG_ID was given.",
             "Name what to train, such as CartPole-v1:ppo, give a --sweep-file, or --resume a sweep.",
         )
-    parameters = collect_parameters(config_id, flags, resume).parameters
-    console = Console(stderr=as_json)
-    return run_sweep(parameters, console, as_json)
+    gathered = collect_parameters(config_id, flags, resume)
+    return run_sweep(gathered.parameters, Console(stderr=as_json), as_json, gathered.notes)
 
 
 def plan(
@@ -83,7 +82,7 @@ def plan(
 
     gathered = collect_parameters(config_id, flags, None)
     environment = dict(os.environ)
-    asked, resolved, account = _resolve(gathered.parameters)
+    asked, resolved, account = resolve_parameters(gathered.parameters)
     rates = check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console = Console()
@@ -107,7 +106,9 @@ def plan(
         console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
     if interpreter := find_interpreter(resolved.plan.settings, asked.options):
         console.print(f"Trainings run by {interpreter.describe()}.", highlight=False, soft_wrap=True, markup=False)
-    for warning in dict.fromkeys((*notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))):
+    for warning in dict.fromkeys(
+        (*gathered.notes, *notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))
+    ):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     check_folder(asked.folder, resolved, resume=False)
     return 0
@@ -161,47 +162,51 @@ def resume(
     return run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
 
 
-def _resolve(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
+def resolve_parameters(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
     """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
     from multistage.orchestrator.preparation import read_parameters
     from multistage.request.resolution import resolve_request
 
     asked = read_parameters(parameters, Path.cwd())
+    runs_dir = asked.folder_path.parent
     if asked.request.adopted is None:
-        resolve_request(asked.request, asked.options.directory)
+        resolve_request(asked.request, asked.options.directory, runs_dir=runs_dir)
 
     from multistage.wandb_client.login import open_account
 
     account = open_account(asked.request.tracker, asked.request.entity)
-    return asked, resolve_request(asked.request, asked.options.directory, account), account
+    return asked, resolve_request(asked.request, asked.options.directory, account, runs_dir), account
 
 
-def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool) -> int:
+def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, left_out: Sequence[str] = ()) -> int:
     """Run a sweep from its parameters, in front of its user.
 
     Args:
         parameters: Of its flow, and what says which flow that is.
         console: Where to show it.
         as_json: Whether to end the output with the result as one JSON object.
+        left_out: What stands in the settings and is not taken.
 
     Returns:
         The exit code.
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
+    from multistage.installation import check_installation
     from multistage.orchestrator.launching import check_launching, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
     from multistage.services import ensure_prefect_server
 
+    check_installation()
     environment = dict(os.environ)
-    asked, resolved, account = _resolve(parameters)
+    asked, resolved, account = resolve_parameters(parameters)
     check_folder(asked.folder, resolved, asked.resume)
     check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    for note in notes:
+    for note in (*left_out, *notes):
         console.print(f"Warning: {note}", style="yellow", markup=False, soft_wrap=True)
     if not asked.resume:
         show_advice(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))
@@ -247,15 +252,7 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    try:
-        flow = _load_flow(single=bool(parameters.get("single")))
-    except ModuleNotFoundError as error:
-        if error.name not in ("flows", "tasks", "flows.multistage_sweep", "flows.single_sweep"):
-            raise
-        raise UsageError(
-            "The flows are not installed beside the library.",
-            "Run this from a checkout that was installed with pip install -e .",
-        ) from error
+    flow = _load_flow(single=bool(parameters.get("single")))
     from multistage.services import watch_prefect_server
     from multistage.services.registration import register_with_prefect
 
@@ -280,9 +277,9 @@ def is_server_gone(error: BaseException | None) -> bool:
 
 def _load_flow(*, single: bool) -> Any:
     if single:
-        from flows.single_sweep import single_sweep
+        from multistage.pipeline.flows.single_sweep import single_sweep
 
         return single_sweep
-    from flows.multistage_sweep import multistage_sweep
+    from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 
     return multistage_sweep

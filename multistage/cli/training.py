@@ -139,7 +139,7 @@ def open_for_training(name: str, *runs_dirs: Path) -> "Iterator[Session]":
     Raises:
         FolderError: There is no such sweep, or another process drives it.
     """
-    from multistage.orchestrator.live_sweeps import register_sweep
+    from multistage.orchestrator.live_records import register_sweep
     from multistage.orchestrator.open_sessions import close_session, open_session
     from multistage.orchestrator.sweep_folder import find_folder
     from multistage.settings import Settings

@@ -27,7 +27,7 @@ def unite_choices(name: str, given: Sequence[Any]) -> Choices:
         given: Values of any kind.
     """
     values: dict[str, Any] = {}
-    keys = [_write_key(value) for value in given]
+    keys = [write_key(value) for value in given]
     for key, value in zip(keys, given, strict=True):
         values.setdefault(key, value)
     order = {key: place for place, key in enumerate(values)}
@@ -46,7 +46,8 @@ def needs_telling_apart(values: Sequence[Any]) -> bool:
     return any(value in booleans for value in values if isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def _write_key(value: Any) -> str:
+def write_key(value: Any) -> str:
+    """Write a value so that only the same ones are written alike: 1 and 1.0 are, 1 and true are not."""
     whole = isinstance(value, float) and value.is_integer()
     return json.dumps(int(value) if whole else value, sort_keys=True, ensure_ascii=False)
 

@@ -13,6 +13,7 @@ from multistage.domain.model import Model
 from multistage.domain.parameters import CategoricalParameter, Parameter
 from multistage.domain.results import Config, Value
 from multistage.domain.space import SearchSpace
+from multistage.domain.values import is_finite
 
 
 class Place(Model):
@@ -31,6 +32,10 @@ Layout = Mapping[str, Place]
 def is_plain(value: object) -> bool:
     """Tell whether a value needs no JSON text."""
     return isinstance(value, bool | int | float | str)
+
+
+def _is_searchable(value: object) -> bool:
+    return is_plain(value) and (not isinstance(value, int | float) or is_finite(value))
 
 
 def encode_value(value: Any) -> Value:
@@ -85,7 +90,10 @@ def nest_specs(specs: Mapping[str, Mapping[str, Any]], layout: Layout) -> dict[s
 
 
 def flatten_config(nested: Mapping[str, Any], names: Iterable[str], layout: Layout) -> Config:
-    """Read hyperparameters out of a run's config; those that are not there are left out."""
+    """Read hyperparameters out of a run's config; those that are not there are left out.
+
+    What a script has written over one may be of any kind: it is told by its JSON text.
+    """
     config: Config = {}
     for name in names:
         place = layout.get(name, Place(path=(name,)))
@@ -95,5 +103,5 @@ def flatten_config(nested: Mapping[str, Any], names: Iterable[str], layout: Layo
                 break
             found = found[key]
         else:
-            config[name] = encode_value(found) if place.is_json else found
+            config[name] = encode_value(found) if place.is_json or not _is_searchable(found) else found
     return config

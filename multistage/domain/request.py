@@ -42,7 +42,7 @@ class SweepWishes(Model):
     budget: int = GUIDE_BUDGET
     """Training runs in all."""
     metric: str | None = None
-    """Logged key to optimize; the trainer's own by default."""
+    """Logged key to optimize, which a program of your own needs; the trainer's own by default."""
     goal: Goal | None = None
     """Which way is better; the trainer's own by default."""
     metric_value: str = "last"

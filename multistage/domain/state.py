@@ -200,8 +200,14 @@ def parse_state(text: str, where: str) -> State:
     hint = "The file is left as it is: mend it or move it away, or start another sweep with --name."
     try:
         raw: Any = json.loads(text)
+        return _read_version(raw, where, hint)
     except ValueError as error:
         raise FolderError(f"{where} is damaged: {error}.", hint) from error
+    except RecursionError as error:
+        raise FolderError(f"{where} is damaged: it is nested too deeply.", hint) from error
+
+
+def _read_version(raw: Any, where: str, hint: str) -> State:
     if not isinstance(raw, dict):
         raise FolderError(f"{where} is damaged: it holds no JSON object.", hint)
     version = find_version(raw)
@@ -217,7 +223,7 @@ def parse_state(text: str, where: str) -> State:
         raise FolderError(f"{where} holds no sweep: {error.message}", hint) from error
     newer = isinstance(version, int) and version > SCHEMA_VERSION
     raise FolderError(
-        f"{where} has schema version {version!r}, and this release reads up to {SCHEMA_VERSION}.",
+        f"{where} has schema version {version!r:.40}, and this release reads up to {SCHEMA_VERSION}.",
         "A newer release wrote it: update multistage-sweep. The file is left as it is." if newer else hint,
     )
 

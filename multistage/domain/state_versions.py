@@ -58,7 +58,8 @@ class GuideState(BaseModel):
 
 def find_version(raw: Raw) -> object:
     """Tell the version of a file's content; None where it is no state at all."""
-    return raw.get("schema_version", GUIDE_VERSION if raw.keys() >= GUIDE_KEYS else None)
+    found = raw.get("schema_version", GUIDE_VERSION if raw.keys() >= GUIDE_KEYS else None)
+    return type(found).__name__ if isinstance(found, list | dict) else found
 
 
 def upgrade_state(raw: Raw, where: str) -> Raw:

@@ -86,6 +86,12 @@ def runs_module(command: Sequence[str]) -> bool:
     return any(word in ("-m", "--module") and after == PROGRAM_MACRO for word, after in pairwise(command))
 
 
+def follows_guide(command: Sequence[str]) -> bool:
+    """Whether a command ends as the style `guide` does, whatever its config id."""
+    first, _, last = STYLES["guide"]
+    return tuple(command[-3::2]) == (first, last)
+
+
 def fill_macros(command: Sequence[Any], values: Mapping[str, Any]) -> list[Any]:
     """Replace this project's own macros in a command; W&B's are left to W&B's agent.
 

@@ -1,6 +1,6 @@
 """What goes wrong while runs train: sweeps that are paused, runs that stall, workers on which everything fails."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from multistage.domain.slots import RunRecord, Slot
@@ -31,21 +31,23 @@ class StallWatch:
         self._moved: dict[str, tuple[int, float]] = {}
         self._longest = 0.0
 
-    def find_stalled(self, runs: Iterable[RunRecord], now: float) -> list[RunRecord]:
-        """Look at all runs of a stage.
+    def find_stalled(self, runs: Mapping[str, RunRecord], live: Mapping[str, RunRecord], now: float) -> list[RunRecord]:
+        """Look at the runs of a stage that are being trained, and at those that were so at the last look.
 
         Args:
-            runs: As the tracker holds them.
+            runs: All of them by id, as the tracker holds them.
+            live: Those among them that are queued or being trained.
             now: Seconds of a clock that never jumps.
         """
+        for run_id in [run_id for run_id in self._began if run_id not in live or live[run_id].phase != "active"]:
+            began = self._began.pop(run_id)
+            self._moved.pop(run_id, None)
+            if run_id in runs and runs[run_id].phase == "finished":
+                self._longest = max(self._longest, now - began)
         stalled = []
         limit = self._find_limit()
-        for run in runs:
+        for run in live.values():
             if run.phase != "active":
-                began = self._began.pop(run.run_id, None)
-                self._moved.pop(run.run_id, None)
-                if began is not None and run.phase == "finished":
-                    self._longest = max(self._longest, now - began)
                 continue
             self._began.setdefault(run.run_id, now)
             rows, since = self._moved.get(run.run_id, (-1, now))

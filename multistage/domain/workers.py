@@ -39,6 +39,8 @@ class LocalWorker(Model):
     launched_at: AwareDatetime
     gpus: tuple[str, ...] = ()
     """GPUs that are its own, or that it shares; empty where none are dealt out."""
+    python: str | None = None
+    """Path of its trainings' interpreter; None for its own."""
 
 
 class ModalWorker(Model):

@@ -60,6 +60,7 @@ class LocalLauncher:
     ) -> None:
         self._folder = folder.absolute()
         self._environment = dict(environment or {})
+        self._python = str(interpreter.path) if interpreter else None
         if interpreter is not None:
             self._environment[INTERPRETER_VARIABLE] = interpreter.model_dump_json()
         self._idle = idle
@@ -155,7 +156,8 @@ class LocalLauncher:
             nursery.wait()
 
     def _prepare(self) -> None:
-        for folder in (self._folder, self._folder / "runs"):
+        # In the last one W&B's client makes files that anybody may read.
+        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
             return
@@ -163,7 +165,7 @@ class LocalLauncher:
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
         with open_private(self._nursery_log) as log:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-m", "multistage.launchers.nursery", *arguments],
+                [sys.executable, "-P", "-m", "multistage.launchers.nursery", *arguments],
                 env=self._build_environment(self._launcher_id),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -192,6 +194,7 @@ class LocalLauncher:
             log=str(order.log),
             launched_at=datetime.now(UTC),
             gpus=gpus,
+            python=self._python,
         )
         if self._dealer:
             self._dealer.note(worker)
@@ -227,7 +230,7 @@ class LocalLauncher:
         self._prepare()
         with open_private(order.log) as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
+                [sys.executable, "-P", "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
                 env=self._build_environment(order.worker_id) | order.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

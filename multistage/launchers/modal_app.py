@@ -211,7 +211,7 @@ def work(
         return _report(note, None, [reason], {}, 0)
     logs = Path(tempfile.mkdtemp(prefix="runs-"))
     command = [
-        *(sys.executable, "-m", "multistage.worker", "--sweep", sweep),
+        *(sys.executable, "-P", "-m", "multistage.worker", "--sweep", sweep),
         *("--idle", str(idle), "--seconds", str(left), "--memory", str(memory)),
         *(("--max-runs", str(max_runs)) if max_runs else ()),
     ]

@@ -5,7 +5,6 @@ that it executes inherits ``MULTISTAGE_WORKER``. Either mark outlives the worker
 """
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
@@ -13,8 +12,7 @@ import psutil
 
 from multistage.domain.workers import LocalWorker
 from multistage.worker.conventions import WORKER_VARIABLE
-
-WANDB_CORE = "wandb-core"
+from multistage.worker.descendants import WANDB_CORE, wait_for_end
 
 CLOCK_TOLERANCE = 2.0
 """Seconds by which two readings of one process's start may differ (Linux's boot time jitters by one); no pid is
@@ -92,25 +90,10 @@ def end_processes(records: Sequence[LocalWorker], patience: float, kill_patience
             with suppress(psutil.NoSuchProcess):
                 if process.name() != WANDB_CORE:
                     process.terminate()
-    _wait_for_end(processes, patience)
+    wait_for_end(processes, patience)
     # Searched again: for what was started meanwhile, and what a worker has left.
-    processes = find_processes(records)
+    processes = list({*processes, *find_processes(records)})
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    return _wait_for_end(processes, kill_patience)
-
-
-def _wait_for_end(processes: Sequence[psutil.Process], timeout: float) -> list[psutil.Process]:
-    """Wait until all have ended; returns those that have not. A zombie has: its parent may never look."""
-    deadline = time.monotonic() + timeout
-    while (alive := [process for process in processes if _is_running(process)]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return alive
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return wait_for_end(processes, kill_patience)

@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from multistage.domain.state import State
+from multistage.orchestrator.live_records import note_workers
 from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.settings import Settings
 
 
 class Journal:
     """A sweep's ``state.json``, kept in memory and rewritten at every change.
+
+    Its workers are noted apart from the folder, too, so that they can be ended whatever becomes of it.
 
     Args:
         folder: The sweep's folder.
@@ -30,4 +34,6 @@ class Journal:
         now = max(datetime.now(UTC), self.state.updated_at)
         self.state = self.state.model_copy(update={**changes, "updated_at": now})
         self.folder.write_state(self.state)
+        if "workers" in changes:
+            note_workers(Settings(), self.folder, self.state.workers)
         return self.state

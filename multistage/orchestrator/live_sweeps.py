@@ -1,18 +1,21 @@
-"""Which sweeps are being driven on this machine: a list that outlives every process, and one lock a sweep."""
+"""Which sweeps are being driven on this machine, and how one is ended from outside, whatever became of its folder."""
 
-import hashlib
 import signal
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
 from multistage.domain.model import Model
-from multistage.errors import ServiceError
-from multistage.orchestrator.launching import has_living_workers
+from multistage.domain.state import State
+from multistage.domain.workers import WorkerRecord
+from multistage.errors import MultistageError, ServiceError
+from multistage.orchestrator.launching import has_living_workers, stop_workers
+from multistage.orchestrator.live_records import LiveRecord, forget_sweep, list_records
 from multistage.orchestrator.roster import end_workers
-from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
+from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.settings import Settings
 
 STOP_TIMEOUT = 20
@@ -25,24 +28,27 @@ class LiveSweep(Model):
     folder: Path
     driver: int | None
     """Process id of the driver; None where only workers are left."""
-
-
-def register_sweep(settings: Settings, folder: SweepFolder) -> None:
-    """Note that a sweep's folder may be live."""
-    name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
-    write_atomically(_list(settings) / name, f"{folder.path}\n")
+    workers: tuple[WorkerRecord, ...] = ()
+    """As its state has them, and as was noted apart from it."""
+    trouble: str = ""
+    """Why its state cannot be read; empty where it can."""
 
 
 def list_live_sweeps(settings: Settings) -> list[LiveSweep]:
-    """List the sweeps that have a driver or workers; forget those that have neither."""
+    """List the sweeps that have a driver or workers; forget those that have neither.
+
+    One that is damaged, moved or gone is listed like the others, by what was noted apart from it.
+    """
     live = []
-    for entry in sorted(_list(settings).glob("[0-9a-f]*")):
-        folder = SweepFolder(Path(entry.read_text(encoding="utf-8").strip()))
-        driver = folder.find_driver()
-        if driver is not None or _has_workers(folder):
-            live.append(LiveSweep(folder=folder.path, driver=driver))
+    for record in list_records(settings):
+        folder = SweepFolder(record.folder)
+        state, trouble = _read_state(folder)
+        driver = folder.find_driver() or record.find_driver()
+        workers = _unite(record, state)
+        if driver is not None or _any_lives(workers, folder.logs):
+            live.append(LiveSweep(folder=folder.path, driver=driver, workers=workers, trouble=trouble))
         else:
-            entry.unlink(missing_ok=True)
+            forget_sweep(settings, record.folder)
     return live
 
 
@@ -51,10 +57,15 @@ def end_sweep(live: LiveSweep) -> None:
 
     Raises:
         ServiceError: If the driver does not leave.
+        LaunchError: If something survived, or Modal cannot be reached.
+        FolderError: If its state cannot be written; its workers have ended.
     """
     if live.driver is not None:
         _end_driver(live.driver, live.folder)
     folder = SweepFolder(live.folder)
+    stop_workers(live.workers, folder.logs)
+    if _read_state(folder)[0] is None:
+        return
     with folder.lock():
         state = folder.read_state()
         if state is not None and state.workers:
@@ -62,6 +73,27 @@ def end_sweep(live: LiveSweep) -> None:
             if state.status == "running":
                 changes |= {"status": "stopped", "ended_because": "It was ended by force."}
             folder.write_state(state.model_copy(update=changes))
+
+
+def _read_state(folder: SweepFolder) -> tuple[State | None, str]:
+    try:
+        return folder.read_state(), ""
+    except MultistageError as error:
+        return None, error.message
+
+
+def _unite(record: LiveRecord, state: State | None) -> tuple[WorkerRecord, ...]:
+    """Give a sweep's workers from both places; where both know one, as its state has it."""
+    known = {one.worker_id: one for one in record.workers}
+    return tuple((known | {one.worker_id: one for one in (state.workers if state else ())}).values())
+
+
+def _any_lives(workers: Sequence[WorkerRecord], logs: Path) -> bool:
+    """Whether any of these lives; where nobody can tell, it counts as living."""
+    try:
+        return has_living_workers(workers, logs)
+    except MultistageError:
+        return True
 
 
 def _end_driver(pid: int, folder: Path) -> None:
@@ -82,13 +114,3 @@ def _end_driver(pid: int, folder: Path) -> None:
             time.sleep(0.05)
     except psutil.NoSuchProcess:
         return
-
-
-def _has_workers(folder: SweepFolder) -> bool:
-    if not folder.state_file.is_file():
-        return False
-    return has_living_workers(folder.load_state().workers, folder.logs)
-
-
-def _list(settings: Settings) -> Path:
-    return settings.home.absolute() / "sweeps"

@@ -16,6 +16,7 @@ from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.launcher import Launcher
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import price_worker, stop_workers
+from multistage.worker.interpreter import locate_interpreter
 from multistage.worker.outputs import read_last_lines
 
 NOTED_COST = 0.01
@@ -90,7 +91,7 @@ class Roster:
         self._journal.update(**add_up(self._journal.state, self.workers, {}))
 
     def end_strangers(self, logs: Path) -> None:
-        """End the workers of another launcher than the sweep's, as a resume with another one finds them.
+        """End the workers of another launcher or interpreter than the sweep's, as a resume with another one finds them.
 
         Args:
             logs: The folder of the sweep's logs.
@@ -98,7 +99,13 @@ class Roster:
         Raises:
             LaunchError: Something survived, or Modal cannot be reached.
         """
-        strangers = [one for one in self.workers if one.launcher != self._options.launcher]
+        options = self._options
+        python = options.python and str(locate_interpreter(options.directory / options.python))
+        strangers = [
+            one
+            for one in self.workers
+            if one.launcher != options.launcher or (isinstance(one, LocalWorker) and one.python != python)
+        ]
         if not strangers:
             return
         ended = {one.worker_id: one for one in stop_workers(strangers, logs)}

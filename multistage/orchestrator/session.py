@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.resources import Cost
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, Slot, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, Slot, Slots, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.launchers.launcher import Launcher
@@ -111,7 +111,7 @@ class Session:
         """Begin to make workers ready while the first steps go on, where any will be needed.
 
         Raises:
-            LaunchError: What another launcher has left at work cannot be ended.
+            LaunchError: What another launcher, or interpreter, has left at work cannot be ended.
         """
         self.roster.end_strangers(self.folder.logs)
         if self.state.budget_used < self.state.total_budget:
@@ -239,7 +239,7 @@ class Session:
         ends_at = time.monotonic() + deadline
         return lambda: time.monotonic() > ends_at
 
-    def _report_progress(self, watch: Callable[[StageProgress], None], slots: Mapping[int, Slot]) -> None:
+    def _report_progress(self, watch: Callable[[StageProgress], None], slots: Slots) -> None:
         self.roster.learn(slots)
         before = self.state.current_stage
         if before is None:

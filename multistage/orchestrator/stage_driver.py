@@ -14,7 +14,7 @@ from typing import Protocol
 from multistage.domain.metric import suggest_metric
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, SETUP, RunRecord, Slot, SlotName, Slots, SlotTable, evaluate_slot
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -23,6 +23,7 @@ from multistage.errors import (
     LaunchError,
     MetricMissingError,
     MultistageError,
+    SetupError,
     StandstillError,
     SweepFailedError,
     TrackerError,
@@ -135,7 +136,7 @@ class StageDriver:
         tracker: Tracker,
         fleet: Fleet,
         ahead: int,
-        report: Callable[[Mapping[int, Slot]], None],
+        report: Callable[[Slots], None],
         warn: Callable[[str], None] = lambda _: None,
         stall_after: float | None = None,
         is_overdue: Callable[[], bool] = lambda: False,
@@ -156,6 +157,9 @@ class StageDriver:
         self._is_overdue = is_overdue
         self._go_on = go_on
         self._proposes = settings.search == "gp"
+        self._table = SlotTable(MAX_ATTEMPTS if self._proposes else 1)
+        self._evaluated: dict[int, tuple[Slot, Evaluation | None]] = {}
+        """What was last made of each slot."""
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self._intake: Intake = "open"
@@ -170,8 +174,11 @@ class StageDriver:
         """Failed runs when workers were last looked at for a bad one."""
         self._pardoned: Mapping[int, int] | None = None
         """Slots whose failure does not count, with the attempt that failed; None before the first look."""
+        self._known_faults: frozenset[str] | None = None
+        """Runs that failed by the setup before this process looked: it may be mended by now."""
+        self._noted = False
 
-    def drive(self) -> Mapping[int, Slot]:
+    def drive(self) -> Slots:
         """Work until every slot of the stage is used.
 
         Returns:
@@ -210,8 +217,8 @@ class StageDriver:
             raise StandstillError(f"{error.message} The server counts {count}.", error.hint) from error
         raise error
 
-    def _is_done(self, slots: Mapping[int, Slot]) -> bool:
-        used = sum(slot.status == "used" for slot in slots.values())
+    def _is_done(self, slots: Slots) -> bool:
+        used = slots.used
         if used >= self._stage.runs or self._fleet.exhausted or self._is_overdue():
             return True
         now = time.monotonic()
@@ -236,12 +243,14 @@ class StageDriver:
             self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
         return self._intake
 
-    def _advance(self) -> Mapping[int, Slot]:
+    def _advance(self) -> Slots:
         """Look once, and do what is due."""
-        progressed = bool(self._tracker.read()) or self._found_more
+        changed = self._tracker.read()
+        progressed = bool(changed) or self._found_more
         self._found_more = False
         slots = self._settle()
         self._check(slots)
+        self._tell_notes(changed)
         self._watch(slots)
         if self._proposes and self._fill(slots):
             slots = self._settle()
@@ -249,13 +258,12 @@ class StageDriver:
         self._tend(slots, progressed)
         return slots
 
-    def _settle(self) -> Mapping[int, Slot]:
-        attempts = MAX_ATTEMPTS if self._proposes else 1
-        return self._pardon(settle_slots(self._tracker.records.values(), attempts))
+    def _settle(self) -> Slots:
+        return self._pardon(self._table.settle(self._tracker.records))
 
-    def _tend(self, slots: Mapping[int, Slot], progressed: bool) -> None:
+    def _tend(self, slots: Slots, progressed: bool) -> None:
         """See to the workers; while a sweep is paused it gives them nothing."""
-        open_slots = [slot for slot in slots.values() if slot.status == "open"]
+        open_slots = [slot for slot in slots.unsettled.values() if slot.status == "open"]
         training = sum(slot.last.phase == "active" for slot in open_slots)
         waiting = len(open_slots) - training
         if not self._proposes:
@@ -275,7 +283,7 @@ class StageDriver:
         self._found_more = self._tracker.read_all()
         return not self._found_more
 
-    def _pardon(self, slots: Mapping[int, Slot]) -> Mapping[int, Slot]:
+    def _pardon(self, slots: Slots) -> Slots:
         """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.
 
         What made them all fail was no config, and may be mended by now.
@@ -283,21 +291,36 @@ class StageDriver:
         if self._pardoned is None:
             failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}
             self._pardoned = failed if self._proposes and self._failed_whole(slots, SUSPICIOUS) else {}
-        return {
-            index: slot.model_copy(update={"status": "retry", "outcome": None})
+        if not self._pardoned:
+            return slots
+        return Slots(
+            slot.model_copy(update={"status": "retry", "outcome": None})
             if self._pardoned.get(index) == slot.last.name.attempt
             else slot
             for index, slot in slots.items()
-        }
+        )
 
-    def _failed_whole(self, slots: Mapping[int, Slot], enough: int) -> bool:
-        used = [slot for slot in slots.values() if slot.status == "used"]
-        return len(used) >= min(self._stage.runs, enough) and all(slot.outcome == "failed" for slot in used)
+    def _failed_whole(self, slots: Slots, enough: int) -> bool:
+        return slots.used >= min(self._stage.runs, enough) and len(slots.failed) == slots.used
 
-    def _check(self, slots: Mapping[int, Slot]) -> None:
-        used = [slot for slot in slots.values() if slot.status == "used"]
-        finished = [slot for slot in used if slot.outcome == "finished"]
-        if finished and all(slot.decisive.value is None for slot in used) and len(finished) >= min(2, self._stage.runs):
+    def _check_setup(self, slots: Slots) -> None:
+        suspects = [*slots.unsettled.values(), *(slots[index] for index in slots.failed)]
+        faulty = [run for slot in suspects for run in slot.attempts if run.fault == SETUP]
+        if self._known_faults is None:
+            self._known_faults = frozenset(run.run_id for run in faulty)
+        fresh = [run for run in faulty if run.run_id not in self._known_faults]
+        if fresh:
+            first = min(fresh, key=lambda run: run.name.index)
+            cost = "It used nothing of the budget, and a resume trains its config again" if self._proposes else "Go on"
+            raise SetupError(
+                f"Run {first.run_id} of stage {self._stage.stage}: {first.error}",
+                f"{cost}: {self._go_on}" if self._go_on else f"{cost}.",
+            )
+
+    def _check(self, slots: Slots) -> None:
+        self._check_setup(slots)
+        if slots.finished and not slots.valued and len(slots.finished) >= min(2, self._stage.runs):
+            finished = [slots[index] for index in slots.finished]
             logged = sorted({key for slot in finished for key in slot.decisive.logged})
             raise MetricMissingError(
                 f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
@@ -307,10 +330,10 @@ class StageDriver:
                 else "They logged nothing at all: does the training call wandb.log?",
             )
         if self._failed_whole(slots, HOPELESS):
-            first = min(used, key=lambda slot: slot.index).decisive
+            first = slots[min(slots.failed)].decisive
             reason = first.error or self._fleet.explain_failure(first)
             raise AllRunsFailedError(
-                f"All {len(used)} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
+                f"All {slots.used} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
                 f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
                 "Try one run by hand with the same hyperparameters; a resume trains them all again.",
             )
@@ -323,11 +346,18 @@ class StageDriver:
             return f"{told}Name one of them: {flags}"
         return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
 
-    def _watch(self, slots: Mapping[int, Slot]) -> None:
-        for run in self._stalls.find_stalled(self._tracker.records.values(), time.monotonic()):
+    def _tell_notes(self, changed: Sequence[RunRecord]) -> None:
+        """Warn of the first run that counts although something is to be known of it."""
+        noted = next((run for run in changed if run.note), None)
+        if noted is not None and not self._noted:
+            self._noted = True
+            self._warn(f"Run {noted.run_id} ({noted.name}): {noted.note}")
+
+    def _watch(self, slots: Slots) -> None:
+        for run in self._stalls.find_stalled(self._tracker.records, slots.live, time.monotonic()):
             self._warn(f"Run {run.run_id} ({run.name}) has logged nothing new for too long and is stopped.")
             self._tracker.stop(run)
-        failed = sum(run.phase == "failed" for slot in slots.values() for run in slot.attempts)
+        failed = sum(slots.failures.values())
         if failed < FAILURES_IN_A_ROW or failed == self._failed:
             return
         bad = find_bad_worker(slots, self._tracker.read_workers())
@@ -337,13 +367,13 @@ class StageDriver:
             self._warn(f"Worker {bad} is retired: its last three runs failed at once, and none elsewhere did.")
             self._fleet.retire(bad)
 
-    def _fill(self, slots: Mapping[int, Slot]) -> bool:
+    def _fill(self, slots: Slots) -> bool:
         """Queue what is to be trained next; tells whether anything was queued."""
         count = len(self._tracker.records)
         self._tracker.complete()
         if len(self._tracker.records) > count:
             slots = self._settle()
-        for index, slot in slots.items():
+        for index, slot in slots.unsettled.items():
             if slot.status == "retry":
                 name = SlotName(stage=self._stage.stage, index=index, attempt=slot.last.name.attempt + 1)
                 self._enqueue(name, slot.last.config)
@@ -351,7 +381,7 @@ class StageDriver:
         for index in planned:
             if index not in slots:
                 self._enqueue(SlotName(stage=1, index=index), self._planned[index])
-        waiting = sum(slot.status == "open" and slot.last.phase == "queued" for slot in slots.values())
+        waiting = sum(slot.status == "open" and slot.last.phase == "queued" for slot in slots.unsettled.values())
         known = {*slots, *planned}
         wanted = min(self._ahead - waiting, self._stage.runs - len(known))
         if wanted > 0:
@@ -367,12 +397,18 @@ class StageDriver:
         finalists_from = self._stage.runs - self._stage.finalists
         evaluations, pending = [*self._earlier], []
         for index, slot in slots.items():
-            evaluation = evaluate_slot(stage, slot)
+            evaluation = self._evaluate(slot)
             if evaluation is not None:
                 evaluations.append(evaluation)
             else:
                 pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
         return self._search.propose(stage, self._box, evaluations, pending, used, count)
+
+    def _evaluate(self, slot: Slot) -> Evaluation | None:
+        known = self._evaluated.get(slot.index)
+        if known is None or known[0] is not slot:
+            known = self._evaluated[slot.index] = slot, evaluate_slot(self._stage.stage, slot)
+        return known[1]
 
     def _enqueue(self, name: SlotName, config: Config) -> None:
         takes_seed = self._settings.seed_parameter is not None
@@ -380,21 +416,18 @@ class StageDriver:
         self._tracker.enqueue(name, config, seed)
 
 
-def measure_progress(progress: StageProgress, slots: Mapping[int, Slot], goal: str) -> StageProgress:
+def measure_progress(progress: StageProgress, slots: Slots, goal: str) -> StageProgress:
     """Count where a stage stands."""
-    used = [slot for slot in slots.values() if slot.status == "used"]
-    values = [
-        slot.decisive.value for slot in used
-        if slot.outcome == "finished" and slot.decisive.value is not None and abs(slot.decisive.value) < float("inf")
-    ]  # fmt: skip
+    values = [value for value in slots.finished.values() if value is not None and math.isfinite(value)]
     best = (max if goal == "maximize" else min)(values, default=None)
+    latest = [run.phase for run in slots.live.values() if slots[run.name.index].last is run]
     return progress.model_copy(
         update={
-            "used": len(used),
-            "running": sum(slot.last.phase == "active" for slot in slots.values()),
-            "queued": sum(slot.last.phase == "queued" for slot in slots.values()),
-            "failed": sum(slot.outcome == "failed" for slot in used),
-            "attempts_lost": sum(slot.lost for slot in slots.values()),
+            "used": slots.used,
+            "running": latest.count("active"),
+            "queued": latest.count("queued"),
+            "failed": len(slots.failed),
+            "attempts_lost": sum(slots.lost.values()),
             "best_metric": best,
         }
     )

@@ -39,7 +39,7 @@ def find_folder(name: str, *runs_dirs: Path) -> "SweepFolder":
     """
     given = Path(name)
     for candidate in (given.parent if given.name == STATE_FILE else given, *(place / name for place in runs_dirs)):
-        if (candidate / STATE_FILE).is_file():
+        if os.path.isfile(candidate / STATE_FILE):  # noqa: PTH113 - Path.is_file raises where a folder is closed
             return SweepFolder(candidate)
     there = [folder.name for folder in list_folders(*runs_dirs)]
     places = tell_places(runs_dirs)
@@ -140,13 +140,17 @@ class SweepFolder:
         """Where the finished runs of one of its W&B sweeps are kept, so that a resume need not read them again."""
         return self.path / "archive" / f"{sweep_id}.jsonl"
 
+    def list_archives(self) -> list[Path]:
+        """List the files of that kind."""
+        return sorted(self.path.glob("archive/*.jsonl"))
+
     def forget_values(self) -> None:
         """Forget what finished runs have reached, so that they are read anew, under another metric.
 
         Raises:
             FolderError: If the folder cannot be written.
         """
-        for path in self.path.glob("archive/*.jsonl"):
+        for path in self.list_archives():
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -203,6 +207,8 @@ class SweepFolder:
         try:
             make_private(self.path)
             self.path.chmod(0o700)
+            make_private(self.results)  # Prefect makes the files in it as readable as this user's others
+            self._lock_file.touch(0o600)
             file = self._lock_file.open("a+", encoding="utf-8")
         except OSError as error:
             raise _refuse_write(self._lock_file, error) from error
@@ -226,10 +232,8 @@ class SweepFolder:
         """
         try:
             pid, _, started_at = self._lock_file.read_text(encoding="utf-8").partition(" ")
-            process = psutil.Process(int(pid))
-            same = abs(process.create_time() - float(started_at)) < CLOCK_TOLERANCE
-            return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            return find_same(int(pid), float(started_at))
+        except (OSError, ValueError):
             return None
 
     def refuse_driver(self, pid: int | None) -> FolderError:
@@ -238,6 +242,16 @@ class SweepFolder:
             f"Process {pid or 'unknown'} is already driving the sweep in {self.path}.",
             f"Watch it with `multistage-sweep status {self.name}`, or end it first.",
         )
+
+
+def find_same(pid: int, started_at: float) -> int | None:
+    """Give the id of the process that started at that time, in seconds since the epoch; None where it has ended."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started_at) < CLOCK_TOLERANCE
+        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, ValueError, OverflowError):
+        return None
 
 
 def _refuse_write(path: Path, error: OSError) -> FolderError:

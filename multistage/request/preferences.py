@@ -1,7 +1,7 @@
 """Where a sweep's parameters come from: the command line, the environment, ``multistage.toml``, defaults."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from multistage.domain.preferences import (
     parse_ranges,
     parse_settings,
 )
+from multistage.domain.styles import is_module_name
 from multistage.errors import UsageError
 from multistage.training.catalogue import find_trainer
 
@@ -45,6 +46,9 @@ FILE_SAYS: Mapping[str, tuple[str, ...]] = {
 }
 """What a sweep file says of a sweep, and under which of its keys."""
 
+IDLE_ALONE = ("train_arg",)
+"""What bears on trainings, and has no meaning where a sweep is run as it is."""
+
 RIVALS = {"command": "style", "style": "command"}
 """What says the same in other words: the nearer one is meant."""
 
@@ -62,6 +66,8 @@ class GatheredParameters(Model):
     """Those that are not left to a default, by the name of the flow's parameter."""
     sources: dict[str, str]
     """In words, by parameter."""
+    notes: tuple[str, ...] = ()
+    """What stands somewhere and is not taken, a sentence each."""
 
 
 def gather_parameters(
@@ -107,12 +113,8 @@ def gather_parameters(
     for key in (key for key in idle if given.get(key) is None):
         parameters.pop(key, None)
         sources.pop(key, None)
-    for key in FILE_SAYS if parameters.get("sweep_file") else ():
-        # A sweep file is nearer than the settings; what it leaves open is theirs.
-        told = any(parameters["sweep_file"].get(part) for part in FILE_SAYS[key])
-        if told and given.get(key) is None:
-            parameters.pop(key, None)
-            sources.pop(key, None)
+    left = [*_find_other_places(given, layers), *_leave_to_sweep(parameters, sources, given, directory)]
+    note = f"The sweep goes by its own words, so these settings are left out: {', '.join(left)}."
     trainer = find_trainer(str(config_id))
     is_own = parameters.get("program") or parameters.get("command")
     known = trainer.parameters if trainer and not is_own else GUIDE_PARAMETERS
@@ -121,7 +123,45 @@ def gather_parameters(
         swept = parse_names(parameters["params"])
         sources |= {f"ranges.{name}": label for name in ranges if name in swept}
         parameters["params"] = expand_params(parameters["params"], ranges)
-    return GatheredParameters(parameters=parameters, sources=sources)
+    return GatheredParameters(parameters=parameters, sources=sources, notes=(note,) if left else ())
+
+
+def _leave_to_sweep(
+    parameters: dict[str, Any], sources: dict[str, str], given: Mapping[str, Any], directory: Path
+) -> Iterator[str]:
+    """Drop what a sweep file says itself, which is nearer than the settings; what it leaves open is theirs.
+
+    Yields:
+        What is dropped and was meant otherwise.
+    """
+    file = parameters.get("sweep_file") or {}
+    told = [key for key, parts in FILE_SAYS.items() if any(file.get(part) for part in parts)]
+    for key in (*told, *(IDLE_ALONE if parameters.get("single") else ())):
+        if given.get(key) is None and key in parameters:
+            value, where = parameters.pop(key), sources.pop(key)
+            if value != _read_own(file, key, directory):
+                yield _describe(key, value, where)
+
+
+def _read_own(file: Mapping[str, Any], key: str, directory: Path) -> Any:
+    """Read what a sweep file says of a setting, as the settings would; None where that is no plain value."""
+    metric = file.get("metric")
+    own = {**metric, "metric": metric.get("name")} if isinstance(metric, Mapping) else {}
+    program = str(file.get("program"))
+    return {**own, "program": program if is_module_name(program) else str(directory / program)}.get(key)
+
+
+def _find_other_places(given: Mapping[str, Any], layers: Iterable[tuple[Mapping[str, Any], str]]) -> Iterator[str]:
+    """Find where another place is written down than that of the sweep whose whole id was given."""
+    *place, _ = str(given.get("sweep_id") or "").strip("/").split("/")
+    for key, own in zip(("project", "entity"), reversed(place), strict=False):
+        told = [(values[key], where) for values, where in layers if key in values]
+        if len(told) > 1 and told[-2][0] != own:
+            yield _describe(key, *told[-2])
+
+
+def _describe(key: str, value: Any, where: str) -> str:
+    return f"{key} {', '.join(map(str, value)) if isinstance(value, tuple) else value} ({where})"
 
 
 def _list_resources(given: Any) -> dict[str, Any]:

@@ -37,18 +37,21 @@ class ResolvedRequest(Model):
     warnings: tuple[str, ...]
 
 
-def resolve_request(request: SweepRequest, directory: Path, account: Account = EMBEDDED) -> ResolvedRequest:
+def resolve_request(
+    request: SweepRequest, directory: Path, account: Account = EMBEDDED, runs_dir: Path | None = None
+) -> ResolvedRequest:
     """Check a request and fill in every default.
 
     Args:
         request: What was asked for.
         directory: Where a relative ``program`` is looked for.
         account: The server that the sweep will use.
+        runs_dir: Where earlier sweeps lie, which tell what a script logs.
 
     Raises:
         UsageError: If anything in it makes no sense; nothing has been started.
     """
-    subject = read_subject(request, directory)
+    subject = read_subject(request, directory, runs_dir)
     parse_metric_value(request.metric_value)
     if request.single:
         single, notes = settle_single(request, subject, account)

@@ -1,6 +1,7 @@
 """One W&B sweep as one stage: its config as it is, from its file or from the server that holds it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from multistage.domain.account import Account
@@ -9,9 +10,10 @@ from multistage.domain.distributions import parse_parameters
 from multistage.domain.plan import AdoptedSweep, SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.domain.specifications import mend_parameters
-from multistage.domain.sweep_file import read_sweep_file
+from multistage.domain.sweep_file import SweepFile, read_sweep_file
 from multistage.errors import UsageError
 from multistage.orchestrator.server import find_server
+from multistage.request.preferences import gather_parameters
 from multistage.request.subject import Subject, choose_entity, choose_project
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import open_account
@@ -26,17 +28,19 @@ def describe_single(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**parameters, "budget": parameters["count"], "single": True}
 
 
-def adopt_sweep(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+def adopt_sweep(parameters: Mapping[str, Any], directory: Path) -> Mapping[str, Any]:
     """Look at the sweep that ``sweep_id`` names, which is ``[ENTITY/PROJECT/]ID``; does nothing where none is named.
 
     Args:
         parameters: Of the flow's run, by name.
+        directory: Where the settings file is looked for.
 
     Returns:
         The same, with the sweep's config, its entity and project, and how it was found.
 
     Raises:
-        UsageError: If the id makes no sense, there is no such sweep, or it is paused.
+        UsageError: If the id makes no sense or names another place than its options, there is no such sweep, or it is
+            paused.
         TrackerError: If the server cannot be reached.
     """
     path = parameters.get("sweep_id")
@@ -45,10 +49,16 @@ def adopt_sweep(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     *place, sweep_id = str(path).strip("/").split("/")
     if len(place) not in (0, 1, 2) or not sweep_id:
         raise UsageError(f"{path!r} names no sweep.", "Give --sweep-id as ENTITY/PROJECT/ID, or as ID with --project.")
-    entity = place[-2] if len(place) == 2 else parameters.get("entity")
-    account = open_account(parameters.get("tracker") or "auto", entity)
+    for key, own in zip(("project", "entity"), reversed(place), strict=False):
+        if parameters.get(key) not in (None, own):
+            raise UsageError(
+                f"--sweep-id names the {key} {own}, and --{key} {parameters[key]}.", "Leave one of them out."
+            )
+    known = gather_parameters(parameters, directory, parameters.get("settings")).parameters
+    entity = place[-2] if len(place) == 2 else known.get("entity")
+    account = open_account(known.get("tracker", "auto"), entity)
     entity = choose_entity(entity, None, account)
-    project = choose_project(place[-1] if place else parameters.get("project"), None, "")
+    project = choose_project(place[-1] if place else known.get("project"), None, "")
     if not project:
         raise UsageError(f"The project of the sweep {sweep_id} is not known.", "Name it: --sweep-id ENTITY/PROJECT/ID.")
     connection = Connection(*find_server(account.kind), entity, project)
@@ -73,6 +83,15 @@ def count_runs(content: Mapping[str, Any]) -> int:
     if not bounds:
         raise UsageError("The sweep has no end of its own.", "Say how many runs: --count 100.")
     return min(bounds)
+
+
+def _tell_own_metric(request: SweepRequest, file: SweepFile, subject: Subject) -> Iterator[str]:
+    """Say of a sweep that was there before that its engine does not go by another metric than its own."""
+    if request.adopted and file.metric and (file.metric, file.goal) != (subject.metric, subject.goal):
+        yield (
+            f"The sweep {request.adopted.sweep_id} goes on by its own metric, {file.metric} ({file.goal}); "
+            f"{subject.metric} ({subject.goal}) only says which of its runs are best here."
+        )
 
 
 def settle_single(request: SweepRequest, subject: Subject, account: Account) -> tuple[SweepSettings, tuple[str, ...]]:
@@ -115,6 +134,7 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
             f"{runs} runs are a part of the grid's {file.size} points, which W&B walks in order: the first parameters "
             "will barely move."
         )
+    notes += _tell_own_metric(request, file, subject)
     notes += [note for one in parse_parameters(content.get("parameters")) for note in one.notes]
     definition = dict(content)
     if request.adopted is None:

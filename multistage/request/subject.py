@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from multistage.domain.account import Account
-from multistage.domain.defaults import GUIDE_METRIC, GUIDE_PARAMETERS
+from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.grammar import note_choices, parse_params
 from multistage.domain.layout import Layout, Place, decode_value, encode_value, separate_choices
 from multistage.domain.model import Model
@@ -21,6 +21,7 @@ from multistage.domain.sweep_file import SweepFile, find_config_id, read_sweep_f
 from multistage.domain.values import require_number
 from multistage.errors import SpaceError, UsageError
 from multistage.request.assignments import parse_assignments
+from multistage.request.metric import choose_metric
 from multistage.request.programs import settle_program
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
 
@@ -46,20 +47,22 @@ class Subject(Model):
     """What is searched otherwise than a sweep file's words say, a sentence each."""
 
 
-def read_subject(request: SweepRequest, directory: Path) -> Subject:
+def read_subject(request: SweepRequest, directory: Path, runs_dir: Path | None = None) -> Subject:
     """Find out what a request is about.
 
     Args:
         request: What was asked for.
         directory: Where a relative program is looked for.
+        runs_dir: Where earlier sweeps lie, which tell what a script logs.
 
     Raises:
-        UsageError: If there is nothing to train or to search, or the flags contradict the sweep file.
+        UsageError: If there is nothing to train or to search, the flags contradict the sweep file, or nobody said by
+            what a script is optimized.
     """
     if request.sweep_file is None:
-        subject = _read_flags(request, directory)
+        subject = _read_flags(request, directory, runs_dir)
     elif not request.params:
-        subject = _read_file(request, read_sweep_file(request.sweep_file), directory)
+        subject = _read_file(request, read_sweep_file(request.sweep_file), directory, runs_dir)
     else:
         raise UsageError(
             "--params and the sweep file both name the swept hyperparameters.", "Leave --params out, or the file."
@@ -81,7 +84,7 @@ def read_subject(request: SweepRequest, directory: Path) -> Subject:
     return subject
 
 
-def _read_flags(request: SweepRequest, directory: Path) -> Subject:
+def _read_flags(request: SweepRequest, directory: Path, runs_dir: Path | None) -> Subject:
     if not request.params:
         raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
     own = request.program is not None or request.command is not None
@@ -95,20 +98,21 @@ def _read_flags(request: SweepRequest, directory: Path) -> Subject:
     if trainer is None:
         program, command = settle_program(request, request.program, (), directory)
     space, layout = separate_choices(parse_params(request.params, trainer.parameters if trainer else GUIDE_PARAMETERS))
+    metric, goal = choose_metric(request, trainer, None, (program, command), runs_dir)
     return Subject(
         trainer=trainer,
         space=space,
         layout=layout,
         notes=note_choices(request.params),
         fixed=parse_assignments("train-arg", request.train_arg),
-        metric=request.metric or (trainer.metric if trainer else GUIDE_METRIC),
-        goal=request.goal or (trainer.goal if trainer else "maximize"),
+        metric=metric,
+        goal=goal,
         program=program,
         command=command,
     )
 
 
-def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subject:
+def _read_file(request: SweepRequest, file: SweepFile, directory: Path, runs_dir: Path | None) -> Subject:
     if not request.single and file.run_cap is not None and file.run_cap < request.budget:
         raise UsageError(
             f"A budget of {request.budget} runs is above the sweep file's run_cap of {file.run_cap}.",
@@ -133,14 +137,14 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path) -> Subje
         name: encode_value(value) if name in file.layout and file.layout[name].is_json else value
         for name, value in parse_assignments("train-arg", request.train_arg).items()
     }
-    goal = file.goal if file.metric else trainer.goal if trainer else "maximize"
+    metric, goal = choose_metric(request, trainer, file, (program, command), runs_dir)
     return Subject(
         trainer=trainer,
         space=file.space,
         fixed=fixed,
         layout=file.layout,
-        metric=request.metric or file.metric or (trainer.metric if trainer else GUIDE_METRIC),
-        goal=request.goal or goal,
+        metric=metric,
+        goal=goal,
         program=program,
         command=command,
         early_terminate=file.early_terminate,

@@ -62,6 +62,7 @@ class LocalService:
         build_environment: Makes the whole environment for a port.
         health_path: Answers 200 once the service is up.
         startup_timeout: Seconds that a start may take.
+        is_private: Whether the files that it makes are its owner's alone; not where it starts users' trainings.
     """
 
     name: str
@@ -70,6 +71,7 @@ class LocalService:
     build_environment: Callable[[int], Mapping[str, str]]
     health_path: str
     startup_timeout: float = 120.0
+    is_private: bool = True
 
     @property
     def log(self) -> Path:
@@ -153,7 +155,8 @@ class LocalService:
     def _spawn(self, port: int) -> ServiceRecord:
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".previous.log"))
-        process = start_process(self.build_command(port), self.folder, self.build_environment(port), self.log)
+        umask = 0o077 if self.is_private else -1
+        process = start_process(self.build_command(port), self.folder, self.build_environment(port), self.log, umask)
         record = ServiceRecord(port=port, **process.model_dump())
         self._write_record(record)
         return record
@@ -210,8 +213,12 @@ class LocalService:
     def _lock(self) -> Iterator[None]:
         """Hold the folder's lock, which the kernel frees when its holder dies."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = (self.folder / "start.lock").open("w")
+            for folder in (self.folder.parent, self.folder):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.chmod(0o700)
+            lock = self.folder / "start.lock"
+            lock.touch(0o600)
+            file = lock.open("w")
         except OSError as error:
             raise self._refuse_folder(error) from error
         with file:

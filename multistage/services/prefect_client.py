@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multistage.services.prefect import PrefectServer
+from multistage.services.prefect_secret import read_secret
+from multistage.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -12,12 +14,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def use_prefect_server(server: PrefectServer) -> Iterator[None]:
-    """Have Prefect in this process use a server; for a configured one, credentials stay those that are configured."""
+    """Have Prefect in this process use a server.
+
+    A configured one is shown what is configured for it, never the secret of the user's own.
+    """
     # Prefect takes seconds to import, and its services are started without it.
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-    known = {PREFECT_API_AUTH_STRING: server.secret} if server.secret else {}
-    with temporary_settings({PREFECT_API_URL: server.api_url, **known}):
+    secret = server.secret or PREFECT_API_AUTH_STRING.value()
+    if server.secret is None and secret == read_secret(Settings()):
+        secret = None
+    with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_API_AUTH_STRING: secret}):
         yield
 
 

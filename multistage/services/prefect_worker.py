@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import psutil
 
@@ -13,6 +14,10 @@ from multistage.settings import Settings
 
 WORK_POOL = "multistage"
 """The process work pool that `prefect.yaml` names; made by the worker where it is missing."""
+
+RUN_PREFECT = "import multistage, runpy; runpy.run_module('prefect', run_name='__main__', alter_sys=True)"
+"""`python -m prefect`, holding this package already: the worker enters the folders of deployments to run their hooks,
+and would take a user's own `multistage.py` there."""
 
 
 class PrefectWorker(Model):
@@ -40,16 +45,19 @@ def build_worker_service(settings: Settings, server: PrefectServer | None = None
         name="Prefect worker",
         folder=settings.prefect_worker_folder,
         build_command=lambda _: [
-            *(sys.executable, "-P", "-m", "prefect", "worker", "start", "--with-healthcheck"),
+            *(sys.executable, "-P", "-c", RUN_PREFECT, "worker", "start", "--with-healthcheck"),
             *("--pool", WORK_POOL, "--type", "process", "--name", "multistage-worker"),
         ],
         build_environment=lambda port: {
             **(enter_prefect_server(server, settings, dict(os.environ)) if server else os.environ),
+            # The `python3` of the deployments' command is this one.
+            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
             "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),
             "PREFECT_CLI_PROMPT": "false",
         },
         health_path="/health",
+        is_private=False,
     )
 
 

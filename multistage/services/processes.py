@@ -36,8 +36,18 @@ class ProcessRecord(Model):
     process_started_at: float
 
 
-def start_process(command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path) -> ProcessRecord:
-    """Start a process that outlives this one and its terminal; all that it prints goes to a new log."""
+def start_process(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, umask: int = -1
+) -> ProcessRecord:
+    """Start a process that outlives this one and its terminal; all that it prints goes to a new log.
+
+    Args:
+        command: What is run.
+        directory: Where.
+        environment: The whole of it.
+        log: Made anew, for its owner alone.
+        umask: Which bits the files that it makes don't get; -1 for this process's own umask.
+    """
     environment = dict(environment)
     spare_loopback(environment)
     log.touch(0o600)
@@ -50,6 +60,7 @@ def start_process(command: Sequence[str], directory: Path, environment: Mapping[
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=umask,
         )
     _children.add(process.pid)
     # From here on it is known by its record: nobody waits for this handle, which else warns of a living process.

@@ -28,6 +28,21 @@ class Batch(Model):
     runs: tuple[RunRecord, ...]
 
 
+def read_logged(path: Path) -> set[str]:
+    """Read which keys archived runs have logged; leaves the file as it is, since another process may be writing it."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return set()
+    keys: set[str] = set()
+    for line in lines:
+        try:
+            keys.update(key for run in Batch.model_validate_json(line).runs for key in run.logged)
+        except ValidationError:  # cut off, or of another release: it costs only what it would have told
+            continue
+    return keys
+
+
 class RunArchive:
     """The finished runs of one W&B sweep, a file of JSON lines that only grows.
 

@@ -5,6 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from multistage.domain.values import is_finite
+
+LATEST = 1e11
+"""No time of a run lies after it, in Unix seconds: the year 5138."""
+
 
 def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | None:
     """Read a metric from a run's summary.
@@ -27,8 +32,10 @@ def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | N
 
 
 def read_number(value: Any) -> float | None:
-    """Read a number; None for anything else, True and False included."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Read a number; None for anything else, True and False included. What no float holds is infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if isinstance(value, float) or is_finite(value) else math.copysign(math.inf, value > 0 or -1)
 
 
 def list_logged(summary: Mapping[str, Any]) -> tuple[str, ...]:
@@ -39,7 +46,7 @@ def list_logged(summary: Mapping[str, Any]) -> tuple[str, ...]:
 def find_beginning(summary: Mapping[str, Any], heartbeat_at: datetime | None, runtime: float | None) -> datetime | None:
     """Tell when a training began: bundled trainers say so; else the last sign of life less W&B's whole seconds."""
     first_step = read_number(summary.get("time/first_step"))
-    if first_step is not None:
+    if first_step is not None and abs(first_step) < LATEST:
         return datetime.fromtimestamp(first_step, UTC)
     if heartbeat_at is None or runtime is None:
         return None

@@ -8,7 +8,7 @@ from multistage.domain.layout import flatten_config
 from multistage.domain.metric import extract_value, parse_metric_value
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config
-from multistage.domain.slots import RunRecord, SlotName, classify_run, parse_slot_name
+from multistage.domain.slots import FAULT_KEY, NOTE_KEY, RunRecord, SlotName, classify_run, parse_slot_name
 from multistage.wandb_client.run_fields import find_beginning, list_logged, parse_time, read_metric, read_number
 from multistage.wandb_client.slot_ledger import SlotEntry, SlotLedger
 
@@ -55,7 +55,8 @@ class RunInterpreter:
             return None
         summary = run.summary_metrics
         value = read_metric(summary, self._settings.metric, self._settings.goal)
-        phase = classify_run(run.state, stop_requested=self._was_stopped(run.state, value))
+        fault = str(summary.get(FAULT_KEY) or "")
+        phase = classify_run(run.state, stop_requested=self._was_stopped(run.state, value), fault=fault)
         runtime = read_number(summary.get("_runtime"))
         heartbeat_at = parse_time(run.heartbeat_at)
         return RunRecord(
@@ -73,6 +74,8 @@ class RunInterpreter:
             finalist=self._is_finalist(name),
             rows=run._attrs.get("historyLineCount") or 0,
             runtime=runtime,
+            fault=fault,
+            note=str(summary.get(NOTE_KEY) or ""),
         )
 
     def expect(self, entry: SlotEntry) -> RunRecord:

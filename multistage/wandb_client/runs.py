@@ -10,7 +10,7 @@ from wandb.apis.public.runs import Run
 
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config
-from multistage.domain.slots import RunPhase, RunRecord, parse_slot_name
+from multistage.domain.slots import RunRecord, parse_slot_name
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
@@ -22,6 +22,8 @@ PAGE = 500
 """Runs a request."""
 LOOK_EVERY = 20.0
 """Seconds between two looks whether queued runs are still there."""
+ASKED = 500
+"""Waiting runs that a request asks for by their ids; of more, each has its turn. Servers bound a filter's values."""
 ARRIVAL = 60.0
 """Seconds that a run may be missing from the server's lists after it was enqueued, before it counts as deleted."""
 
@@ -63,6 +65,8 @@ class RunReader:
         self._interpreter = RunInterpreter(settings, stage, prior_runs, ledger, planned)
         self.records: dict[str, RunRecord] = {}
         """Every run of the sweep that is a slot's, by id."""
+        self._active: set[str] = set()
+        """Ids of those that are being trained."""
         self._cursor: str | None = None
         if archive is not None:
             self.records, self._cursor = archive.load()
@@ -74,6 +78,8 @@ class RunReader:
         self._expected: dict[str, float] = {}
         """Enqueued runs that no list of the server has shown yet: until when they may be missing."""
         self._looked_at = -math.inf
+        self._turn = 0
+        """Of the waiting runs, the first one that is asked for next."""
 
     def read(self) -> list[RunRecord]:
         """Read the runs that changed; also found in `records` afterwards.
@@ -87,11 +93,13 @@ class RunReader:
             # A run may have been deleted since, or settled without a heartbeat.
             if self._connection.call(self._count) != len(self.records):
                 self.records.clear()
+                self._active.clear()
                 self._cursor = None
                 changed = self._read_changes()
-        for entry in self._ledger.entries if self._ledger else ():
-            if entry.run_id not in self.records:
-                self.expect(entry)
+        if self._ledger is not None:
+            for run_id in [run_id for run_id in self._ledger.run_ids if run_id not in self.records]:
+                if entry := self._ledger.find(run_id):
+                    self.expect(entry)
         if self._archive is not None and self._cursor is not None:
             self._archive.add(changed, self._cursor)
         return changed
@@ -175,6 +183,7 @@ class RunReader:
             if record is not None and record != self.records.get(record.run_id):
                 self.records[record.run_id] = record
                 changed.append(record)
+                (self._active.add if record.phase == "active" else self._active.discard)(record.run_id)
         return changed
 
     def _find_missing(self, present: Collection[str]) -> bool:
@@ -191,7 +200,10 @@ class RunReader:
         now = time.monotonic()
         gone = [self.records[run_id] for run_id in sorted(run_ids) if self._expected.get(run_id, -math.inf) < now]
         deleted = [run.model_copy(update={"phase": "lost", "error": "The run was deleted."}) for run in gone]
-        self.records.update({run.run_id: run for run in deleted})
+        for run in deleted:
+            self.records[run.run_id] = run
+            self._expected.pop(run.run_id, None)
+            self._active.discard(run.run_id)
         return deleted
 
     def _count(self) -> int:
@@ -224,11 +236,15 @@ class RunReader:
     def _choose_asked(self) -> set[str]:
         """Choose the runs to ask for by their ids."""
         now = time.monotonic()
-        phases: tuple[RunPhase, ...] = ("active",)
+        waiting = list(self._expected)
         if now - self._looked_at >= LOOK_EVERY:
-            self._looked_at, phases = now, ("active", "queued")
-        named = {run.run_id for run in self.records.values() if run.phase in phases}
-        return named | self._missed | set(self._expected)
+            self._looked_at = now
+            queued = (run.run_id for run in self.records.values() if run.phase == "queued")
+            waiting = list(dict.fromkeys([*waiting, *queued]))
+        if len(waiting) > ASKED:
+            start, self._turn = self._turn % len(waiting), self._turn + ASKED
+            waiting = (waiting[start:] + waiting[:start])[:ASKED]
+        return self._active | self._missed | set(waiting)
 
     def _list(self, filters: dict[str, Any]) -> list[Run]:
         runs = self._connection.api.runs(

@@ -119,7 +119,8 @@ class SlotLedger:
     def _append(self, entry: SlotEntry) -> None:
         line = entry.model_dump_json().encode() + b"\n"
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.touch(0o600)
             with self._path.open("ab") as file:
                 file.truncate(self._size)
                 file.write(line)

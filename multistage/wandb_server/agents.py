@@ -23,6 +23,7 @@ from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, format_time, generate_id
 from multistage.wandb_server.sweeps import is_full
+from multistage.wandb_server.values import unwrap_values, wrap_values
 
 MAX_HOST = 256
 
@@ -122,7 +123,7 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command] | None:
                 heartbeat_at=store.tick(),
             )
         request.state.lifecycle.watch(preempted["id"])
-        args = {key: value for key, value in json.loads(preempted["config"]).items() if key != "_wandb"}
+        args = wrap_values(unwrap_values(json.loads(preempted["config"])))
         return [_make_command("resume", sweep, preempted["name"], args)]
     if is_full(store, sweep):
         return _end_sweep(request, sweep)
@@ -158,7 +159,7 @@ def _hand_out_scheduled(request: Request, sweep: Row, agent: Row) -> list[Comman
 
 def _start_proposal(request: Request, sweep: Row, agent: Row, args: dict[str, Any]) -> Command:
     """Make the run that an agent starts with a config."""
-    store, name = request.store, generate_id()
+    store, name, config = request.store, generate_id(), dump_json(args)
     with store.transaction():
         run_id = create_run(
             store,
@@ -167,7 +168,8 @@ def _start_proposal(request: Request, sweep: Row, agent: Row, args: dict[str, An
             sweep=sweep["name"],
             agent_id=agent["id"],
             state="pending",
-            config=dump_json(args),
+            config=config,
+            queued_config=config,
         )
         _begin(store, sweep)
     request.state.lifecycle.watch(run_id)

@@ -4,7 +4,6 @@ A run's value at a band is kept when the run reaches it, so that a decision cost
 however many rows the runs have. The decisions are those of W&B's own engine, the package ``sweeps``.
 """
 
-import math
 from collections.abc import Sequence
 
 from multistage.domain.results import Goal
@@ -12,6 +11,7 @@ from multistage.domain.sweep_config import Hyperband
 from multistage.wandb_server.lifecycle import Lifecycle
 from multistage.wandb_server.nodes import get_run
 from multistage.wandb_server.store import Row, Store
+from multistage.wandb_server.values import read_number
 
 
 class EarlyStop:
@@ -48,14 +48,15 @@ class EarlyStop:
         sign = -1.0 if goal == "maximize" else 1.0
         bands = set(hyperband.bands)
         for value in values[max(0, next_line - offset) :]:
-            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            number = read_number(value)
+            if number is None:
                 continue
             count += 1
-            best = sign * value if best is None else min(best, sign * value)
+            best = sign * number if best is None else min(best, sign * number)
             if count in bands:
                 self.store.execute(
                     "INSERT OR IGNORE INTO bands (sweep_id, band, value, run_id) VALUES (?, ?, ?, ?)",
-                    (sweep["id"], count, sign * value, run["id"]),
+                    (sweep["id"], count, sign * number, run["id"]),
                 )
         self.store.execute(
             "INSERT OR REPLACE INTO progress (run_id, next_line, count, best) VALUES (?, ?, ?, ?)",

@@ -44,6 +44,8 @@ SWEEP_KEYS = ("name", "display_name", "displayName", "state", "description", "cr
 
 Table = Literal["runs", "sweeps"]
 
+NUMBERS = "('integer', 'real')"
+"""As SQL: JSON types of what is a number; NaN and infinities are stored as texts."""
 COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 MAX_CONDITIONS = 2000
 MAX_DEPTH = 20
@@ -56,6 +58,17 @@ class Clause:
 
     sql: str
     parameters: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Field(Clause):
+    """What a filter's or an order's key stands for.
+
+    Args:
+        kind: The value's JSON type as SQL with the same parameters; empty for a column, whose values are of one kind.
+    """
+
+    kind: str = ""
 
 
 def translate_filters(text: str | None, table: Table = "runs") -> Clause:
@@ -136,8 +149,7 @@ def _translate_field(key: str, value: Any, depth: int) -> Clause:
             case "$ne":
                 parts.append(_negate(_equal(field, _convert(key, operand))))
             case "$gt" | "$gte" | "$lt" | "$lte":
-                comparison = f"{field.sql} {COMPARISONS[operator]} ?"
-                parts.append(Clause(comparison, (*field.parameters, _convert(key, operand))))
+                parts.append(_compare(field, operator, _convert(key, operand)))
             case "$in" | "$nin":
                 parts.append(_contain(field, key, operator, operand))
             case "$exists":
@@ -151,6 +163,15 @@ def _translate_field(key: str, value: Any, depth: int) -> Clause:
             case _:
                 raise RefusedError(f"Unknown filter operator {operator[:40]!r}.", 400)
     return _join(" AND ", parts)
+
+
+def _compare(field: Field, operator: str, value: Any) -> Clause:
+    comparison = Clause(f"{field.sql} {COMPARISONS[operator]} ?", (*field.parameters, value))
+    if not field.kind:
+        return comparison
+    # As in MongoDB, only values of a kind compare; for SQLite every text lies above every number.
+    kinds = "('text')" if isinstance(value, str) else NUMBERS
+    return _join(" AND ", [Clause(f"{field.kind} IN {kinds}", field.parameters), comparison])
 
 
 def _contain(field: Clause, key: str, operator: str, operand: Any) -> Clause:
@@ -198,14 +219,14 @@ def _translate_tags(value: Any) -> Clause:
     return _negate(clause) if negated else clause
 
 
-def resolve_field(key: str) -> Clause:
-    """What a filter's or an order's key stands for, as an SQL expression.
+def resolve_field(key: str) -> Field:
+    """What a filter's or an order's key stands for.
 
     Raises:
         RefusedError: No such column.
     """
     if column := COLUMNS.get(key) or TIMES.get(key):
-        return Clause(column)
+        return Field(column)
     section, _, path = key.partition(".")
     match section:
         case "config" if path:
@@ -221,11 +242,12 @@ def resolve_field(key: str) -> Clause:
             )
 
 
-def _extract(column: str, paths: list[list[str]]) -> Clause:
+def _extract(column: str, paths: list[list[str]]) -> Field:
     unique = list(dict.fromkeys(_json_path(path) for path in paths))
+    value, kind = f"json_extract({column}, ?)", f"nullif(json_type({column}, ?), 'null')"
     if len(unique) == 1:
-        return Clause(f"json_extract({column}, ?)", (unique[0],))
-    return Clause(f"coalesce(json_extract({column}, ?), json_extract({column}, ?))", tuple(unique))
+        return Field(value, (unique[0],), kind)
+    return Field(f"coalesce({value}, {value})", tuple(unique), f"coalesce({kind}, {kind})")
 
 
 def _json_path(parts: list[str]) -> str:

@@ -1,19 +1,25 @@
 """What runs stream: history, system events, console; stored a line a row, read sampled or by step."""
 
 import json
+from collections.abc import Iterator
 from enum import IntEnum
+from itertools import islice
 from typing import Any
 
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.pagination import clamp_page
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Reader, Row
+from multistage.wandb_server.values import look_up
 
 DEFAULT_SAMPLES = 500
 MAX_SAMPLES = 100_000
 MAX_SPECS = 50
+LAST_STEP = 2**62
+"""Beyond every step."""
 
-LAST_LINE = "SELECT step FROM lines WHERE run_id = ? AND stream = ? ORDER BY line DESC LIMIT 1"
+RANGE = "FROM lines WHERE run_id = ? AND step >= ? AND step < ?"
+"""History rows of some steps; no other stream's have one."""
 
 
 class Stream(IntEnum):
@@ -30,6 +36,13 @@ def count_lines(store: Reader, run_id: int, stream: Stream) -> int:
         "SELECT line FROM lines WHERE run_id = ? AND stream = ? ORDER BY line DESC LIMIT 1", (run_id, stream)
     )
     return 0 if last is None else last + 1
+
+
+def find_steps(store: Reader, run_id: int) -> tuple[int | None, int | None]:
+    """The first and the last step of a run's history, in whatever order its rows came; None where it has none."""
+    sql = "SELECT step FROM lines WHERE run_id = ? AND step IS NOT NULL ORDER BY step"
+    least = store.value(f"{sql} LIMIT 1", (run_id,))
+    return least, store.value(f"{sql} DESC LIMIT 1", (run_id,))
 
 
 def read_samples(store: Reader, run_id: int, stream: Stream, samples: int | None) -> list[str]:
@@ -60,14 +73,9 @@ def _page_history(
     minStep: int | None = None,  # noqa: N803
     maxStep: int | None = None,  # noqa: N803
 ) -> list[str]:
-    if minStep is None and maxStep is None:
-        rows = read_samples(request.store, run["id"], Stream.HISTORY, samples)
-    else:
-        found = request.store.all(
-            "SELECT content FROM lines WHERE run_id = ? AND step >= ? AND step < ? ORDER BY step, line LIMIT ?",
-            (run["id"], minStep or 0, 2**62 if maxStep is None else maxStep, _clamp_samples(samples)),
-        )
-        rows = [row["content"] for row in found]
+    if minStep is not None or maxStep is not None:
+        return list(islice(_read_range(request, run["id"], minStep, maxStep), _clamp_samples(samples)))
+    rows = read_samples(request.store, run["id"], Stream.HISTORY, samples)
     request.spend(1 + len(rows) // 20)
     return rows
 
@@ -86,41 +94,50 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
     keys = wanted.get("keys") if isinstance(wanted, dict) else None
     if keys is None:
         return []
-    samples = wanted.get("samples")
-    if not isinstance(keys, list) or not isinstance(samples, None | int):
+    samples, least, end = wanted.get("samples"), wanted.get("minStep"), wanted.get("maxStep")
+    if not isinstance(keys, list) or not all(isinstance(one, None | int) for one in (samples, least, end)):
         raise RefusedError(f"Invalid history spec {spec[:60]!r}.", 400)
+    count = _clamp_samples(samples)
+    if end is not None and _takes_last_step(keys, end - (least or 0), count):
+        end += 1
     found = []
-    request.spend(1 + count_lines(request.store, run["id"], Stream.HISTORY) // 20)
-    for line in request.store.execute(
-        "SELECT content FROM lines WHERE run_id = ? AND stream = ? ORDER BY line", (run["id"], Stream.HISTORY)
-    ):
-        row = json.loads(line["content"])
+    for content in _read_range(request, run["id"], least, end):
+        row = json.loads(content)
         values = {str(key): look_up(row, str(key)) for key in keys}
         if all(value is not None for value in values.values()):
             found.append(values)
-    count = _clamp_samples(samples)
     if len(found) <= count:
         return found
     return [found[position] for position in sorted(_spread(len(found), count))]
 
 
-def look_up(row: dict[str, Any], key: str) -> Any:
-    """A row's value of a metric: the key as it is, or else a nested value of that path; None where it has none."""
-    if key in row:
-        return row[key]
-    value: Any = row
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
+def _takes_last_step(keys: list[Any], steps: int, samples: int) -> bool:
+    """Tell whether a page of some keys means its ``maxStep`` too.
+
+    wandb-core, which reads the history for clients from 0.27 on, does: it asks for as many samples as there are steps
+    then, and always for the step as the last key. The Python clients of before mean the steps below it.
+    """
+    return keys[-1:] == ["_step"] and steps < samples
+
+
+def _read_range(request: Request, run_id: int, least: int | None, end: int | None) -> Iterator[str]:
+    """Read the rows of a run's history: all, as they came, or those of the steps from ``least`` to before ``end``."""
+    if least is None and end is None:
+        request.spend(1 + count_lines(request.store, run_id, Stream.HISTORY) // 20)
+        sql = "SELECT content FROM lines WHERE run_id = ? AND stream = ? ORDER BY line"
+        return (row["content"] for row in request.store.execute(sql, (run_id, Stream.HISTORY)))
+    limits = (run_id, _bound(least, 0), _bound(end, LAST_STEP))
+    request.spend(1 + request.store.value(f"SELECT count(*) {RANGE}", limits) // 20)
+    rows = request.store.execute(f"SELECT content {RANGE} ORDER BY step, line", limits)
+    return (row["content"] for row in rows)
+
+
+def _bound(step: int | None, otherwise: int) -> int:
+    return otherwise if step is None else max(-LAST_STEP, min(step, LAST_STEP))
 
 
 def _describe_parquet(run: Row, request: Request, **_: Any) -> dict[str, Any]:
-    first = request.store.value(
-        "SELECT step FROM lines WHERE run_id = ? AND stream = ? ORDER BY line LIMIT 1",
-        (run["id"], Stream.HISTORY),
-    )
+    first = find_steps(request.store, run["id"])[0]
     return {"parquetUrls": [], "liveData": [] if first is None else [{"_step": first}]}
 
 

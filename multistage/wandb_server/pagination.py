@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from multistage.wandb_server.filters import Clause, resolve_field
+from multistage.wandb_server.filters import NUMBERS, Clause, Field, resolve_field
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.store import Row, Store
 
@@ -16,10 +16,26 @@ MAX_PAGE = 1000
 
 @dataclass(frozen=True)
 class Order:
-    """One sort key; rows with equal values come in the order in which they were made."""
+    """One sort key; rows with equal values come in the order in which they were made.
 
-    field: Clause
+    Of a config's or a summary's values, which may be of any kind, numbers come first in both directions, and what is
+    missing last: the best run of a sweep has a finite value, if any has.
+    """
+
+    field: Field
     descending: bool
+
+    @property
+    def rank(self) -> Clause:
+        """A value's kind, as a number that is sorted by first."""
+        kind, parameters = self.field.kind, self.field.parameters
+        if not kind:
+            return Clause("0")
+        return Clause(
+            f"CASE WHEN {kind} IN {NUMBERS} AND abs({self.field.sql}) < 9e999 THEN 0 "
+            f"WHEN {kind} IS NULL THEN 2 ELSE 1 END",
+            parameters * 3,
+        )
 
 
 def parse_order(order: str | None) -> Order:
@@ -36,12 +52,13 @@ def parse_order(order: str | None) -> Order:
 def fetch_page(store: Store, condition: Clause, order: Order, after: str | None, first: int | None) -> dict[str, Any]:
     """A connection of runs: edges with cursors, and whether there are more."""
     limit = clamp_page(first)
-    seek = _seek(order, after)
+    seek, rank = _seek(order, after), order.rank
     direction = "DESC" if order.descending else "ASC"
+    ranked = "sort_rank ASC, " if rank.parameters else ""
     rows = store.all(
-        f"SELECT runs.*, {order.field.sql} AS sort_value FROM runs "  # noqa: S608 - translated, no request text
-        f"WHERE ({condition.sql}) AND ({seek.sql}) ORDER BY sort_value {direction}, id ASC LIMIT ?",
-        (*order.field.parameters, *condition.parameters, *seek.parameters, limit + 1),
+        f"SELECT runs.*, {order.field.sql} AS sort_value, {rank.sql} AS sort_rank FROM runs "  # noqa: S608 - translated, no request text
+        f"WHERE ({condition.sql}) AND ({seek.sql}) ORDER BY {ranked}sort_value {direction}, id ASC LIMIT ?",
+        (*order.field.parameters, *rank.parameters, *condition.parameters, *seek.parameters, limit + 1),
     )
     page = rows[:limit]
     cursors = [_encode(row) for row in page]
@@ -72,18 +89,29 @@ def page_by_offset(rows: list[Any], after: str | None, first: int | None) -> dic
 
 
 def _encode(row: Row) -> str:
-    return base64.urlsafe_b64encode(json.dumps([row["sort_value"], row["id"]]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([row["sort_value"], row["id"], row["sort_rank"]]).encode()).decode()
 
 
 def _seek(order: Order, after: str | None) -> Clause:
     if not after:
         return Clause("1")
     try:
-        value, row_id = json.loads(base64.urlsafe_b64decode(after))
-        if not isinstance(row_id, int) or not isinstance(value, None | int | float | str):
+        value, row_id, place = json.loads(base64.urlsafe_b64decode(after))
+        if not isinstance(row_id, int) or not isinstance(value, None | int | float | str) or place not in range(3):
             raise TypeError
     except (ValueError, TypeError, binascii.Error) as error:
         raise RefusedError(f"Invalid cursor {after[:60]!r}.", 400) from error
+    rank, within = order.rank, _seek_within(order, value, row_id)
+    if not rank.parameters:
+        return within
+    return Clause(
+        f"{rank.sql} > ? OR ({rank.sql} = ? AND ({within.sql}))",
+        (*rank.parameters, place, *rank.parameters, place, *within.parameters),
+    )
+
+
+def _seek_within(order: Order, value: float | str | None, row_id: int) -> Clause:
+    """What comes after a value and a row, by the order's field alone."""
     sql, parameters = order.field.sql, order.field.parameters
     # In SQLite, NULL sorts before every value.
     match value, order.descending:

@@ -2,11 +2,11 @@
 
 import itertools
 import json
-import math
 import random
 from collections.abc import Iterator
 from typing import Any
 
+from multistage.domain.choices import write_key
 from multistage.domain.distributions import SweepParameter
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Config, Evaluation
@@ -14,9 +14,11 @@ from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.store import Row, Store
+from multistage.wandb_server.values import look_up, read_number, unwrap_values
 
 Proposal = dict[str, Any]
 
+MISSING = object()
 MAX_RANGE = 10_000
 """Integer ranges up to this size are searched as integers; larger ones as a continuum."""
 
@@ -61,8 +63,11 @@ class SweepSearch:
             self._take_in(run)
 
     def _take_in(self, run: Row) -> None:
-        config = {key: entry.get("value") for key, entry in json.loads(run["config"]).items() if key != "_wandb"}
+        # What it was handed out with: a script may write anything into its run's config.
+        config = unwrap_values(json.loads(run["queued_config"] or run["config"]))
         values = [_look_up(config, parameter.path) for parameter in self.plan.parameters]
+        if MISSING in values:
+            return
         self._tried.add(_key(values))
         if self.plan.method != "bayes":
             return
@@ -134,14 +139,10 @@ class SweepSearch:
 
 def read_metric(summary: str, metric: str, goal: str) -> float | None:
     """A run's value of a metric: the last one, or what ``define_metric`` made of it; None where it has none."""
-    value = _look_up(json.loads(summary), (metric,))
-    if value is None:
-        value = _look_up(json.loads(summary), tuple(metric.split(".")))
+    value = look_up(json.loads(summary), metric)
     if isinstance(value, dict):
         value = value.get("max" if goal == "maximize" else "min", value.get("last"))
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
+    return read_number(value)
 
 
 def _is_swept(parameter: SweepParameter) -> bool:
@@ -164,8 +165,11 @@ def _from_dimension(parameter: SweepParameter, value: Any) -> Any:
 
 def _locate(parameter: SweepParameter, value: Any) -> float | int | None:
     if not parameter.is_range:
-        return parameter.values.index(value) if value in parameter.values else None
-    if not isinstance(value, int | float) or isinstance(value, bool) or parameter.place is None:
+        # By what is written: 1 and true are two values.
+        written = write_key(value)
+        return next((place for place, known in enumerate(parameter.values) if write_key(known) == written), None)
+    value = read_number(value)
+    if value is None or parameter.place is None:
         return None
     if parameter.values and len(parameter.values) <= MAX_RANGE:
         return min(range(len(parameter.values)), key=lambda index: abs(parameter.values[index] - value))
@@ -175,7 +179,7 @@ def _locate(parameter: SweepParameter, value: Any) -> float | int | None:
 def _look_up(config: Any, path: tuple[str, ...]) -> Any:
     for part in path:
         if not isinstance(config, dict) or part not in config:
-            return None
+            return MISSING
         config = config[part]
     return config
 
@@ -191,5 +195,4 @@ def _nest(parameters: tuple[SweepParameter, ...], values: tuple[Any, ...]) -> Pr
 
 
 def _key(values: list[Any]) -> str:
-    # 1 and 1.0 are one value: JSON through the client may turn one into the other.
-    return json.dumps([int(v) if isinstance(v, float) and v.is_integer() else v for v in values], sort_keys=True)
+    return ",".join(map(write_key, values))

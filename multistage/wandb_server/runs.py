@@ -3,13 +3,14 @@
 import json
 from typing import Any
 
-from multistage.wandb_server.history import LAST_LINE, Stream, count_lines
+from multistage.wandb_server.history import Stream, count_lines, find_steps
 from multistage.wandb_server.lifecycle import LIVE_STATES, RUN_STATES
 from multistage.wandb_server.nodes import (
     RefusedError,
     check_name,
     ensure_project,
     find_node,
+    find_project,
     find_run,
     find_sweep,
     get_project,
@@ -74,8 +75,8 @@ def _start_run(request: Request, given: dict[str, Any]) -> tuple[Row, bool]:
     state = given.get("state") or "running"
     if state not in RUN_STATES:
         raise RefusedError(f"Unknown run state {state[:40]!r}; known are {', '.join(RUN_STATES)}.", 400)
-    project = ensure_project(store, given.get("entityName"), given.get("modelName"))
     name = check_name("run id", given.get("name") or generate_id())
+    project = _find_home(store, given) or ensure_project(store, given.get("entityName"), given.get("modelName"))
     now = store.tick()
     run = find_run(store, project, name)
     if run is None:
@@ -101,6 +102,23 @@ def _start_run(request: Request, given: dict[str, Any]) -> tuple[Row, bool]:
     return run, False
 
 
+def _find_home(store: Store, given: dict[str, Any]) -> Row | None:
+    """Find the project of a run that its sweep has handed out, where the client names another project.
+
+    As does a script that sets ``WANDB_PROJECT`` or ``WANDB_ENTITY``: the client goes on with the project in the answer.
+    """
+    sweep, name = given.get("sweep"), given.get("name")
+    if not sweep or not name:
+        return None
+    named = find_project(store, given.get("entityName"), given.get("modelName"))
+    if find_sweep(store, named, sweep) is not None:
+        return None
+    homes = store.all(
+        "SELECT project_id FROM runs WHERE name = ? AND sweep = ? AND agent_id IS NOT NULL LIMIT 2", (name, sweep)
+    )
+    return get_project(store, homes[0]["project_id"]) if len(homes) == 1 else None
+
+
 def create_run(store: Store, project: Row, name: str, **values: Any) -> int:
     """Insert a run, with a display name where none is given. Returns its row's id."""
     store.execute("UPDATE projects SET runs_made = runs_made + 1 WHERE id = ?", (project["id"],))
@@ -123,6 +141,9 @@ def _delete_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
         request.store.execute("DELETE FROM runs WHERE id = ?", (run["id"],))
     request.state.lifecycle.forget(run["id"])
     request.state.storage.delete_run(run["id"])
+    sweep = find_sweep(request.store, get_project(request.store, run["project_id"]), run["sweep"])
+    if sweep is not None:
+        request.state.searches.forget(sweep)
     return {"clientMutationId": None}
 
 
@@ -142,7 +163,7 @@ def _update_state(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
 
 
 def _describe_keys(run: Row, request: Request) -> dict[str, Any]:
-    step = request.store.value(LAST_LINE, (run["id"], Stream.HISTORY))
+    _, step = find_steps(request.store, run["id"])
     count = count_lines(request.store, run["id"], Stream.HISTORY)
     keys = {
         key: {

@@ -70,6 +70,10 @@ class Searches:
         """What keeps two agents of a sweep from being given the same config."""
         return self._locks.setdefault(sweep["id"], asyncio.Lock())
 
+    def forget(self, sweep: Row) -> None:
+        """Have a sweep's search read its runs anew: one was deleted, so that its config may be tried again."""
+        self._searches.pop(sweep["id"], None)
+
     async def propose(self, sweep: Row) -> Proposal | None:
         """The next config of a sweep, None where there is none left; call it with the sweep's lock.
 

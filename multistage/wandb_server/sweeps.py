@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.controllers import read_controller
-from multistage.wandb_server.filters import Clause, translate_filters
+from multistage.wandb_server.filters import NUMBERS, Clause, resolve_field, translate_filters
 from multistage.wandb_server.lifecycle import CONSOLE_SUFFIX, LIVE
 from multistage.wandb_server.nodes import (
     RefusedError,
@@ -26,6 +26,7 @@ from multistage.wandb_server.runs import create_run
 from multistage.wandb_server.searches import parse_config, parse_plan
 from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, generate_id
+from multistage.wandb_server.values import wrap_values
 
 SweepState = Literal["PENDING", "RUNNING", "PAUSED", "CANCELED", "FINISHED"]
 SWEEP_STATES: tuple[SweepState, ...] = get_args(SweepState)
@@ -162,14 +163,6 @@ def _find_enqueued(store: Store, sweep: Row, display_name: str | None, config: s
     )
 
 
-def wrap_values(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's config as agents need it: ``{"lr": {"value": 0.1}}``."""
-    return {
-        key: value if isinstance(value, dict) and "value" in value else {"value": value}
-        for key, value in config.items()
-    }
-
-
 def select_runs(sweep: Row) -> Clause:
     """The runs of a sweep."""
     return Clause("project_id = ? AND sweep = ?", (sweep["project_id"], sweep["name"]))
@@ -228,12 +221,16 @@ def _find_best(sweep: Row, request: Request) -> float | None:
     metric = parse_config(sweep["config"]).get("metric")
     if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
         return None
+    try:
+        field = resolve_field(f"summary_metrics.{metric['name']}")
+    except RefusedError:
+        return None
     function = "max" if metric.get("goal") == "maximize" else "min"
     runs = select_runs(sweep)
     value = request.store.value(
-        f"SELECT {function}(json_extract(summary, ?)) FROM runs "  # noqa: S608
-        f"WHERE {runs.sql} AND json_type(summary, ?) IN ('integer', 'real')",
-        (path := '$."' + metric["name"].replace('"', "") + '"', *runs.parameters, path),
+        f"SELECT {function}(value) FROM (SELECT {field.sql} AS value, {field.kind} AS kind FROM runs "  # noqa: S608
+        f"WHERE {runs.sql}) WHERE kind IN {NUMBERS} AND abs(value) < 9e999",
+        (*field.parameters, *field.parameters, *runs.parameters),
     )
     return None if value is None else float(value)
 

@@ -64,7 +64,7 @@ CREATE TABLE runs (
     run_group TEXT,
     job_type TEXT,
     program TEXT,
-    queued_config TEXT, -- what a client enqueued it with
+    queued_config TEXT, -- what it was enqueued or handed out with
     commit_hash TEXT,
     repo TEXT,
     host TEXT,

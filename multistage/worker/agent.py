@@ -2,6 +2,7 @@
 
 import logging
 import math
+import multiprocessing
 import os
 import queue
 import select
@@ -20,13 +21,16 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from multistage.domain.styles import fill_macros
 from multistage.domain.variables import is_loopback
 from multistage.domain.workers import name_host
-from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, report_failure, run_aside
+from multistage.worker import lingering
+from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
 from multistage.worker.connection import connect
 from multistage.worker.conventions import WORKER_VARIABLE
+from multistage.worker.descendants import adopt_orphans, bury_orphans, end_descendants, trains_on
+from multistage.worker.endings import EndReporter, Remains
+from multistage.worker.lingering import LingerWatch
 from multistage.worker.memory import MemoryGuard
-from multistage.worker.outputs import find_log, read_last_lines
 from multistage.worker.supply import Supply
-from multistage.worker.trainings import ProgramTraining, Training, end_trainings, start_training
+from multistage.worker.trainings import PATIENCE, ProgramTraining, Training, end_trainings, start_training
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,10 @@ just now."""
 
 CAUTION = 1.2
 """A run is taken only where this many times the longest one so far fits into the time that is left."""
+
+
+HASTE = 0.5
+"""Seconds from SIGTERM to SIGKILL for what a training has left behind, where somebody waits for the worker's end."""
 
 
 class ChildWatch:
@@ -128,6 +136,9 @@ class SweepAgent(wandb_agent.Agent):
         self._taken_at = self._worked_at = time.monotonic()
         self._longest = 0.0
         near = is_loopback(api.settings["base_url"])
+        self._reporter = EndReporter(near)
+        self._lingering = LingerWatch(lambda run_id: read_state(self._api, run_id))
+        adopt_orphans()
         self._busy_pause, self._idle_pause = (1.0, 0.2) if near else (5.0, 5.0)
 
     def _choose_pause(self) -> float:
@@ -143,6 +154,7 @@ class SweepAgent(wandb_agent.Agent):
         trainings: list[Training] = list(self._run_processes.values())
         end_trainings(trainings)
         for training in trainings:
+            self._clear_away(training, training.wait(), HASTE)
             if isinstance(training, ProgramTraining) and training.wait() < 0:
                 run_aside(interrupt_run, training.run_id, limit=CLOSE_PATIENCE)
         self._end_core(next((training.poll() for training in trainings if not training.ended_in_order), None))
@@ -161,6 +173,8 @@ class SweepAgent(wandb_agent.Agent):
         W&B's agent restarts its wandb-core after every run, which takes half a second; here it stays, unless a forked
         child has left a run open in it.
         """
+        self._end_lingering()
+        self._bury_orphans()
         for run_id, training in list(self._run_processes.items()):
             code = training.poll()
             if code is None:
@@ -186,31 +200,45 @@ class SweepAgent(wandb_agent.Agent):
             logger.info("No time for another run: leaving.")
             self._running = False
 
-    def _report_end(self, training: Training, code: int, shortage: str) -> None:
-        """Say in the worker's log how a training ended, and to the tracker where it could not say so itself.
-
-        Args:
-            training: That ended.
-            code: Its exit code.
-            shortage: Says that it ran out of memory, which is its config's fault; empty where it did not.
-        """
-        log = find_log(training.run_id)
-        logger.info("--- run %s exit code %d%s", training.run_id, code, f", output in {log}" if log else "")
-        if shortage:
-            logger.info("    %s", shortage)
-            code = 128 + signal.SIGKILL
-        elif code <= 0:
-            return
-        lines = read_last_lines(log)
-        for line in lines:
-            logger.info("    %s", line)
-        if shortage or isinstance(training, ProgramTraining):
+    def _end_lingering(self) -> None:
+        """End the programs that have outlived their runs."""
+        for training in self._run_processes.values():
+            if not isinstance(training, ProgramTraining) or training.poll() is not None:
+                continue
             try:
-                sentence = shortage or (lines[-1] if lines else f"Exit code {code}.")
-                if not report_failure(self._api, training.run_id, code, sentence):
-                    self._restart_core(-signal.SIGKILL)
+                overdue = self._lingering.is_overdue(training.run_id)
             except (wandb.Error, WandbApiFailedError, ValueError) as error:
-                logger.warning("The failure cannot be reported to the server: %s", error)
+                logger.debug("The state of run %s cannot be read: %s", training.run_id, error)
+                continue
+            if overdue:
+                logger.info("Run %s has ended, and its program lives on after %g s: it is ended.",
+                            training.run_id, lingering.GRACE)  # fmt: skip
+                training.outlived = True
+                end_trainings([training])
+
+    def _clear_away(self, training: Training, code: int, patience: float = PATIENCE) -> Remains:
+        """End what a program has left behind, so that nothing of it holds the next one's GPU or ports."""
+        if not isinstance(training, ProgramTraining):
+            return Remains()
+        in_background = code == 0 and trains_on(training.run_id)
+        return Remains(end_descendants(training.run_id, training.elders, patience), in_background)
+
+    def _bury_orphans(self) -> None:
+        own = {training.pid for training in self._run_processes.values()}
+        own |= {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+        connection = wandb_setup.singleton()._connection
+        if connection is not None and connection._proc is not None:
+            own.add(connection._proc._process.pid)
+        bury_orphans(own)
+
+    def _report_end(self, training: Training, code: int, shortage: str) -> None:
+        """Clear away behind a training, and report its end; leave where no other training would fare better."""
+        outcome = self._reporter.report(self._api, training, code, shortage, self._clear_away(training, code))
+        if outcome == "stuck":
+            self._restart_core(-signal.SIGKILL)
+        elif outcome == "unfit":
+            logger.info("No other run would fare better: leaving.")
+            self._running = False
 
     def _command_run(self, command: dict[str, Any]) -> None:
         """Start a run; the sweep's command may hold macros of this project, which W&B's agent would drop."""

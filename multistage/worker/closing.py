@@ -6,7 +6,10 @@ import signal
 from collections.abc import Callable
 
 import wandb
+from wandb.apis.public.runs import RunNotFoundError
+from wandb.errors import CommError
 
+from multistage.domain.slots import FAULT_KEY, NOTE_KEY
 from multistage.worker.connection import connect
 from multistage.worker.conventions import CAN_FORK
 
@@ -18,6 +21,10 @@ INTERRUPTED = 255
 """The exit code by which wandb says that a run was interrupted from outside."""
 ENDED = ("finished", "failed", "crashed", "killed")
 """States of a run that has ended."""
+TOLD = ("finished", "failed", "killed")
+"""States of a run of whose end the server was told."""
+ABSENT = "absent"
+"""Stands for the state of a run that the server does not know."""
 
 
 def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> bool:
@@ -37,6 +44,23 @@ def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> boo
             run.summary.update()  # type: ignore[no-untyped-call]
         return True
     return run_aside(close_run, code, sentence, limit=CLOSE_LIMIT)
+
+
+def read_state(api: wandb.Api, run_id: str) -> str:
+    """Ask the server for a run's state.
+
+    Raises:
+        wandb.Error: The server does not answer.
+    """
+    api.flush()  # type: ignore[no-untyped-call]
+    try:
+        return str(api.run(locate_run(run_id)).state)
+    except RunNotFoundError:
+        return ABSENT
+    except CommError as error:  # which stands for any error that the client does not know
+        if "not find" in str(error) or "not found" in str(error):
+            return ABSENT
+        raise
 
 
 def run_aside(function: Callable[..., None], *arguments: object, limit: float) -> bool:
@@ -66,8 +90,15 @@ def interrupt_run(run_id: str) -> None:
         close_run(INTERRUPTED, "")
 
 
-def close_run(code: int, sentence: str) -> None:
-    """Take up the environment's run again, only to end it."""
+def close_run(code: int, sentence: str, fault: str = "", note: str = "") -> None:
+    """Take up the environment's run again, only to end it.
+
+    Args:
+        code: The exit code that it gets.
+        sentence: Why it failed; empty where it did not.
+        fault: Whose fault that was, where it was not the config's.
+        note: What people should know of a run that counts.
+    """
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -75,7 +106,9 @@ def close_run(code: int, sentence: str) -> None:
         silent=True, console="off", disable_git=True, x_disable_stats=True, x_save_requirements=False
     )
     run = wandb.init(resume="allow", settings=quiet)
-    if sentence:
-        run.summary["error"] = sentence
+    told = {"error": sentence, FAULT_KEY: fault, NOTE_KEY: note}
+    for key, text in told.items():
+        if text:
+            run.summary[key] = text
     run.finish(exit_code=code)
     wandb.teardown()

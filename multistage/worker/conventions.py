@@ -5,6 +5,10 @@ import sys
 WORKER_VARIABLE = "MULTISTAGE_WORKER"
 """Environment variable that holds the worker's id, in the worker and all that it executes."""
 
+RUN_VARIABLE = "MULTISTAGE_RUN"
+"""Environment variable that holds a run's id in its program and all that this executes; ``WANDB_RUN_ID`` is the
+program's to change."""
+
 RUN_LOGS_VARIABLE = "MULTISTAGE_RUN_LOGS"
 """Names the folder of the runs' outputs, one file a run (``<run id>.log``); unset: the worker's own output."""
 

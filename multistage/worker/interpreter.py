@@ -129,10 +129,10 @@ def enter_interpreter(found: Interpreter, environment: MutableMapping[str, str],
 
 def _write_shim(path: Path, folder: Path) -> Path:
     """Call an interpreter ``python``: no link, by which it would not find its environment."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     quoted = str(path).replace("'", "'\\''")
     temporary = folder / f".python-{os.getpid()}"
     temporary.write_text(f"#!/bin/sh\nexec '{quoted}' \"$@\"\n")
-    temporary.chmod(0o755)
+    temporary.chmod(0o700)
     temporary.replace(folder / "python")
     return folder

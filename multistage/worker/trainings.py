@@ -18,11 +18,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+import psutil
 import wandb
 
 from multistage.training.catalogue import PROGRAM, find_trainer
 from multistage.training.program import leave, parse_arguments, run_training
-from multistage.worker.conventions import CAN_FORK
+from multistage.worker.conventions import CAN_FORK, RUN_VARIABLE
 from multistage.worker.outputs import open_log
 
 PATIENCE = 4.0
@@ -38,10 +39,12 @@ class Training(ABC):
     Attributes:
         run_id: The run that it trains.
         pid: Of the process, which leads its process group.
+        outlived: Whether it was ended because it lived on after its run.
     """
 
     run_id: str
     pid: int
+    outlived: bool = False
 
     @abstractmethod
     def poll(self) -> int | None:
@@ -77,12 +80,20 @@ class Training(ABC):
 
 
 class ProgramTraining(Training):
-    """A program started as W&B's agent starts it."""
+    """A program started as W&B's agent starts it.
+
+    Attributes:
+        command: What was started.
+        elders: Children that this process had before.
+    """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.run_id = environment["WANDB_RUN_ID"]
+        self.command = tuple(command)
         # The program gets a wandb-core of its own, which lives as long as itself and not as the worker.
         environment = {key: value for key, value in environment.items() if key != "WANDB_SERVICE"}
+        environment[RUN_VARIABLE] = self.run_id
+        self.elders = frozenset(child.pid for child in psutil.Process().children())
         with open_log(self.run_id) as log:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
@@ -159,8 +170,10 @@ def start_training(env: Mapping[str, str], command: Sequence[str], forward_signa
     """
     del forward_signals
     arguments = find_bundled_arguments(command)
-    if arguments is None or not CAN_FORK:
+    if arguments is None:
         return ProgramTraining(command, env)
+    if not CAN_FORK:
+        return ProgramTraining(shield_bundled(command), env)
     warm_up(parse_arguments(arguments).config_id)
     return ForkedTraining(arguments, env)
 
@@ -173,6 +186,12 @@ def find_bundled_arguments(command: Sequence[str]) -> list[str] | None:
     if len(words) < 3 or Path(words[0]).name != "python" or words[1:3] != ["-m", PROGRAM]:
         return None
     return words[3:]
+
+
+def shield_bundled(command: Sequence[str]) -> list[str]:
+    """Keep a bundled trainer's interpreter from taking a user's own ``multistage.py`` for this package."""
+    at = list(command).index("-m")
+    return [*command[:at], "-P", *command[at:]]
 
 
 @cache

@@ -15,7 +15,7 @@ from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")
 LR = (*RUN, "learning_rate")
-OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20")
+OWN = ("my:own", "--command", "python train.py", "--params", "x:0-1", "--budget", "20", "--metric", "score")
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +23,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user with nothing configured, in an empty folder."""
     folder = tmp_path / "work"
     folder.mkdir()
+    (tmp_path / "home").mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MULTISTAGE_HOME", str(tmp_path / "services"))
@@ -62,10 +63,13 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--seed", "-1"), "--seed cannot be -1", "--help"),
         ((*LR, "--train-arg", "epochs"), "no key=value", "--train-arg"),
         ((*LR, "--train-arg", "epochs=zero"), "refuses epochs", "--train-arg"),
+        ((*LR, "--train-arg", "alpha=inf"), "refuses alpha", "--train-arg"),
         ((*LR, "--train-arg", "learning_rate=1"), "swept and fixed", "Take it out"),
         ((*LR, "--seed-param", "learning_rate"), "takes its seed as `seed`", "Leave --seed-param out"),
         ((*OWN, "--seed-param", "x"), "x, which is swept or fixed", "Leave one of the two out"),
         ((*OWN, "--baseline", "y=1"), "says nothing of x", "--baseline x="),
+        ((*OWN, "--baseline", "x=inf"), "the value 'inf', which is no number", "--baseline x=0.5"),
+        ((*OWN[:-2], "--goal", "minimize"), "No --metric says which", "--goal minimize --metric KEY"),
         ((*LR, "--baseline", "rate=1"), "no hyperparameter 'rate'", "learning_rate"),
         ((*LR, "--name", "../elsewhere"), "'../elsewhere' is no name", "--runs-dir"),
         ((*LR, "--name", ""), "'' is no name", "--name"),
@@ -95,6 +99,14 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--approve", "--approve-timeout", "0"), "--approve-timeout cannot be 0", "--help"),
         ((*LR, "--settings", "gone.toml"), "no settings file", "--settings"),
         (("plan", *RUN, "nope"), "nope has no range", "learning_rate"),
+        (("deploy", *RUN, "nope"), "nope has no range", "learning_rate"),
+        (("deploy", "--cron", "0 22 * * *"), "what to train", "CONFIG_ID"),
+        (("deploy", *LR, "--cron", "at ten"), "'at ten' is no cron expression", "0 22 * * *"),
+        (("deploy", *LR, "--cron", "0 22 * * *", "--timezone", "Nowhere"), "time zone 'Nowhere'", "Europe/Berlin"),
+        (("deploy", *LR, "--as", "every/night"), "'every/night' is no name", "hyphens"),
+        (("deploy", "--list", "--remove", "nightly"), "each stand alone", "rest"),
+        (("deploy", "--list"), "Prefect server does not run", "up --worker"),
+        (("deploy", "--remove", "nightly"), "Prefect server does not run", "up --worker"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
@@ -128,6 +140,22 @@ def test_a_damaged_state_is_named_and_never_rewritten(
     (line,) = capsys.readouterr().err.splitlines()
     assert str(folder.state_file) in line
     assert "left as it is" in line
+    assert list_files(place.parent) == before
+
+
+@pytest.mark.parametrize("arguments", [LR, ("up",), ("deploy", *LR), ("single", "file.yaml", "--count", "2")])
+def test_a_broken_installation_is_told_before_anything_is_started(
+    arguments: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file.yaml").write_text("method: random\nprogram: train.py\nparameters: {x: {min: 0.0, max: 1.0}}")
+    before = list_files(place.parent)
+    monkeypatch.setattr("multistage.installation.FLOWS", ("multistage.pipeline.flows.gone",))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no module multistage.pipeline.flows.gone" in line
+    assert "pip install --force-reinstall" in line
     assert list_files(place.parent) == before
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import venv
 from pathlib import Path
 
 import httpx
@@ -31,13 +32,47 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, s
     return ended.value.code, captured.out, captured.err
 
 
+def make_environment(folder: Path, wandb: str | None = None) -> Path:
+    """Make a real environment, in which at most a W&B client is said to be installed."""
+    venv.create(folder, symlinks=True)
+    if wandb is not None:
+        (modules,) = folder.glob("lib/python*/site-packages")
+        (modules / f"wandb-{wandb}.dist-info").mkdir()
+        (modules / f"wandb-{wandb}.dist-info" / "METADATA").write_text(f"Name: wandb\nVersion: {wandb}\n")
+    return folder
+
+
 @pytest.mark.parametrize("command", ["run", "plan"])
-def test_what_is_no_interpreter_is_refused_before_anything_starts(
-    capsys: pytest.CaptureFixture[str], place: Path, command: str
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        ("train.py", "train.py is no Python interpreter."),
+        ("elsewhere", "elsewhere is no Python interpreter."),
+        ("bare", "bin/python has no wandb, by which trainings report. Install one:"),
+        ("old", "has wandb 0.25.1, older than 0.26. Install one:"),
+    ],
+)
+def test_what_cannot_train_is_refused_before_anything_starts(
+    capsys: pytest.CaptureFixture[str], place: Path, command: str, python: str, words: str
 ) -> None:
-    code, _, said = call(capsys, command, *SWEEP, "--python", "train.py")
-    assert (code, said.count("\n")) == (2, 1)
-    assert f"{place / 'train.py'} is no Python interpreter." in said
+    make_environment(place / "bare")
+    make_environment(place / "old", "0.25.1")
+    code, printed, said = call(capsys, command, *SWEEP, "--python", python)
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert words in said
+    assert not (place / "services").exists()
+    assert not (place / "runs").exists()
+
+
+def test_a_module_is_looked_for_by_the_interpreter_that_was_named(
+    capsys: pytest.CaptureFixture[str], place: Path
+) -> None:
+    sweep = [word.replace("train.py", "rich.tree") for word in SWEEP]
+    assert call(capsys, "plan", *sweep)[0] == 0, "this one has it"
+    code, printed, said = call(capsys, *sweep, "--python", str(make_environment(place / "new", "0.26.1")))
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert "The module 'rich.tree' isn't found on the trainings' path" in said
+    assert str(place / "new" / "bin" / "python") in said
     assert not (place / "services").exists()
     assert not (place / "runs").exists()
 

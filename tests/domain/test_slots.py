@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multistage.domain.slots import (
     MAX_ATTEMPTS,
+    SETUP,
     RunPhase,
     RunRecord,
     SlotName,
+    SlotTable,
     classify_run,
     evaluate_slot,
     parse_slot_name,
@@ -59,6 +61,14 @@ def make_attempts(phases: Sequence[RunPhase], index: int = 0) -> list[RunRecord]
 )
 def test_one_function_says_what_a_state_means(state: str, stop_requested: bool, phase: RunPhase) -> None:
     assert classify_run(state, stop_requested) == phase
+
+
+@pytest.mark.parametrize(
+    ("state", "fault", "phase"),
+    [("failed", SETUP, "lost"), ("finished", SETUP, "finished"), ("failed", "somebody's", "failed")],
+)
+def test_a_failure_that_no_config_caused_uses_no_slot(state: str, fault: str, phase: RunPhase) -> None:
+    assert classify_run(state, fault=fault) == phase
 
 
 @given(st.integers(1, 3), st.integers(0, 10**6), st.integers(0, 9))
@@ -149,3 +159,53 @@ def test_what_a_failed_run_logged_before_is_no_value() -> None:
     evaluation = evaluate_slot(1, settle_slot(0, [make_run("failed", value=0.9)]))
     assert evaluation is not None
     assert (evaluation.outcome, evaluation.value) == ("failed", None)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 2), st.sampled_from(get_args(RunPhase)), st.sampled_from([None, 0.5])
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_a_table_settles_as_if_it_saw_all_for_the_first_time(
+    changes: list[tuple[int, int, RunPhase, float | None]],
+) -> None:
+    table, runs = SlotTable(), dict[str, RunRecord]()
+    for index, attempt, phase, value in changes:
+        run = make_run(phase, index, attempt, value)
+        runs[run.run_id] = run
+        slots, anew = table.settle(runs), settle_slots(runs.values())
+        assert list(slots.items()) == list(anew.items())
+        assert vars(slots) == vars(anew)
+        used = [slot for slot in slots.values() if slot.status == "used"]
+        assert slots.used == len(used)
+        assert slots.live == {run_id: run for run_id, run in runs.items() if run.phase in ("queued", "active")}
+        assert slots.failed == {slot.index for slot in used if slot.outcome == "failed"}
+        assert slots.valued == {slot.index for slot in used if slot.decisive.value is not None}
+        assert sum(slots.lost.values()) == sum(slot.lost for slot in slots.values())
+
+
+def test_a_table_forgets_what_is_gone_and_what_moved() -> None:
+    table = SlotTable()
+    first, second = make_run("active", 0), make_run("active", 1)
+    table.settle({"a": first, "b": second})
+    assert list(table.settle({"b": second})) == [1]
+    moved = second.model_copy(update={"name": SlotName(stage=1, index=5)})
+    assert list(table.settle({"b": moved})) == [5]
+
+
+def test_a_table_settles_only_what_has_changed_anew() -> None:
+    runs = {"b": make_run("active", 1)}
+    table = SlotTable()
+    table.settle(runs)
+    runs["a"] = make_run("active", 0)
+    before = dict(table.settle(runs))
+    runs["b"] = make_run("finished", 1, value=0.5)
+    after = table.settle(runs)
+    assert list(after) == [0, 1]
+    assert after[0] is before[0]
+    assert (after[1].outcome, after[1].decisive.value) == ("finished", 0.5)

@@ -1,6 +1,7 @@
 """``state.json``: complete, versioned, and never misread."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,36 @@ def test_a_state_holds_its_folder_and_moments_exactly() -> None:
 def test_a_retry_of_any_flow_run_that_has_driven_a_sweep_is_known() -> None:
     state = make_state(0).model_copy(update={"flow_runs": ("first",), "flow_run_id": "second"})
     assert [state.was_driven_by(one) for one in ("first", "second", "third")] == [True, True, False]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+def list_places(raw: Any) -> list[tuple[Any, Any]]:
+    """Every object and list of a JSON text, with each of its keys."""
+    keys = list(raw) if isinstance(raw, dict) else range(len(raw)) if isinstance(raw, list) else ()
+    return [pair for key in keys for pair in ((raw, key), *list_places(raw[key]))]
+
+
+@given(st.data())
+def test_whatever_stands_anywhere_is_read_or_refused(data: st.DataObject) -> None:
+    raw = json.loads(format_state(make_state(2)))
+    if data.draw(st.booleans()):
+        raw = {key: raw[key] for key in GUIDE_KEYS}
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder, key = data.draw(st.sampled_from(list_places(raw)))
+        holder[key] = data.draw(json_values)
+    with suppress(FolderError):
+        parse_state(json.dumps(raw), "runs/mine/state.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"schema_version": ' + "[" * 900 + "]" * 900 + "}", '{"schema_version": []}']
+)
+def test_a_file_nested_too_deeply_or_of_no_version_is_refused(text: str) -> None:
+    with pytest.raises(FolderError):
+        parse_state(text, "state.json")

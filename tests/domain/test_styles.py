@@ -8,6 +8,7 @@ from multistage.domain.styles import (
     build_command,
     fill_macros,
     find_style,
+    follows_guide,
     is_module_name,
     runs_module,
 )
@@ -55,6 +56,13 @@ def test_a_command_tells_that_its_program_is_a_module() -> None:
     assert runs_module(build_command("module"))
     assert runs_module(["torchrun", "--module", "${program}"])
     assert not runs_module(["python", "-m", "pkg", "${program}"])
+
+
+def test_a_command_tells_that_it_is_the_guides() -> None:
+    assert follows_guide(["python", "${program}", "--config_id", "CartPole-v1:ppo", "--wandb_sweep"])
+    assert not follows_guide(["--config_id", "CartPole-v1:ppo", "--wandb_sweep", "${args}"])
+    assert not follows_guide(DEFAULT_COMMAND)
+    assert not follows_guide(())
 
 
 def test_an_unknown_style_lists_those_that_there_are() -> None:

@@ -13,7 +13,7 @@ from multistage.domain.layout import Place, flatten_config, nest_config, nest_sp
 from multistage.domain.multiples import quantize
 from multistage.domain.narrowing import narrow
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
-from multistage.domain.results import Evaluation
+from multistage.domain.results import Evaluation, Value
 from multistage.domain.space import SearchSpace
 from multistage.domain.specifications import mend_parameters
 from multistage.domain.sweep_file import name_config_id, read_sweep_file
@@ -100,6 +100,14 @@ def test_constants_nested_parameters_and_lists_keep_their_places() -> None:
     }  # fmt: skip
     assert flatten_config(nested, config, found.layout) == config
     assert flatten_config({"optimizer": 3}, ["optimizer.name", "lr"], found.layout) == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [(None, "null"), ([1], "[1]"), ({"a": 1}, '{"a": 1}'), (True, True), ("x", "x"), (2, 2), (math.inf, "Infinity")],
+)
+def test_what_a_script_has_written_over_a_value_is_told_by_its_text(written: Any, told: Value) -> None:
+    assert flatten_config({"lr": written}, ["lr"], {}) == {"lr": told}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slots
@@ -26,38 +26,42 @@ def settle(*runs: RunRecord) -> dict[int, Slot]:
     return dict(settle_slots(runs))
 
 
+def look(watch: StallWatch, runs: Sequence[RunRecord], now: float) -> list[RunRecord]:
+    return watch.find_stalled({run.run_id: run for run in runs}, settle_slots(runs).live, now)
+
+
 def test_a_run_without_new_rows_is_stalled_once_and_again_after_the_same_time() -> None:
     watch = StallWatch(after=10)
-    assert watch.find_stalled([make_run(0, "active", rows=3)], 0) == []
-    assert watch.find_stalled([make_run(0, "active", rows=4)], 9) == []
-    assert watch.find_stalled([make_run(0, "active", rows=4)], 19) == []
-    assert [run.run_id for run in watch.find_stalled([make_run(0, "active", rows=4)], 20)] == ["run0"]
-    assert watch.find_stalled([make_run(0, "active", rows=4)], 25) == []
-    assert len(watch.find_stalled([make_run(0, "active", rows=4)], 31)) == 1
+    assert look(watch, [make_run(0, "active", rows=3)], 0) == []
+    assert look(watch, [make_run(0, "active", rows=4)], 9) == []
+    assert look(watch, [make_run(0, "active", rows=4)], 19) == []
+    assert [run.run_id for run in look(watch, [make_run(0, "active", rows=4)], 20)] == ["run0"]
+    assert look(watch, [make_run(0, "active", rows=4)], 25) == []
+    assert len(look(watch, [make_run(0, "active", rows=4)], 31)) == 1
 
 
 def test_queued_and_ended_runs_never_stall() -> None:
     watch = StallWatch(after=10)
     runs = [make_run(0, "queued"), make_run(1, "finished"), make_run(2, "failed")]
-    assert watch.find_stalled(runs, 0) == watch.find_stalled(runs, 1000) == []
+    assert look(watch, runs, 0) == look(watch, runs, 1000) == []
 
 
 def test_without_a_limit_nothing_stalls_before_a_run_has_ended() -> None:
     watch = StallWatch(after=None)
     silent = make_run(0, "active")
-    watch.find_stalled([silent, make_run(1, "active")], 0)
-    assert watch.find_stalled([silent, make_run(1, "active", rows=1)], 10 * SHORTEST_STALL) == []
-    assert watch.find_stalled([silent, make_run(1, "finished", rows=1)], 10 * SHORTEST_STALL + 1) == []
+    look(watch, [silent, make_run(1, "active")], 0)
+    assert look(watch, [silent, make_run(1, "active", rows=1)], 10 * SHORTEST_STALL) == []
+    assert look(watch, [silent, make_run(1, "finished", rows=1)], 10 * SHORTEST_STALL + 1) == []
     late = 30 * SHORTEST_STALL
-    assert watch.find_stalled([silent], late) == []
-    assert [run.run_id for run in watch.find_stalled([silent], late + 10)] == ["run0"]
+    assert look(watch, [silent], late) == []
+    assert [run.run_id for run in look(watch, [silent], late + 10)] == ["run0"]
 
 
 def test_a_failed_run_says_nothing_about_how_long_runs_take() -> None:
     watch = StallWatch(after=None)
-    watch.find_stalled([make_run(0, "active"), make_run(1, "active")], 0)
-    watch.find_stalled([make_run(0, "active"), make_run(1, "failed")], 1)
-    assert watch.find_stalled([make_run(0, "active")], 100 * SHORTEST_STALL) == []
+    look(watch, [make_run(0, "active"), make_run(1, "active")], 0)
+    look(watch, [make_run(0, "active"), make_run(1, "failed")], 1)
+    assert look(watch, [make_run(0, "active")], 100 * SHORTEST_STALL) == []
 
 
 def find_bad(slots: Mapping[int, Slot]) -> str | None:

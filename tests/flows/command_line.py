@@ -16,10 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 import psutil
 import pytest
 import wandb
+from prefect.client.orchestration import SyncPrefectClient
 
-from multistage.domain.slots import SlotName, classify_run
+from multistage.domain.slots import FAULT_KEY, SlotName, classify_run
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
+from multistage.services.prefect import find_own_prefect_server
+from multistage.services.prefect_client import open_prefect_client
 from multistage.settings import Settings
 from multistage.wandb_client.slot_ledger import SlotLedger
 
@@ -51,7 +54,7 @@ class TrackedRun(NamedTuple):
 
     @property
     def phase(self) -> str:
-        return classify_run(self.state)
+        return classify_run(self.state, fault=str(self.summary.get(FAULT_KEY) or ""))
 
 
 class FinishedSweep(NamedTuple):
@@ -124,6 +127,14 @@ class CommandLine:
     def read_exports(self) -> dict[str, str]:
         """Read what a shell has after ``eval "$(multistage-sweep env)"``."""
         return dict(re.findall(r"^export (\w+)=(\S+)$", self.run("env").stdout, re.MULTILINE))
+
+    @contextmanager
+    def open_prefect(self) -> Iterator[SyncPrefectClient]:
+        """Prefect's own client, asking the user's own server."""
+        server = find_own_prefect_server(self.settings)
+        assert server is not None
+        with open_prefect_client(server) as client:
+            yield client
 
     def list_processes(self) -> list[psutil.Process]:
         """List every living process that this user has started, wherever it descends from."""

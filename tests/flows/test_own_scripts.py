@@ -1,9 +1,13 @@
 """A user's own training script: as W&B's agent would run it, and told plainly what is wrong with it."""
 
+import ast
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
+
+import pytest
 
 from multistage.orchestrator.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget
@@ -27,6 +31,17 @@ import wandb
 with wandb.init() as run:
     run.log({"val/score": 1.0, "epoch": 1})
 """
+UNTRACKED = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--track", action="store_true")
+args = parser.parse_args()
+if args.track:
+    import wandb
+    with wandb.init() as run:
+        run.log({"score": args.x})
+"""
 SWEEP = ("my:script", "--program", "train.py", "--params", "x:0-1", "--budget", "10", "--metric", "score")
 
 
@@ -42,6 +57,25 @@ def test_a_script_is_swept(commands: CommandLine, workplace: Path) -> None:
     for x, summary in values.items():
         assert summary["argv"] == [f"--x={x}"]
         assert Path(summary["interpreter"]).resolve() == Path(sys.prefix).resolve()
+
+
+@pytest.mark.slow
+def test_a_script_with_hyphens_and_switches_is_swept_by_its_style(commands: CommandLine, workplace: Path) -> None:
+    shutil.copy(Path(__file__).parents[1] / "scripts" / "switches.py", "train.py")
+    swept = "learning_rate:log:0.01-1,use_amp:[true|false],n_steps:int:1-8"
+    typed = ("my:script", "--program", "train.py", "--style", "hyphen-switches", "--params", swept, "--budget", "10")
+    asked = commands.run(*typed, code=2)
+    assert asked.stderr.endswith("less is better: multistage-sweep " + shlex.join(typed) + " --metric KEY\n")
+    done = commands.run(*typed, "--metric", "score", "--json")
+    result = json.loads(done.stdout)
+    runs = check_budget(commands, SweepFolder(workplace / "runs" / "multistage_sweep_my_script"), lost=0)
+    taken = [ast.literal_eval(run.summary["taken"]) for run in runs]
+    assert taken == [tuple(run.config[name] for name in ("learning_rate", "use_amp", "n_steps")) for run in runs]
+    assert {use_amp for _, use_amp, _ in taken} == {True, False}
+    assert result["best_metric"] == max(run.summary["score"] for run in runs)
+    again = commands.run(*typed, "--name", "again", code=2)
+    assert "in the sweep multistage_sweep_my_script train.py logged" in again.stderr
+    assert again.stderr.endswith(" --name again --metric score\n")
 
 
 def test_a_script_that_always_fails_ends_the_sweep_with_its_own_words(commands: CommandLine, workplace: Path) -> None:
@@ -73,3 +107,22 @@ def test_a_metric_that_is_never_logged_is_asked_for_and_the_sweep_goes_on_with_a
     assert (state.metric_name, state.request.metric, state.status) == ("val/score", "val/score", "completed")
     refused = commands.run("--resume", str(folder.state_file), "--metric", "epoch", code=2)
     assert "A resume cannot change what the sweep is: metric was 'val/score'" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_script_that_never_begins_a_run_is_said_after_the_first_and_costs_no_slot(
+    commands: CommandLine, workplace: Path
+) -> None:
+    script = Path("train.py")
+    script.write_text(UNTRACKED)
+    done = commands.run(*SWEEP, "--workers", "1", code=1)
+    assert "never reached wandb.init. Its text asks for --track first" in done.stderr
+    assert "Traceback" not in done.stderr
+    folder = SweepFolder(workplace / "runs" / "multistage_sweep_my_script")
+    [runs] = commands.list_runs(folder).values()
+    begun = [run for run in runs if run.state != "pending"]
+    assert len(begun) == 1
+    script.write_text(UNTRACKED.replace('action="store_true"', 'action="store_false"'))
+    commands.run("--resume", str(folder.state_file))
+    check_budget(commands, folder, lost=1)
+    assert folder.load_state().status == "completed"

@@ -2,11 +2,11 @@
 
 import json
 import shlex
+import stat
 from uuid import UUID
 
 import pytest
 import yaml
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -54,6 +54,18 @@ def test_its_best_config_was_trained_and_is_the_best(commands: CommandLine, fini
     assert recommended.config in [{name: run.config[name] for name in state.params} for run in runs.values()]
 
 
+def test_nobody_else_may_read_what_it_wrote(commands: CommandLine, finished: FinishedSweep) -> None:
+    folder, home = finished.folder, commands.settings.home
+    # Here Prefect and W&B's client make the files; nobody else comes into the first two, and the last has folders only.
+    others = (folder.results, folder.logs / "wandb", folder.logs / "local")
+    found = [folder.path, home, *folder.path.rglob("*"), *home.rglob("*")]
+    ours = [path for path in found if not path.is_symlink() and not {*others} & {*path.parents} and path != others[2]]
+    assert {path.name for path in ours} >= {"state.json", "key", "wandb.sqlite", "prefect.db", "server.log", "results"}
+    assert [path for path in ours if path.suffix == ".log" and "worker" in path.name]
+    assert not [path for path in ours if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    assert not [path for path in others[2].rglob("*") if path.is_file()]
+
+
 def test_it_ended_with_one_json_object_and_the_banner(finished: FinishedSweep) -> None:
     result = json.loads(finished.output)
     assert set(result) >= GUIDE_KEYS
@@ -88,11 +100,11 @@ def test_its_state_has_the_guides_keys(finished: FinishedSweep) -> None:
     assert raw["params"] == {"learning_rate": [1e-5, 0.1], "alpha": [1e-6, 1.0]}
 
 
-def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None:
+def test_prefect_shows_the_whole_tree_completed(commands: CommandLine, finished: FinishedSweep) -> None:
     state = finished.folder.load_state()
     assert state.prefect_url
     parent_id = UUID(state.flow_run_id)
-    with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
+    with commands.open_prefect() as client:
         parent = client.read_flow_run(parent_id)
         assert parent.state_name == "Completed"
         assert parent.parameters["config_id"] == "digits:mlp"
@@ -110,10 +122,12 @@ def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None
             assert {*parent.tags, f"stage {stage.name[-1]}"} <= set(stage.tags)
 
 
-def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(finished: FinishedSweep) -> None:
+def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(
+    commands: CommandLine, finished: FinishedSweep
+) -> None:
     state = finished.folder.load_state()
     assert state.prefect_url
-    with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
+    with commands.open_prefect() as client:
         keys = [name_artifact(state, *parts) for parts in (("plan",), ("history",), ("result",), *STAGE_ARTIFACTS)]
         # Other sweeps of this name, in other folders, have left versions of the same.
         parents = [UUID(run_id) for run_id in state.flow_runs]

@@ -22,6 +22,12 @@ def test_a_documented_command_is_understood(page: str, words: list[str]) -> None
     app.parse_args(words, exit_on_error=False, print_error=False)
 
 
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[" ".join(words) for _, words in COMMANDS])
+def test_a_documented_script_has_its_metric(page: str, words: list[str]) -> None:
+    if {"--program", "--command"} & set(words) and "..." not in words:
+        assert "--metric" in words
+
+
 def test_the_page_of_options_names_every_flag() -> None:
     page = (ROOT / "docs" / "options.md").read_text()
     flags = {f"--{field.name.replace('_', '-')}" for field in fields(SweepFlags)} | {"--resume", "--json"}

@@ -61,7 +61,6 @@ def test_a_container_needs_nothing_beyond_its_image(extra: str, config_id: str) 
         if not {normalize(owner) for owner in owners} & (there | {"multistage-sweep", "setuptools"})
     }
     assert {"prefect", "starlette", "plotly"} <= absent
-    absent |= {"flows", "tasks"}
     done = subprocess.run(
         [sys.executable, "-c", BARE.format(absent=absent, config_id=config_id)],
         cwd=ROOT,

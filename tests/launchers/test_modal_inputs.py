@@ -12,7 +12,7 @@ from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 
 SWEEP = ("digits:mlp", "--params", "learning_rate", "--budget", "20", "--launcher", "modal")
-OWN = ("mine", "--params", "x:0-1", "--budget", "20", "--launcher", "modal", "--program", "train.py")
+OWN = ("mine", "--params", "x:0-1", "--budget", "20", "--launcher", "modal", "--program", "train.py", "--metric", "y")
 
 
 @pytest.fixture(scope="module")

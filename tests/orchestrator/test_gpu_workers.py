@@ -61,9 +61,10 @@ def test_too_much_is_one_line_and_starts_nothing(
         with pytest.raises(SystemExit) as ended:
             main((*command, *OWN, *arguments))
         assert ended.value.code == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert words in line
-    assert not Path("runs").exists()
+        captured = capsys.readouterr()
+        (line,) = captured.err.splitlines()
+        assert (words in line, captured.out) == (True, "")
+    assert [path.name for path in Path.cwd().iterdir()] == ["train.py"]
 
 
 def test_the_plan_says_how_many_were_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from multistage.domain.plan import STAGES, StageNumber, derive_seed
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName
+from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, Slots
 from multistage.domain.state import StageProgress
 from multistage.orchestrator.stage_driver import measure_progress
 from multistage.search.multistage import StagedSearch
@@ -125,7 +125,7 @@ def test_progress_counts_slots_and_never_takes_an_infinite_best() -> None:
         make_slot(3, "finished", 0.7), make_slot(4, "failed", 9.0), make_slot(5, "active", 0.9), make_slot(6, "queued"),
     ]  # fmt: skip
     progress = StageProgress(stage=1, runs=9, started_at=BEGAN)
-    now = measure_progress(progress, dict(enumerate(slots)), "maximize")
+    now = measure_progress(progress, Slots(slots), "maximize")
     assert (now.used, now.running, now.queued, now.failed, now.best_metric) == (5, 1, 1, 1, 0.7)
-    assert measure_progress(progress, dict(enumerate(slots)), "minimize").best_metric == 0.5
-    assert measure_progress(progress, {}, "minimize").best_metric is None
+    assert measure_progress(progress, Slots(slots), "minimize").best_metric == 0.5
+    assert measure_progress(progress, Slots(), "minimize").best_metric is None

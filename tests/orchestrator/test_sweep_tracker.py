@@ -45,9 +45,13 @@ def fill(server: ServerProcess, connection: Connection, settings: SweepSettings,
     sweep_id = create_sweep(connection, config)
     node = read_sweep(connection, sweep_id).node_id
     with Session(server) as session:
-        for index in range(runs):
-            asked = {"id": node, "displayName": str(SlotName(stage=1, index=index)), "config": '{"lr": 0.001}'}
-            session.ask("mutation M($i: EnqueueSweepRunInput!) {enqueueSweepRun(input: $i) {id}}", i=asked)
+        for start in range(0, runs, 100):
+            made = " ".join(
+                f'r{index}: enqueueSweepRun(input: {{id: "{node}", displayName: "{SlotName(stage=1, index=index)}", '
+                f'config: "{{\\"lr\\": 0.001}}"}}) {{id}}'
+                for index in range(start, min(start + 100, runs))
+            )
+            session.ask(f"mutation {{{made}}}")
     return sweep_id
 
 
@@ -78,6 +82,23 @@ def test_looking_at_500_runs_takes_less_than_30_requests_a_minute(
     assert set(changed[1:]) == {0}
     assert requests < 30
     print(f"{requests} requests a minute at {RUNS} runs, {TRAINING} of them training")  # noqa: T201
+
+
+@pytest.mark.slow
+def test_more_waiting_runs_than_a_filter_takes_are_asked_for_in_turn(
+    wandb_server: ServerProcess, settings: SweepSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multistage.wandb_client.runs.LOOK_EVERY", 0.0)
+    many = settings.model_copy(update={"budget": 7000, "project": "many"})
+    connection = Connection(wandb_server.url, wandb_server.key, "local", many.project)
+    tracker = track(connection, fill(wandb_server, connection, many, 2100), many)
+    tracker.read()
+    deleted = list(tracker.records)[1900]
+    connection.api.run(f"{connection.path}/{deleted}").delete()
+    for _ in range(8):
+        tracker.read()
+    assert [run.run_id for run in tracker.records.values() if run.phase != "queued"] == [deleted]
+    assert tracker.records[deleted].phase == "lost"
 
 
 @pytest.mark.parametrize("status", [429, pytest.param(503, marks=pytest.mark.slow)])

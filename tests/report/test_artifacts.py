@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.state import StageProgress
+from multistage.pipeline.tasks import artifacts
 from multistage.report.artifacts import (
     describe_plan,
     describe_result,
@@ -26,7 +27,6 @@ from multistage.report.artifacts import (
 from multistage.report.pictures import draw_history_picture, embed_picture
 from multistage.services import PrefectServer
 from multistage.services.prefect_client import open_prefect_client
-from tasks import artifacts
 from tests.report.sweeps import LR, NOON, make_data, make_run, make_state, make_whole
 from tests.states import make_state as make_plain_state
 

@@ -16,8 +16,8 @@ BUNDLED = {"config_id": "digits:mlp", "params": "learning_rate,alpha", "command"
 
 
 def resolve(place: Path, **changes: Any) -> ResolvedRequest:
-    asked = {"config_id": "my:own", "params": SWEPT, "budget": 300, "command": "python train.py ${args}"} | changes
-    return resolve_request(SweepRequest(**asked), place)
+    own = {"config_id": "my:own", "params": SWEPT, "command": "python train.py ${args}", "metric": "score"}
+    return resolve_request(SweepRequest.model_validate(own | {"budget": 300} | changes), place)
 
 
 def read(place: Path, **changes: Any) -> SweepSettings:

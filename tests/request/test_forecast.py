@@ -25,7 +25,7 @@ def resolve(place: Path, **changes: Any) -> ResolvedRequest:
         ({"train_arg": ("total_steps=4000",)}, 1.0),
         ({"config_id": "digits:mlp", "params": "epochs:int:20-80"}, 2.0),
         ({"config_id": "digits:mlp", "params": "epochs:[20|40]"}, None),
-        ({"config_id": "my:own", "params": "x:0-1", "command": "python train.py"}, None),
+        ({"config_id": "my:own", "params": "x:0-1", "command": "python train.py", "metric": "loss"}, None),
     ],
 )
 def test_a_trainer_knows_its_own_pace(tmp_path: Path, changes: dict[str, Any], seconds: float | None) -> None:

@@ -141,5 +141,5 @@ def test_a_script_beside_a_bundled_trainer_is_told(tmp_path: Path) -> None:
     (told,) = (warning for warning in resolve(tmp_path, **bundled).warnings if "train.py" in warning)
     assert "bundled trainer, not by the train.py" in told
     assert "--program train.py" in told
-    own = resolve(tmp_path, **bundled | {"params": "alpha:0-1"}, program="train.py")
+    own = resolve(tmp_path, **bundled | {"params": "alpha:0-1", "metric": "score"}, program="train.py")
     assert not any("bundled" in warning for warning in own.warnings)

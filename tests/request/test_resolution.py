@@ -40,7 +40,7 @@ def test_what_is_asked_for_wins_over_the_environment_and_that_over_the_defaults(
 
 
 def test_a_project_has_no_letter_that_wandb_refuses(tmp_path: Path) -> None:
-    request = ask(config_id="a/b?c%d#e:f", params="x:0-1", command="python train.py")
+    request = ask(config_id="a/b?c%d#e:f", params="x:0-1", command="python train.py", metric="score")
     assert resolve_request(request, tmp_path).plan.settings.project == "a-b-c-d-e"
 
 
@@ -52,7 +52,7 @@ def test_a_seed_that_is_fixed_is_not_drawn(tmp_path: Path) -> None:
 
 def test_fixed_settings_are_read_as_what_they_are(tmp_path: Path) -> None:
     given = ("a=1", "b=1.5", "c=true", "d=false", "e=text=more", "f=1e-4")
-    request = ask(config_id="my:own", params="x:0-1", command="python train.py", train_arg=given)
+    request = ask(config_id="my:own", params="x:0-1", command="python train.py", metric="score", train_arg=given)
     fixed = resolve_request(request, tmp_path).plan.settings.fixed
     assert fixed == {"a": 1, "b": 1.5, "c": True, "d": False, "e": "text=more", "f": 1e-4}
     assert [type(value) for value in fixed.values()] == [int, float, bool, bool, str, float]
@@ -60,10 +60,11 @@ def test_fixed_settings_are_read_as_what_they_are(tmp_path: Path) -> None:
 
 def test_a_program_is_found_from_where_the_user_is_and_kept_whole(tmp_path: Path) -> None:
     (tmp_path / "train.py").touch()
-    settings = resolve_request(ask(config_id="my:own", params="x:0-1", program="train.py"), tmp_path).plan.settings
+    request = ask(config_id="my:own", params="x:0-1", program="train.py", metric="score")
+    settings = resolve_request(request, tmp_path).plan.settings
     assert settings.program == str(tmp_path / "train.py")
     assert (settings.command, settings.seed_parameter, settings.baseline) == ((), None, {})
-    assert (settings.metric, settings.goal) == ("train/roll/ep_rew/mean", "maximize")
+    assert (settings.metric, settings.goal) == ("score", "maximize")
 
 
 def test_a_bundled_config_id_is_only_a_label_beside_a_program(tmp_path: Path) -> None:
@@ -73,7 +74,8 @@ def test_a_bundled_config_id_is_only_a_label_beside_a_program(tmp_path: Path) ->
 
 
 def test_a_command_is_split_and_its_config_id_filled_in(tmp_path: Path) -> None:
-    request = ask(config_id="my:own", params="x:0-1", command="${env} python 'my train.py' --id=${config_id} ${args}")
+    line = "${env} python 'my train.py' --id=${config_id} ${args}"
+    request = ask(config_id="my:own", params="x:0-1", command=line, metric="score")
     command = resolve_request(request, tmp_path).plan.settings.command
     assert command == ("${env}", "python", "my train.py", "--id=my:own", "${args}")
 

@@ -4,11 +4,13 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -115,6 +117,23 @@ def test_a_killed_one_comes_back_on_its_port_without_its_leftovers(service: Loca
     assert second.record.port == first.port
     assert second.note == ""
     assert not any(map(lives, leftovers))
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_what_it_makes_is_its_owners_alone_unless_it_starts_trainings(tmp_path: Path, is_private: bool) -> None:
+    folder = tmp_path / "home" / "service"
+    service = replace(make_service(folder, f"open('made', 'w').close()\n{SERVER}"), is_private=is_private)
+    before = os.umask(0o022)
+    try:
+        service.ensure()
+    finally:
+        service.stop()
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder, *folder.rglob("*"))}
+    assert modes.pop("made") == (0o600 if is_private else 0o644)
+    assert modes.pop("home") == modes.pop("service") == 0o700
+    assert set(modes) == {"process.json", "server.log", "start.lock"}
+    assert set(modes.values()) == {0o600}
 
 
 def test_the_port_is_kept_over_a_stop(service: LocalService) -> None:

@@ -3,9 +3,9 @@
 import pytest
 from prefect.events.schemas.automations import Automation
 
-from flows.multistage_sweep import multistage_sweep
-from flows.single_sweep import single_sweep
-from flows.stage import sweep_stage
+from multistage.pipeline.flows.multistage_sweep import multistage_sweep
+from multistage.pipeline.flows.single_sweep import single_sweep
+from multistage.pipeline.flows.stage import sweep_stage
 from multistage.services import PrefectServer
 from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL

@@ -30,7 +30,7 @@ class Scheduler:
     def __init__(self, folder: Path, secrets: Mapping[str, Mapping[str, str]]) -> None:
         self.folder = folder
         self.secrets: dict[str, dict[str, str]] = {name: dict(values) for name, values in secrets.items()}
-        self.absent: tuple[str, ...] = ("prefect", "flows", "tasks")
+        self.absent: tuple[str, ...] = ("prefect",)
         """Top-level packages that no container holds."""
         self.preemption_grace = 5.0
         self.cancel_grace = 60.0

@@ -55,3 +55,10 @@ def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
     assert "up to date" in run_make(venv, f"{venv}/.installed").stdout
     (venv / ".installed").unlink()
     assert "--editable '.[atari,digits]'" in run_make(venv, "--dry-run", "install").stdout
+
+
+def test_all_tests_have_the_libraries_that_scripts_are_written_with(tmp_path: Path) -> None:
+    commands = run_make(tmp_path / "venv", "--dry-run", "test-all", "ARGS=-x").stdout
+    assert "--editable '.[dev,scripts]'" in commands
+    assert commands.strip().endswith("/bin/pytest -x")
+    assert "scripts" not in run_make(tmp_path / "venv", "--dry-run", "test").stdout

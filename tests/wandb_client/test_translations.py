@@ -12,7 +12,7 @@ from multistage.domain.parameters import (
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.wandb_client.run_fields import read_metric
+from multistage.wandb_client.run_fields import find_beginning, read_metric
 from multistage.wandb_client.sweeps import (
     describe_parameter,
 )
@@ -33,6 +33,8 @@ from multistage.wandb_client.sweeps import (
         ({"score": {}}, "score", "minimize", None),
         ({"score": "Infinity"}, "score", "maximize", math.inf),
         ({"score": "-Infinity"}, "score", "maximize", -math.inf),
+        ({"score": 10**400}, "score", "maximize", math.inf),
+        ({"score": -(10**400)}, "score", "maximize", -math.inf),
         ({"score": "good"}, "score", "maximize", None),
         ({"score": True}, "score", "maximize", None),
         ({"score": None}, "score", "maximize", None),
@@ -43,6 +45,11 @@ def test_a_metric_is_read_from_whatever_summary(
     summary: dict[str, Any], metric: str, goal: str, value: float | None
 ) -> None:
     assert read_metric(summary, metric, goal) == value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, 1e300, "soon", None])
+def test_what_is_no_time_is_no_beginning(value: Any) -> None:
+    assert find_beginning({"time/first_step": value}, None, None) is None
 
 
 def test_a_nan_stays_one() -> None:

@@ -10,7 +10,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from tests.wandb_server.contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
-from tests.wandb_server.wandb_clients import running_agent, wait_for
+from tests.wandb_server.wandb_clients import run_command, running_agent, wait_for
 
 pytestmark = [
     pytest.mark.contract,
@@ -52,6 +52,49 @@ def test_grid_tries_every_point_once(api: Any, project: str, tracker: dict[str, 
     points = {(run.config["lr"], run.config["kind"], run.config["layers"], run.config["fixed"]) for run in runs}
     assert len(runs) == len(points) == 8
     assert get_state(sweep) == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_deleted_point_of_a_grid_is_tried_again_after_a_resume_and_no_other(
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
+) -> None:
+    sweep = make_sweep(api, project, method="grid", parameters={"lr": {"values": [0.1, 0.2, 0.3]}})
+    run_function_agent(tracker, tmp_path, sweep, 9, "if run.config.lr == 0.2: raise ValueError")
+    assert get_state(sweep) == "FINISHED"
+    [failed] = list_runs(api, sweep, state="failed")
+    failed.delete()
+    run_command(tracker, tmp_path, "sweep", "--resume", get_path(sweep))
+    run_function_agent(tracker, tmp_path, sweep, 9)
+    assert get_state(sweep) == "FINISHED"
+    assert [(run.config["lr"], run.state) for run in list_runs(api, sweep)] == [
+        (0.1, "finished"),
+        (0.3, "finished"),
+        (0.2, "finished"),
+    ]
+
+
+def test_values_of_all_kinds_are_tried_once_and_the_best_run_has_a_finite_one(
+    api: Any, project: str, tracker: dict[str, str], tmp_path: Path
+) -> None:
+    kinds = [1, "a", True, None, 1, 2.5]
+    sweep = make_sweep(api, project, method="grid", parameters={"kind": {"values": kinds}})
+    body = "\n        ".join(
+        [
+            "values = {'1': 0.4, 'a': float('nan'), 'True': 0.9, 'None': float('-inf')}",
+            "value = values.get(str(run.config.kind))",
+            "if value is not None: run.log({'score': value})",
+            "run.log({'other': 1})",
+        ]
+    )
+    run_function_agent(tracker, tmp_path, sweep, 9, body)
+    assert [run.config["kind"] for run in list_runs(api, sweep)] == [1, "a", True, None, 2.5]
+    assert sweep.best_run().summary["score"] == 0.9
+    for sign, finite in (("+", [0.4, 0.9]), ("-", [0.9, 0.4])):
+        order = f"{sign}summary_metrics.score"
+        found = list(api.runs("/".join(sweep.path[:2]), filters={"sweep": sweep.id}, order=order, per_page=2))
+        assert [run.summary.get("score") for run in found[:2]] == finite
+        assert len(found) == 5
+        assert "score" not in found[4].summary
 
 
 def test_random_keeps_to_its_distributions_and_its_cap(

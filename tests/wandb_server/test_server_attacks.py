@@ -126,8 +126,9 @@ def test_unfinished_telemetry_takes_no_memory_and_is_ended(server: ServerProcess
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process")
-def test_half_sent_heads_neither_keep_others_out_nor_fill_the_log(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path) as server:
+@pytest.mark.parametrize("files", [256, None])
+def test_half_sent_heads_neither_keep_others_out_nor_fill_the_log(tmp_path: Path, files: int | None) -> None:
+    with ServerProcess(tmp_path, files=files) as server:
         assert server.process is not None
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (256, 256))
         connections = [knock(server, b"GET /healthz HT") for _ in range(400)]

@@ -14,6 +14,10 @@ from tests.worker.test_worker import read_log, working
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 VALUES = ((0.25, False, 2), (1.0, True, 3))
 NAMES = ("learning_rate", "use_amp", "n_steps")
+NESTED = {
+    "hydra": ("optimizer.learning_rate", "optimizer.use_amp", "n_steps"),
+    "lightning": ("model.learning_rate", "model.use_amp", "trainer.n_steps"),
+}
 slow = pytest.mark.slow
 
 FAMILIES = [
@@ -26,6 +30,7 @@ FAMILIES = [
     pytest.param("tyro_dataclass.py", "hyphen-flags", "tyro", id="tyro with hyphens", marks=slow),
     pytest.param("absl_flags.py", "argparse", "absl", id="absl", marks=slow),
     pytest.param("hydra_app.py", "hydra", "hydra", id="hydra", marks=slow),
+    pytest.param("dotted_flags.py", "lightning", "", id="LightningCLI", marks=slow),
     pytest.param("configurator.py", "configurator", "", id="configurator", marks=slow),
     pytest.param("json_argument.py", "json", "", id="json", marks=slow),
     pytest.param("json_file.py", "json-file", "", id="json-file", marks=slow),
@@ -46,7 +51,7 @@ def test_a_script_takes_its_values_with_their_types(
     shutil.copytree(SCRIPTS, place)
     request = SweepRequest(config_id="CartPole-v1:ppo", program=program, style=style)
     found, command = settle_program(request, program, (), place)
-    names = [f"optimizer.{name}" if style == "hydra" and name != "n_steps" else name for name in NAMES]
+    names = NESTED.get(style or "", NAMES)
     configs = [dict(zip(names, values, strict=True)) for values in VALUES]
     sweep = queue_runs(api, str(found), configs, command=command)
     with working(tracker, place, sweep, idle=2) as worker:

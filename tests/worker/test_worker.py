@@ -13,7 +13,7 @@ import pytest
 import wandb
 from wandb.apis.public.sweeps import _set_sweep_state
 
-from multistage.worker.trainings import find_bundled_arguments
+from multistage.worker.trainings import find_bundled_arguments, shield_bundled
 from tests.queued_sweeps import (
     find_training,
     is_running,
@@ -351,3 +351,11 @@ def test_a_worker_that_cannot_work_says_why(
 )
 def test_bundled_trainings_are_recognized_by_their_command(command: str, arguments: list[str] | None) -> None:
     assert find_bundled_arguments(command.split()) == arguments
+
+
+def test_a_bundled_training_is_this_package_s_beside_a_user_s_module_of_its_name(workplace: Path) -> None:
+    (workplace / "multistage.py").write_text("raise SystemExit('the user')")
+    command = ["/usr/bin/env", sys.executable, "-m", "multistage.training"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip() == "the user"
+    done = subprocess.run(shield_bundled(command), capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.startswith("No --config_id was given. Bundled are digits:mlp")

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from multistage.wandb_server.filters import Clause
 from multistage.wandb_server.store import Reader, Row
+from multistage.wandb_server.values import unwrap_values
 
 MAX_RUNS = 10_000
 """Runs that a page holds; of more, the newest."""
@@ -94,12 +95,7 @@ def parse(text: str) -> dict[str, Any]:
 
 def read_config(text: str) -> Iterator[tuple[str, Any]]:
     """A run's hyperparameters: flat, without the client's own."""
-    config = parse(text)
-    config.pop("_wandb", None)
-    for key, value in config.items():
-        if isinstance(value, dict) and "value" in value:
-            config[key] = value["value"]
-    return flatten(config)
+    return flatten(unwrap_values(parse(text)))
 
 
 def read_summary(text: str) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,113 @@
+"""Why a program has ended well although its run never began, as far as its output and its text tell."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from multistage.worker.outputs import ESCAPES, find_log
+
+LONGEST_TEXT = 1_000_000
+"""Characters of an output or of a program's text that are looked at."""
+NEAR = 4
+"""Lines below a condition in which it is taken to be about wandb."""
+
+_RUN_LINK = re.compile(r"https?://[^\s/]+(?:/[^\s/]+)*?/([^\s/]+)/([^\s/]+)/runs/([\w-]+)")
+_CONDITION = re.compile(r"^\s*if\s+(?:not\s+)?(?:\w+\.)*(\w+)\b")
+_OFF = re.compile(r"""WANDB_(?:MODE|DISABLED)|mode\s*=\s*["'](?:offline|disabled|dryrun)["']""")
+
+
+class Absence(NamedTuple):
+    """Why a run is not where it should be."""
+
+    sentence: str
+    """With the remedy."""
+    certain: bool
+    """Whether that is known to be the program's doing, whatever its config."""
+
+
+def explain_absence(run_id: str, entity: str, project: str, command: Sequence[str], left: Sequence[str]) -> Absence:
+    """Say why the run of a program that ended with exit code 0 never began, or goes on without it.
+
+    Args:
+        run_id: The run.
+        entity: The sweep's.
+        project: The sweep's.
+        command: That started the program.
+        left: Command lines of what the program has left in the background.
+    """
+    moved = explain_move(_read(find_log(run_id)), (entity, project, run_id))
+    if moved:
+        return Absence(moved, certain=True)
+    if left:
+        sentence = (
+            f"The command ended with exit code 0 and left its training in the background ({left[0]}), where it was "
+            "ended. Let the command wait for it: no `&`, no `nohup`, no daemon."
+        )
+        return Absence(sentence, certain=True)
+    sentence = "The program ended with exit code 0 and never reached wandb.init."
+    return Absence(f"{sentence} {suggest_remedy(command)}", certain=False)
+
+
+def explain_move(output: str, home: tuple[str, str, str]) -> str:
+    """Say which variable has moved a run away, by wandb's own lines in the output; empty where none has.
+
+    Args:
+        output: What the program printed.
+        home: Entity, project and id of the run that it should have trained.
+    """
+    found = _RUN_LINK.search(ESCAPES.sub("", output))
+    if found is None or found.groups() == home:
+        return ""
+    variables = ("WANDB_ENTITY", "WANDB_PROJECT", "WANDB_RUN_ID")
+    named = [name for name, its, ours in zip(variables, found.groups(), home, strict=True) if its != ours]
+    told = " and ".join(named)
+    return (
+        f"The program sets {told} in its environment, so its run is {'/'.join(found.groups())} and none of the "
+        f"sweep's. Take {told} out of the program; arguments of wandb.init do no harm."
+    )
+
+
+def suggest_remedy(command: Sequence[str]) -> str:
+    """Say what makes a program reach ``wandb.init``, by its text."""
+    text = next((text for word in command if word.endswith(".py") and (text := _read(Path(word)))), "")
+    if not text:
+        return "Make it call wandb.init in every run."
+    name = find_switch(text)
+    if name is not None:
+        flag = find_flag(text, name)
+        way = f"{flag} added to --command" if flag else f"--train-arg {name}=True"
+        return f"Its text asks for {flag or name} first: turn that on by default, or start a new sweep with {way}."
+    if off := _OFF.search(text):
+        return f"Its text turns wandb off ({off[0]}): take that out."
+    if "wandb" not in text:
+        return "Its text doesn't mention wandb: does it log elsewhere?"
+    return "Make it call wandb.init in every run."
+
+
+def find_switch(text: str) -> str | None:
+    """Find the name that a program's text asks for before it begins a run with wandb."""
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        found = _CONDITION.match(line)
+        below = lines[index + 1 : index + 1 + NEAR]
+        if found and not found[1].startswith("__") and any(re.search(r"\bwandb\b", one) for one in below):
+            return found[1]
+    return None
+
+
+def find_flag(text: str, name: str) -> str | None:
+    """Give the option by which a name is turned on from the command line; None where the text declares none."""
+    pattern = name.replace("_", "[-_]")
+    declared = re.search(rf"""["'](--{pattern})["']""", text)
+    if declared:
+        return declared[1]
+    field = re.search(rf"^\s+{re.escape(name)}\s*:\s*bool\b", text, re.MULTILINE)
+    return f"--{name.replace('_', '-')}" if field else None
+
+
+def _read(path: Path | None) -> str:
+    if path is None or not path.is_file():
+        return ""
+    with path.open(errors="replace") as file:
+        return file.read(LONGEST_TEXT)

@@ -1,0 +1,1 @@
+"""An author's own package of that name."""
