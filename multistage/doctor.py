@@ -10,6 +10,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +31,13 @@ from multistage.request.preferences import (
 from multistage.services.deployments import list_deployments
 from multistage.services.embedded import build_wandb_service, find_wandb_server
 from multistage.services.local_service import LocalService, find_free_port, is_free
-from multistage.services.prefect import PrefectServer, build_prefect_service, check_reachable, find_prefect_server
+from multistage.services.prefect import (
+    PrefectServer,
+    build_prefect_service,
+    check_reachable,
+    find_prefect_server,
+    lets_everyone_in,
+)
 from multistage.services.prefect_worker import build_worker_service
 from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
@@ -194,7 +201,14 @@ def _look_at_prefect(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
         yield _look_at_port(build_prefect_service(settings))
         return
     check_reachable(server.api_url)
-    theirs, ours = _ask_version(server.api_url), version("prefect")
+    theirs, ours = _ask_version(server), version("prefect")
+    if server.pid is not None and theirs is None:
+        told = f"The server at {server.ui_url} does not take the key in {settings.prefect_key}."
+        yield "bad", told, "`multistage-sweep down`, then `up`."
+        return
+    if server.pid is not None and lets_everyone_in(server.api_url):
+        told = f"The server at {server.ui_url} lets everyone on this machine in; an older release started it."
+        yield "note", told, "`multistage-sweep up`, once no sweep is live, starts it anew."
     if theirs is not None and theirs.split(".")[:2] != ours.split(".")[:2]:
         yield (
             "note",
@@ -225,10 +239,13 @@ def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[t
         yield "note", f"No worker runs the {len(found)} deployments.", "`multistage-sweep up --worker`"
 
 
-def _ask_version(api_url: str) -> str | None:
+def _ask_version(server: PrefectServer) -> str | None:
     """Ask a server for its version; None where it does not tell, as Prefect Cloud."""
+    request = urllib.request.Request(f"{server.api_url}/admin/version")  # noqa: S310
+    if server.secret is not None:
+        request.add_header("Authorization", f"Basic {b64encode(server.secret.encode()).decode()}")
     try:
-        with urllib.request.urlopen(f"{api_url}/admin/version", timeout=ANSWER_TIMEOUT) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT) as response:  # noqa: S310
             return str(json.load(response))
     except (OSError, ValueError):
         return None

@@ -26,6 +26,11 @@ class Settings(BaseSettings):
         return self.home.absolute() / "prefect"
 
     @property
+    def prefect_key(self) -> Path:
+        """What opens the local Prefect server."""
+        return self.prefect_folder / "key"
+
+    @property
     def prefect_worker_folder(self) -> Path:
         """Pid file and log of the local Prefect worker."""
         return self.home.absolute() / "prefect_worker"

@@ -12,7 +12,7 @@ from multistage.cli.approval import approve
 from multistage.cli.deploying import deploy
 from multistage.cli.doctor import doctor
 from multistage.cli.results import best, report, status
-from multistage.cli.services import down, serve, up
+from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.sweep_files import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
@@ -29,7 +29,7 @@ app = App(
 app.default(sweep)
 app.command(sweep, name="run")
 for command in (
-    single, plan, resume, status, approve, report, best, train, compare, settings, deploy, doctor, up, serve, down,
+    single, plan, resume, status, approve, report, best, train, compare, settings, deploy, doctor, up, env, serve, down,
 ):  # fmt: skip
     app.command(command)
 app.register_install_completion_command(help="Install shell completion for bash, zsh or fish.")

@@ -30,7 +30,7 @@ def approve(
     from multistage.domain.approval import GO_ON, find_proposal, name_fields, read_ranges
     from multistage.domain.grammar import split_params
     from multistage.orchestrator.sweep_folder import find_folder
-    from multistage.services.prefect import find_prefect_server
+    from multistage.services.prefect import enter_prefect_server, find_prefect_server
     from multistage.settings import Settings
 
     folder = find_folder(name, *locate_runs(runs_dir))
@@ -52,10 +52,11 @@ def approve(
             raise SpaceError(f"{item!r} is no range.", "Write --ranges name:min-max, separated by commas.")
         texts[key.strip()] = text
     read_ranges(texts, record.next_space, state.settings.space)
-    server = find_prefect_server(Settings())
+    settings = Settings()
+    server = find_prefect_server(settings)
     if server is None:
         raise ServiceError("The Prefect server does not run.", "`multistage-sweep up` starts it.")
-    os.environ["PREFECT_API_URL"] = server.api_url
+    enter_prefect_server(server, settings, os.environ)
     from prefect.exceptions import NotPausedError
     from prefect.flow_runs import resume_flow_run
 

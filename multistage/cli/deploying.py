@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags
+from multistage.cli.services import EVALUATED, renew_prefect_server
 from multistage.errors import UsageError
 from multistage.settings import Settings
 
@@ -75,17 +76,20 @@ def _deploy(given: dict[str, Any], flags: SweepFlags, called: str | None, cron: 
     given["name"] = pattern if "{flow_run}" in pattern else f"{pattern}-{{flow_run}}"
     wanted = Deployment(name=name, folder=folder, parameters=_make_plain(given), schedules=schedules)
     form, description = _describe_flow()
-    server = ensure_prefect_server(Settings())
-    register_with_prefect(server.api_url)
+    settings = Settings()
+    if note := renew_prefect_server(settings):
+        print(note)
+    server = ensure_prefect_server(settings)
+    register_with_prefect(server)
     save_deployment(server, wanted, form, description)
-    worker = ensure_prefect_worker(Settings(), server.api_url)
+    worker = ensure_prefect_worker(settings, server)
     print(f"Deployment: {FLOW}/{name}, in {folder}")
     for one in schedules:
         print(f"Schedule: {one.cron}, {one.timezone}")
     print(f"Prefect UI: {server.ui_url} {server.note}".rstrip())
     print(f"Prefect worker: pool {worker.pool}; it stays up until `multistage-sweep down`")
     print("\nTo run it now, from the UI or:")
-    print(f"export PREFECT_API_URL={server.api_url}")
+    print(EVALUATED if server.pid is not None else f"export PREFECT_API_URL={server.api_url}")
     print(f"{_find_prefect()} deployment run '{FLOW}/{name}'")
     return 0
 

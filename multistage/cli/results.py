@@ -1,10 +1,13 @@
 """The commands that tell what became of a sweep."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
+
+from multistage.cli.services import print_services
 
 
 def status(
@@ -14,7 +17,7 @@ def status(
     runs_dir: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Show where a sweep stands, or list all sweeps.
+    """Show where a sweep stands, or list all sweeps; on a terminal with the services' pages and how to get in.
 
     Args:
         name: The sweep's name, its folder or its state.json.
@@ -23,11 +26,14 @@ def status(
     """
     from multistage.orchestrator.sweep_folder import find_folder, survey_sweeps
     from multistage.report.tables import draw_state, draw_sweeps
+    from multistage.settings import Settings
 
     console = Console()
     places = locate_runs(runs_dir)
     if name is None:
         console.print(draw_sweeps(survey_sweeps(*places), places))
+        if sys.stdout.isatty():
+            print_services(Settings())
         return 0
     folder = find_folder(name, *places)
     state = folder.load_state()

@@ -1,5 +1,7 @@
 """The commands that start and stop the local services."""
 
+import os
+import shlex
 import socket
 import sys
 from pathlib import Path
@@ -7,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from multistage.errors import MultistageError, UsageError
+from multistage.errors import MultistageError, ServiceError, UsageError
 
 if TYPE_CHECKING:
+    from multistage.services import PrefectServer, WandbServer
     from multistage.settings import Settings
+
+EVALUATED = 'eval "$(multistage-sweep env)"'
+"""The line that gives a shell what `env` prints."""
 
 
 def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
@@ -20,24 +26,94 @@ def up(*, worker: Annotated[bool, Parameter(negative=())] = False) -> int:
         worker: Start a Prefect worker too, which runs the deployments of prefect.yaml.
     """
     from multistage.installation import check_installation
-    from multistage.services import ensure_prefect_server, ensure_prefect_worker, ensure_wandb_server
-    from multistage.services.registration import register_with_prefect
+    from multistage.services import (
+        ensure_prefect_server,
+        ensure_prefect_worker,
+        ensure_wandb_server,
+        enter_prefect_server,
+    )
     from multistage.settings import Settings
 
     check_installation()
     settings = Settings()
-    if note := renew_server(settings):
-        print(note)
+    for note in (renew_server(settings), renew_prefect_server(settings)):
+        if note:
+            print(note)
     wandb_server = ensure_wandb_server(settings)
     prefect_server = ensure_prefect_server(settings)
-    register_with_prefect(prefect_server.api_url)
-    print(f"Prefect UI: {prefect_server.ui_url} {prefect_server.note}".rstrip())
-    print(f"W&B pages: {wandb_server.url} {wandb_server.note}".rstrip())
-    print(f"To log a browser in, within the hour: {wandb_server.make_login_link()}")
+    enter_prefect_server(prefect_server, settings, os.environ)
+    from multistage.services.registration import register_with_prefect
+
+    register_with_prefect(prefect_server)
+    print_access(prefect_server, wandb_server)
     if worker:
-        print(f"Prefect worker: pool {ensure_prefect_worker(settings, prefect_server.api_url).pool}")
-    _print_exports(wandb_server.url, wandb_server.key)
+        print(f"Prefect worker: pool {ensure_prefect_worker(settings, prefect_server).pool}")
+    if prefect_server.pid is not None:
+        print(f"For Prefect's own commands in this shell: {EVALUATED}")
+    if sys.stdout.isatty():
+        _print_exports(wandb_server.url, wandb_server.key)
+    else:
+        print("Password, login link and keys are shown on a terminal only; programs have `multistage-sweep env`.")
     return 0
+
+
+def print_access(prefect_server: "PrefectServer | None", wandb_server: "WandbServer | None") -> None:
+    """Say where the services' pages are, and on a terminal, which keeps nothing, how to get in."""
+    shown = sys.stdout.isatty()
+    if prefect_server is not None:
+        print(f"Prefect UI: {prefect_server.ui_url} {prefect_server.note}".rstrip())
+        if shown and prefect_server.secret:
+            print(f"It asks a browser once for its password: {prefect_server.secret}")
+    if wandb_server is not None:
+        print(f"W&B pages: {wandb_server.url} {wandb_server.note}".rstrip())
+        if shown:
+            print(f"To log a browser in, within the hour: {wandb_server.make_login_link()}")
+
+
+def print_services(settings: "Settings") -> None:
+    """Say of those that run where they are; of one that cannot be looked at, why."""
+    from multistage.services import inspect_services
+
+    try:
+        services = inspect_services(settings)
+    except ServiceError as error:
+        print(error)
+    else:
+        print_access(services.prefect, services.wandb)
+
+
+def env(*, wandb: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Print what Prefect's own commands need in your shell: eval "$(multistage-sweep env)".
+
+    Args:
+        wandb: What a wandb client needs for the embedded server, too; sweeps of that shell then take it for an account.
+    """
+    from multistage.services import inspect_services
+    from multistage.settings import Settings
+
+    services = inspect_services(Settings())
+    prefect_server, wandb_server = services.prefect, services.wandb
+    if prefect_server is None or (wandb and wandb_server is None):
+        raise UsageError("The local services do not run.", "`multistage-sweep up` starts them.")
+    variables = prefect_server.list_variables() if prefect_server.pid is not None else {}
+    if wandb and wandb_server is not None:
+        variables |= {"WANDB_BASE_URL": wandb_server.url, "WANDB_API_KEY": wandb_server.key}
+    if not variables:
+        raise UsageError(
+            f"Prefect is configured for {prefect_server.api_url}, which is used as it is.",
+            "Take PREFECT_API_URL out of the environment and the active Prefect profile to use the local server.",
+        )
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def renew_prefect_server(settings: "Settings") -> str:
+    """Start a Prefect server of an older release anew while no sweep is live; returns what the user should know."""
+    from multistage.orchestrator.live_sweeps import list_live_sweeps
+    from multistage.services import renew_prefect
+
+    return renew_prefect(settings, lambda: not list_live_sweeps(settings))
 
 
 def renew_server(settings: "Settings") -> str:

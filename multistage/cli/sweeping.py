@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags, collect_parameters
-from multistage.cli.services import renew_server
+from multistage.cli.services import renew_prefect_server, renew_server
 from multistage.errors import ServiceError, UsageError
 from multistage.settings import Settings
 
@@ -213,8 +213,11 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
     console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if account.kind == "embedded" and (note := renew_server(Settings())):
         console.print(note, soft_wrap=True, markup=False)
+    if note := renew_prefect_server(Settings()):
+        console.print(note, soft_wrap=True, markup=False)
     server = ensure_prefect_server(Settings())
-    console.print(f"Prefect UI: {server.ui_url} {server.note}".rstrip(), highlight=False, soft_wrap=True)
+    asks = " (`multistage-sweep status` shows its password)" if server.secret else ""
+    console.print(f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     go_on = f"multistage-sweep --resume {asked.folder.state_file}"
     try:
@@ -243,7 +246,9 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
 
 
 def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
-    os.environ["PREFECT_API_URL"] = server.api_url
+    from multistage.services import enter_prefect_server
+
+    enter_prefect_server(server, Settings(), os.environ)
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -252,7 +257,7 @@ def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
     from multistage.services.registration import register_with_prefect
 
     if server.started:
-        register_with_prefect(server.api_url)
+        register_with_prefect(server)
     given = {**parameters, "count": parameters.get("budget")}
     taken = {name: given[name] for name in signature(flow.fn).parameters if given.get(name) is not None}
     with watch_prefect_server(Settings()) if server.pid is not None else contextlib.nullcontext():

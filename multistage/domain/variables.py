@@ -21,6 +21,11 @@ SINGLE_RUN_VARIABLES = (
 CLIENT_PROXY_VARIABLES = ("WANDB_HTTP_PROXY", "WANDB_HTTPS_PROXY")
 """The W&B client's own, which it heeds on the way to this machine too, whatever ``no_proxy`` says."""
 
+PREFECT_AUTH = "PREFECT_API_AUTH_STRING"
+"""What a client shows to a Prefect server."""
+PREFECT_SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
+"""What a Prefect server asks for."""
+
 
 def is_loopback(url: str | None) -> bool:
     """Whether a server is on this machine."""
@@ -48,6 +53,16 @@ def settle_variables(environment: MutableMapping[str, str], server: str) -> None
     for name in list_strays(environment, server):
         del environment[name]
     environment["WANDB_MODE"] = "online"
+
+
+def withhold_secrets(environment: MutableMapping[str, str]) -> None:
+    """Take out what opens a Prefect server: no training has any use for it.
+
+    Args:
+        environment: Changed.
+    """
+    for name in [name for name in environment if name.upper() in (PREFECT_AUTH, PREFECT_SERVER_AUTH)]:
+        del environment[name]
 
 
 def spare_loopback(environment: MutableMapping[str, str]) -> None:

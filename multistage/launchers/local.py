@@ -15,7 +15,7 @@ from typing import Self
 
 import psutil
 
-from multistage.domain.variables import spare_loopback
+from multistage.domain.variables import spare_loopback, withhold_secrets
 from multistage.domain.workers import LocalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.gpus import GpuDealer
@@ -246,6 +246,7 @@ class LocalLauncher:
         environment = {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
         # It names this process's wandb-core, and workers must outlive this process.
         environment.pop("WANDB_SERVICE", None)
+        withhold_secrets(environment)
         spare_loopback(environment)
         return environment
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from multistage.domain.styles import PROGRAM_MACRO
+from multistage.domain.variables import withhold_secrets
 from multistage.errors import UsageError
 
 MISSING = 3
@@ -53,10 +54,12 @@ def check_module(program: str | None, command: Sequence[str], directory: Path, i
     module, variables = found
     name = program if module == PROGRAM_MACRO else module
     python = interpreter or sys.executable
+    environment = {**os.environ, **variables}
+    withhold_secrets(environment)
     looked = subprocess.run(
         [python, "-c", LOOK, str(name)],
         cwd=directory,
-        env={**os.environ, **variables},
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=LIMIT,

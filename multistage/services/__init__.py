@@ -5,7 +5,8 @@ They are started detached, so that they outlive whoever started them, and are re
     server = ensure_wandb_server(settings)
     server.url, server.key
 
-Each has a folder with its database, its log and a record of its process. `registration` alone imports Prefect.
+Each has a folder with its database, its log and a record of its process. `registration` and `prefect_client` alone
+import Prefect.
 """
 
 from multistage.domain.model import Model
@@ -21,9 +22,11 @@ from multistage.services.prefect import (
     PrefectServer,
     build_prefect_service,
     ensure_prefect_server,
+    enter_prefect_server,
     find_prefect_server,
 )
 from multistage.services.prefect_worker import PrefectWorker, build_worker_service, ensure_prefect_worker
+from multistage.services.renewal import renew_prefect
 from multistage.services.watch import ServiceWatch
 from multistage.settings import Settings
 
@@ -35,7 +38,9 @@ __all__ = [
     "ensure_prefect_server",
     "ensure_prefect_worker",
     "ensure_wandb_server",
+    "enter_prefect_server",
     "inspect_services",
+    "renew_prefect",
     "renew_wandb_server",
     "stop_services",
     "watch_prefect_server",

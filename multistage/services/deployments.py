@@ -3,7 +3,6 @@
 Each runs in the folder that it was made from, by the Python that made it: the environment of the user's project.
 """
 
-import contextlib
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multistage.domain.model import Model
 from multistage.errors import MultistageError, UsageError
 from multistage.services.prefect import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def save_deployment(server: PrefectServer, wanted: Deployment, form: Mapping[str
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
     from prefect.client.schemas.schedules import CronSchedule
 
-    with _open_client(server) as client:
+    with open_prefect_client(server) as client:
         for other in _read_all(client):
             if other.name == wanted.name and other.folder not in (None, wanted.folder):
                 raise MultistageError(
@@ -144,7 +144,7 @@ def list_deployments(server: PrefectServer) -> tuple[Deployment, ...]:
     Args:
         server: Where it is kept.
     """
-    with _open_client(server) as client:
+    with open_prefect_client(server) as client:
         return tuple(_read_all(client))
 
 
@@ -161,22 +161,13 @@ def remove_deployment(server: PrefectServer, name: str) -> None:
     from prefect.exceptions import ObjectNotFound
 
     short = name.removeprefix(f"{FLOW}/")
-    with _open_client(server) as client:
+    with open_prefect_client(server) as client:
         try:
             found = client.read_deployment_by_name(f"{FLOW}/{short}")
         except ObjectNotFound as error:
             there = ", ".join(one.name for one in _read_all(client)) or "none"
             raise UsageError(f"There is no deployment {FLOW}/{short}.", f"There are: {there}.") from error
         client.delete_deployment(found.id)
-
-
-@contextlib.contextmanager
-def _open_client(server: PrefectServer) -> "Iterator[SyncPrefectClient]":
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: server.api_url}), get_client(sync_client=True) as client:
-        yield client
 
 
 def _read_all(client: "SyncPrefectClient") -> Iterator[Deployment]:

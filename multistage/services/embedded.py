@@ -7,6 +7,7 @@ import psutil
 from pydantic import Field
 
 from multistage.domain.model import Model
+from multistage.domain.variables import withhold_secrets
 from multistage.errors import ServiceError
 from multistage.services.local_service import LocalService, answers
 from multistage.services.processes import CLOCK_TOLERANCE
@@ -54,9 +55,15 @@ def build_wandb_service(settings: Settings) -> LocalService:
             "--port",
             str(port),
         ],
-        build_environment=lambda _: os.environ,
+        build_environment=lambda _: _build_environment(),
         health_path="/healthz",
     )
+
+
+def _build_environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    withhold_secrets(environment)
+    return environment
 
 
 def ensure_wandb_server(settings: Settings) -> WandbServer:

@@ -111,6 +111,18 @@ class LocalService:
                 stop_session(record, self.name)
             return self._start(record)
 
+    def replace(self, record: ServiceRecord) -> StartedService:
+        """Start the service anew, on its port, where it is still the recorded one; else give what runs by now.
+
+        Raises:
+            ServiceError: If it does not end, or does not start.
+        """
+        with self._lock():
+            if self.read_record() == record:
+                stop_session(record, self.name)
+                return self._start(record)
+        return self.ensure()
+
     def stop(self) -> bool:
         """End the service and all that it started.
 

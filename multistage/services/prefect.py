@@ -6,7 +6,7 @@ import sys
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from multistage.domain.model import Model
+from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH, SPARED_HOSTS
 from multistage.errors import ServiceError
-from multistage.services.local_service import LocalService, ServiceRecord
+from multistage.services.local_service import LocalService, ServiceRecord, answers
+from multistage.services.prefect_secret import make_secret, read_secret
 from multistage.settings import Settings
 
 ANSWER_TIMEOUT = 10.0
@@ -31,6 +33,8 @@ class PrefectServer(Model):
         pid: Its process; None for a configured server, which is used as it is.
         started: Whether this call started it.
         note: What the user should know about the start; empty for nothing.
+        secret: What a client takes as ``PREFECT_API_AUTH_STRING``, and its pages as password; None for a configured
+            server, whose secret is its users' own affair, and for one that an older release started without any.
     """
 
     api_url: str
@@ -38,6 +42,11 @@ class PrefectServer(Model):
     pid: int | None
     started: bool
     note: str = ""
+    secret: str | None = Field(default=None, repr=False)
+
+    def list_variables(self) -> dict[str, str]:
+        """Give what Prefect's client reads from its environment to reach this server."""
+        return {"PREFECT_API_URL": self.api_url, **({PREFECT_AUTH: self.secret} if self.secret else {})}
 
 
 def build_prefect_service(settings: Settings) -> LocalService:
@@ -58,12 +67,12 @@ def build_prefect_service(settings: Settings) -> LocalService:
             "--port",
             str(port),
         ],
-        build_environment=lambda port: build_environment(folder, port, os.environ),
+        build_environment=lambda port: build_environment(folder, port, make_secret(settings), os.environ),
         health_path="/api/health",
     )
 
 
-def build_environment(folder: Path, port: int, environment: Mapping[str, str]) -> dict[str, str]:
+def build_environment(folder: Path, port: int, secret: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Make the server's environment: whatever Prefect settings the user has, they are meant for clients."""
     kept = {name: value for name, value in environment.items() if not name.upper().startswith("PREFECT_")}
     return kept | {
@@ -73,6 +82,8 @@ def build_environment(folder: Path, port: int, environment: Mapping[str, str]) -
         "PREFECT_CLI_PROMPT": "false",
         # Without it the pages of a server on any port but 4200 stay empty.
         "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        PREFECT_SERVER_AUTH: secret,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
         # For the links in notifications.
         "PREFECT_UI_URL": f"http://127.0.0.1:{port}",
     }
@@ -81,7 +92,7 @@ def build_environment(folder: Path, port: int, environment: Mapping[str, str]) -
 def ensure_prefect_server(settings: Settings) -> PrefectServer:
     """Give the configured Prefect server, or else the user's own, starting it where it does not run.
 
-    Neither the environment nor Prefect is touched: set ``PREFECT_API_URL`` before importing Prefect.
+    Neither the environment nor Prefect is touched: call `enter_prefect_server` before importing Prefect.
 
     Raises:
         ServiceError: If it does not start, or a configured one does not answer.
@@ -90,20 +101,60 @@ def ensure_prefect_server(settings: Settings) -> PrefectServer:
         check_reachable(configured.api_url)
         return configured
     service = build_prefect_service(settings).ensure()
-    return _describe(service.record, started=service.started, note=service.note)
+    return _describe(settings, service.record, started=service.started, note=service.note)
 
 
 def find_prefect_server(settings: Settings) -> PrefectServer | None:
     """Give the configured Prefect server, or else the user's own if it runs."""
-    if configured := _find_foreign(settings):
-        return configured
+    return _find_foreign(settings) or find_own_prefect_server(settings)
+
+
+def find_own_prefect_server(settings: Settings) -> PrefectServer | None:
+    """Give the user's own Prefect server if it runs, whatever is configured."""
     record = build_prefect_service(settings).find()
-    return _describe(record, started=False) if record else None
+    return _describe(settings, record, started=False) if record else None
 
 
-def _describe(record: ServiceRecord, *, started: bool, note: str = "") -> PrefectServer:
-    url = f"http://127.0.0.1:{record.port}"
-    return PrefectServer(api_url=f"{url}/api", ui_url=url, pid=record.pid, started=started, note=note)
+def enter_prefect_server(
+    server: PrefectServer, settings: Settings, environment: MutableMapping[str, str]
+) -> MutableMapping[str, str]:
+    """Have Prefect's client use a server, whatever the environment named before.
+
+    The secret of the user's own server goes to no other: a shell may hold it from ``multistage-sweep env``.
+
+    Args:
+        server: The server.
+        settings: Where the user's own server is.
+        environment: Changed.
+
+    Returns:
+        The same environment.
+    """
+    if server.pid is None and environment.get(PREFECT_AUTH, "") == read_secret(settings):
+        del environment[PREFECT_AUTH]
+    environment.update(server.list_variables())
+    return environment
+
+
+def lets_everyone_in(api_url: str) -> bool:
+    """Whether a Prefect server of this machine answers without a secret."""
+    return answers(f"{api_url}/admin/version")
+
+
+def name_api(port: int) -> str:
+    """Give the API's address of the user's own server."""
+    return f"http://127.0.0.1:{port}/api"
+
+
+def _describe(settings: Settings, record: ServiceRecord, *, started: bool, note: str = "") -> PrefectServer:
+    api_url, secret = name_api(record.port), read_secret(settings)
+    if secret is None and not lets_everyone_in(api_url):
+        raise ServiceError(
+            f"The Prefect server's key is missing: {settings.prefect_key}.",
+            "`multistage-sweep down`, then `multistage-sweep up`, makes a new one.",
+        )
+    ui_url = api_url.removesuffix("/api")
+    return PrefectServer(api_url=api_url, ui_url=ui_url, pid=record.pid, started=started, note=note, secret=secret)
 
 
 class ClientVariables(BaseSettings):
@@ -122,7 +173,7 @@ def _find_foreign(settings: Settings) -> PrefectServer | None:
     """Give the configured server, unless it is the user's own: its address may be in the environment already."""
     url = read_configured_url(Path.cwd())
     own = build_prefect_service(settings).read_record()
-    if url is None or (own and url == f"http://127.0.0.1:{own.port}/api"):
+    if url is None or (own and url in [f"http://{host}:{own.port}/api" for host in SPARED_HOSTS]):
         return None
     ui_url = ClientVariables(_env_file=".env").ui_url or derive_ui_url(url)
     return PrefectServer(api_url=url, ui_url=ui_url, pid=None, started=False)

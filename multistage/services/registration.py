@@ -8,6 +8,8 @@ import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from multistage.services.prefect import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 
 if TYPE_CHECKING:
@@ -22,17 +24,9 @@ DEFAULT_INTERVAL = 180
 """Seconds between two heartbeats where nothing is configured, as in Prefect."""
 
 
-def register_with_prefect(api_url: str) -> None:
-    """Make the work pool where it is missing, and the automation where it is missing or another than it should be.
-
-    Args:
-        api_url: The Prefect server.
-    """
-    # Prefect takes seconds to import, and its services are started without it.
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
+def register_with_prefect(server: PrefectServer) -> None:
+    """Make the work pool where it is missing, and the automation where it is missing or another than it should be."""
+    with open_prefect_client(server) as client:
         _ensure_pool(client)
         _watch_for_killed_runs(client)
 

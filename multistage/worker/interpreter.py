@@ -10,6 +10,7 @@ from tempfile import gettempdir
 from packaging.version import Version
 
 from multistage.domain.model import Model
+from multistage.domain.variables import withhold_secrets
 from multistage.errors import UsageError
 
 INTERPRETER_VARIABLE = "MULTISTAGE_INTERPRETER"
@@ -71,6 +72,7 @@ def inspect_interpreter(path: Path) -> Interpreter:
     """
     located = locate_interpreter(path)
     environment = dict(os.environ)
+    withhold_secrets(environment)
     for name in FOREIGN:
         environment.pop(name, None)
     try:

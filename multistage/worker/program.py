@@ -20,7 +20,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb.sdk.sweeps import SweepNotFoundError
 
-from multistage.domain.variables import is_loopback, settle_variables, spare_loopback
+from multistage.domain.variables import is_loopback, settle_variables, spare_loopback, withhold_secrets
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.program import leave
 from multistage.worker.agent import SweepAgent
@@ -68,6 +68,7 @@ def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
     """Set what wandb and the trainings read from the environment."""
     settle_variables(os.environ, os.environ.get("WANDB_BASE_URL", ""))
     spare_loopback(os.environ)
+    withhold_secrets(os.environ)
     os.environ["WANDB_ENTITY"] = entity
     os.environ["WANDB_PROJECT"] = project
     os.environ["WANDB_SWEEP_ID"] = sweep_id

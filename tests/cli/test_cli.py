@@ -271,6 +271,15 @@ def test_down_with_nothing_running_does_nothing(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == ""
 
 
+def test_there_is_nothing_to_set_where_nothing_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(("env",))
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "multistage-sweep: The local services do not run. `multistage-sweep up` starts them.\n"
+
+
 @pytest.mark.parametrize("arguments", ["--help", "plan --help", "status", "--version"])
 def test_what_needs_no_heavy_package_imports_none(arguments: str) -> None:
     code = (

@@ -11,6 +11,7 @@ from multistage.domain.variables import (
     list_unusable_proxies,
     settle_variables,
     spare_loopback,
+    withhold_secrets,
 )
 
 PROXY = "http://proxy.example:3128"
@@ -73,3 +74,10 @@ def test_what_is_meant_for_one_run_is_taken_out_and_runs_go_online() -> None:
     settle_variables(environment, "http://127.0.0.1:8080")
     assert environment == {"WANDB_MODE": "online", "WANDB_TAGS": "a"}
     assert not is_loopback(None)
+
+
+def test_what_opens_a_prefect_server_is_withheld() -> None:
+    kept = {"PREFECT_API_URL": "http://127.0.0.1:4200/api", "PREFECT_API_KEY": "k"}
+    environment = {**kept, "PREFECT_API_AUTH_STRING": "a:b", "prefect_server_api_auth_string": "a:b"}
+    withhold_secrets(environment)
+    assert environment == kept

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 import psutil
 import pytest
 import wandb
+from prefect.client.orchestration import SyncPrefectClient
 
 from multistage.domain.slots import FAULT_KEY, SlotName, classify_run
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
+from multistage.services.prefect import find_own_prefect_server
+from multistage.services.prefect_client import open_prefect_client
 from multistage.settings import Settings
 from multistage.wandb_client.slot_ledger import SlotLedger
 
@@ -33,6 +37,7 @@ PLANTED = {
     "MODAL_TOKEN_ID": "ak-planted-modal-id",
     "MODAL_TOKEN_SECRET": "as-planted-modal-secret",
     "PREFECT_API_KEY": "pnu_planted_prefect_key",
+    "PREFECT_API_AUTH_STRING": "planted:prefect-password",
 }
 """Secrets of a user's environment, which must be found nowhere."""
 Result = TypeVar("Result")
@@ -118,6 +123,18 @@ class CommandLine:
                     process.wait(20)
                 process.kill()
                 process.wait()
+
+    def read_exports(self) -> dict[str, str]:
+        """Read what a shell has after ``eval "$(multistage-sweep env)"``."""
+        return dict(re.findall(r"^export (\w+)=(\S+)$", self.run("env").stdout, re.MULTILINE))
+
+    @contextmanager
+    def open_prefect(self) -> Iterator[SyncPrefectClient]:
+        """Prefect's own client, asking the user's own server."""
+        server = find_own_prefect_server(self.settings)
+        assert server is not None
+        with open_prefect_client(server) as client:
+            yield client
 
     def list_processes(self) -> list[psutil.Process]:
         """List every living process that this user has started, wherever it descends from."""

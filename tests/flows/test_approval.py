@@ -6,14 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import resume_flow_run
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from multistage.domain.state import PendingApproval, State
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services.prefect import find_prefect_server
+from multistage.services.prefect_client import open_prefect_client, use_prefect_server
 from tests.flows.command_line import FAST, CommandLine, check_budget, wait_for
 
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--budget", "12", "--workers", "2", "--approve", *FAST)
@@ -32,11 +31,11 @@ class Form:
         server = find_prefect_server(commands.settings)
         assert server is not None
         assert state.flow_run_id is not None
-        self._url = server.api_url
+        self._server = server
         self._run = UUID(state.flow_run_id)
 
     def read(self) -> FlowRun:
-        with temporary_settings({PREFECT_API_URL: self._url}), get_client(sync_client=True) as client:
+        with open_prefect_client(self._server) as client:
             return client.read_flow_run(self._run)
 
     def wait(self, attempt: int) -> tuple[dict[str, Any], str]:
@@ -49,7 +48,7 @@ class Form:
                 return None
             if not (run.state.state_details.pause_key or "").endswith(f"-{attempt}"):
                 return None
-            with temporary_settings({PREFECT_API_URL: self._url}), get_client(sync_client=True) as client:
+            with open_prefect_client(self._server) as client:
                 schema = client.read_flow_run_input(self._run, keyset["schema"])
                 description = client.read_flow_run_input(self._run, keyset["description"])
             return json.loads(schema), json.loads(description)
@@ -59,7 +58,7 @@ class Form:
         return found
 
     def send(self, **answer: object) -> None:
-        with temporary_settings({PREFECT_API_URL: self._url}):
+        with use_prefect_server(self._server):
             resume_flow_run(self._run, run_input=answer)
 
 

@@ -14,11 +14,12 @@ from uuid import UUID
 import psutil
 import pytest
 import yaml
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
 from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.services.prefect import find_own_prefect_server
+from multistage.services.prefect_client import open_prefect_client
 from tests.flows.command_line import NOTHING, SWEEP, CommandLine, check_budget, count_used, wait_for
 from tests.flows.kill_points import REPOSITORY
 from tests.flows.victims import list_trainings, list_workers
@@ -49,9 +50,10 @@ class Clone:
     def __init__(self, commands: CommandLine, path: Path) -> None:
         self.commands = commands
         self.path = path
-        record = json.loads((commands.settings.prefect_folder / "process.json").read_text())
-        self.api_url = f"http://127.0.0.1:{record['port']}/api"
-        self.environment = {**commands.environment, "PREFECT_API_URL": self.api_url, "PREFECT_CLI_COLORS": "false"}
+        server = find_own_prefect_server(commands.settings)
+        assert server is not None
+        self.server = server
+        self.environment = {**commands.environment, **commands.read_exports(), "PREFECT_CLI_COLORS": "false"}
 
     def prefect(self, *arguments: str, code: int = 0) -> str:
         """Run Prefect's own command line in the checkout."""
@@ -77,7 +79,7 @@ class Clone:
 
     def read(self, run_id: UUID) -> FlowRun:
         """Read a flow run."""
-        with SyncPrefectClient(self.api_url) as client:
+        with open_prefect_client(self.server) as client:
             return client.read_flow_run(run_id)
 
     def wait(self, run_id: UUID, timeout: float = 240) -> FlowRun:
@@ -88,12 +90,12 @@ class Clone:
     def list_stages(self, run_id: UUID) -> list[FlowRun]:
         """List the stages' flow runs."""
         below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
-        with SyncPrefectClient(self.api_url) as client:
+        with open_prefect_client(self.server) as client:
             return client.read_flow_runs(flow_run_filter=below)
 
     def read_log(self, run_id: UUID) -> str:
         """Read a flow run's log."""
-        with SyncPrefectClient(self.api_url) as client:
+        with open_prefect_client(self.server) as client:
             logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
         return "\n".join(log.message for log in logs)
 
@@ -150,7 +152,7 @@ train_arg = { epochs = 3 }
 
 
 def test_the_settings_file_counts_where_a_run_says_nothing(clone: Clone) -> None:
-    with SyncPrefectClient(clone.api_url) as client:
+    with open_prefect_client(clone.server) as client:
         deployment = client.read_deployment_by_name("multistage-sweep/on-demand")
     assert list(deployment.parameters) == ["name"], "a value that stands in the form beats the file"
     assert deployment.parameter_openapi_schema is not None
@@ -260,7 +262,7 @@ def test_a_schedule_a_minute_ahead_runs_in_a_folder_of_its_own(clone: Clone) -> 
     overnight["schedules"] = [{"cron": f"{soon.minute} {soon.hour} * * *", "timezone": "UTC", "active": True}]
     path.write_text(yaml.safe_dump(written))
     clone.prefect("deploy", "--name", "overnight")
-    with SyncPrefectClient(clone.api_url) as client:
+    with open_prefect_client(clone.server) as client:
         deployment = client.read_deployment_by_name("multistage-sweep/overnight")
         assert deployment.global_concurrency_limit is not None
         assert deployment.global_concurrency_limit.limit == 1

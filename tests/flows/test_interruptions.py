@@ -7,7 +7,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import LogFilter
 from wandb.apis.public.sweeps import _set_sweep_state
 
@@ -84,9 +83,7 @@ def test_a_paused_sweep_waits_and_goes_on_when_it_is_resumed(commands: CommandLi
             turn(state="RUNNING")
         assert driver.wait(150) == 0
     check_budget(commands, folder, lost=0)
-    address = folder.load_state().prefect_url
-    assert address
-    with SyncPrefectClient(address.partition("/flow-runs/")[0] + "/api") as client:
+    with commands.open_prefect() as client:
         assert any("stage 1 is paused" in log.message for log in client.read_logs(LogFilter(level={"ge_": 30})))
 
 

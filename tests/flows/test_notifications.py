@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.services.prefect import find_prefect_server
 from tests.flows.command_line import FAST, CommandLine, wait_for
 
 DOCS = Path(__file__).parents[2] / "docs" / "notifications.md"
@@ -30,14 +29,12 @@ def test_a_sweep_that_ends_is_told_of_once(commands: CommandLine, workplace: Pat
             pass
 
     commands.run("up")
-    server = find_prefect_server(commands.settings)
-    assert server is not None
     with HTTPServer(("127.0.0.1", 0), Sink) as sink:
         threading.Thread(target=sink.serve_forever, daemon=True).start()
         found = re.search(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
         assert found is not None
         script = found[1].replace("https://ntfy.sh/my-secret-topic", f"http://127.0.0.1:{sink.server_port}")
-        environment = {**commands.environment, "PREFECT_API_URL": server.api_url}
+        environment = {**commands.environment, **commands.read_exports()}
         subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=120)
         commands.run("digits:mlp", "--params", "alpha", "--budget", "10", *FAST)
         wait_for(lambda: told, timeout=60)

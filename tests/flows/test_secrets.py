@@ -1,5 +1,6 @@
 """A user's secrets are found nowhere: not in what a sweep writes, not in a database, not in what is printed."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +14,17 @@ def list_files(*places: Path) -> Iterator[Path]:
 
 
 def test_no_secret_is_written_or_printed(commands: CommandLine, finished: FinishedSweep) -> None:
-    """Not the planted ones, and the embedded server's own key only in the file that holds it."""
-    key_file = commands.settings.wandb_server_folder / "key"
-    assert key_file.stat().st_mode & 0o077 == 0
-    secrets = [value.encode() for value in (*PLANTED.values(), key_file.read_text().strip())]
+    """Not the planted ones, and the two servers' own keys only in the files that hold them."""
+    key_files = [commands.settings.wandb_server_folder / "key", commands.settings.prefect_key]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in key_files)
+    secrets = [value.encode() for value in (*PLANTED.values(), *(path.read_text().strip() for path in key_files))]
+    secrets.append(b64encode(b"multistage:" + secrets[-1]))  # as a client sends it
     written = list(list_files(finished.place, Path(commands.environment["HOME"])))
     names = {path.name for path in written}
     assert names >= {"state.json", "report.html", "prefect.db", "wandb.sqlite", "server.log", "key"}
     assert len(list(list_files(finished.folder.logs))) > BUDGET
     assert len(list(list_files(finished.folder.results))) > 3
-    found = [path for path in written if path != key_file and any(key in path.read_bytes() for key in secrets)]
+    found = [path for path in written if path not in key_files and any(key in path.read_bytes() for key in secrets)]
     assert found == []
     printed = (finished.output + finished.messages).encode()
     assert not any(key in printed for key in secrets)

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 import yaml
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
@@ -101,11 +100,11 @@ def test_its_state_has_the_guides_keys(finished: FinishedSweep) -> None:
     assert raw["params"] == {"learning_rate": [1e-5, 0.1], "alpha": [1e-6, 1.0]}
 
 
-def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None:
+def test_prefect_shows_the_whole_tree_completed(commands: CommandLine, finished: FinishedSweep) -> None:
     state = finished.folder.load_state()
     assert state.prefect_url
     parent_id = UUID(state.flow_run_id)
-    with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
+    with commands.open_prefect() as client:
         parent = client.read_flow_run(parent_id)
         assert parent.state_name == "Completed"
         assert parent.parameters["config_id"] == "digits:mlp"
@@ -123,10 +122,12 @@ def test_prefect_shows_the_whole_tree_completed(finished: FinishedSweep) -> None
             assert {*parent.tags, f"stage {stage.name[-1]}"} <= set(stage.tags)
 
 
-def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(finished: FinishedSweep) -> None:
+def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(
+    commands: CommandLine, finished: FinishedSweep
+) -> None:
     state = finished.folder.load_state()
     assert state.prefect_url
-    with SyncPrefectClient(state.prefect_url.partition("/flow-runs/")[0] + "/api") as client:
+    with commands.open_prefect() as client:
         keys = [name_artifact(state, *parts) for parts in (("plan",), ("history",), ("result",), *STAGE_ARTIFACTS)]
         # Other sweeps of this name, in other folders, have left versions of the same.
         parents = [UUID(run_id) for run_id in state.flow_runs]

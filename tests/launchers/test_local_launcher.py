@@ -10,6 +10,7 @@ import psutil
 import pytest
 import wandb
 
+from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
 from multistage.domain.workers import LocalWorker
 from multistage.errors import LaunchError
 from multistage.launchers import local
@@ -152,13 +153,21 @@ def test_orphans_of_a_killed_worker_are_found(api: wandb.Api, make_launcher: Mak
 
 
 def test_own_scripts_run_in_this_directory_and_their_failures_can_be_quoted(
-    api: wandb.Api, make_launcher: MakeLauncher, workplace: Path
+    api: wandb.Api, make_launcher: MakeLauncher, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_script(workplace / "train.py", 'wandb.init().log({"score": 1})\nraise ValueError("no such luck")\n')
+    for name in (PREFECT_AUTH, PREFECT_SERVER_AUTH):
+        monkeypatch.setenv(name, "me:password")
+    body = """
+withheld = "me:password" not in os.environ.values()
+wandb.init().log({"score": 1, "withheld": withheld})
+raise ValueError("no such luck")
+"""
+    write_script(workplace / "train.py", body)
     sweep = queue_runs(api, "train.py", [{"x": 1}])
     launcher = make_launcher(config_id=None)
     launcher.launch(sweep, 1)
     run = wait_for_state(sweep, "run-0", "failed")
+    assert run.summary["withheld"] is True
     wait_until(lambda: launcher.read_failure(run.id), "the log")
     assert launcher.read_failure(run.id).endswith("ValueError: no such luck")
     assert launcher.read_failure("nosuchrun") == ""

@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.artifacts import update_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.state import StageProgress
@@ -26,6 +26,7 @@ from multistage.report.artifacts import (
 )
 from multistage.report.pictures import draw_history_picture, embed_picture
 from multistage.services import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from tests.report.sweeps import LR, NOON, make_data, make_run, make_state, make_whole
 from tests.states import make_state as make_plain_state
 
@@ -90,8 +91,8 @@ def test_the_history_is_a_picture() -> None:
 @pytest.fixture
 def prefect(prefect_server: PrefectServer) -> Iterator[SyncPrefectClient]:
     with (
-        temporary_settings({PREFECT_API_URL: prefect_server.api_url, PREFECT_LOGGING_TO_API_ENABLED: False}),
-        SyncPrefectClient(prefect_server.api_url) as client,
+        open_prefect_client(prefect_server) as client,
+        temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}),
     ):
         yield client
 

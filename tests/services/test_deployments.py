@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
 
 from multistage.doctor import look_at_deployments
 from multistage.errors import MultistageError, UsageError
@@ -20,6 +19,7 @@ from multistage.services.deployments import (
     remove_deployment,
     save_deployment,
 )
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 from multistage.services.registration import register_with_prefect
 from multistage.settings import Settings
@@ -30,7 +30,7 @@ NIGHTLY = Schedule(cron="0 22 * * *", timezone="Europe/Berlin")
 
 @pytest.fixture
 def server(prefect_server: PrefectServer) -> Iterator[PrefectServer]:
-    register_with_prefect(prefect_server.api_url)
+    register_with_prefect(prefect_server)
     yield prefect_server
     for one in list_deployments(prefect_server):
         remove_deployment(prefect_server, one.name)
@@ -42,7 +42,7 @@ def test_a_deployment_is_made_anew_listed_and_removed(server: PrefectServer, tmp
     (found,) = list_deployments(server)
     assert found == first.model_copy(update={"python": sys.executable})
     assert found.find_fault() == ""
-    with SyncPrefectClient(server.api_url) as client:
+    with open_prefect_client(server) as client:
         made = client.read_deployment_by_name(f"{FLOW}/mine")
     assert (made.work_pool_name, made.enforce_parameter_schema) == (WORK_POOL, True)
     assert made.global_concurrency_limit is not None
@@ -69,7 +69,7 @@ def test_another_folder_s_deployment_is_not_replaced(server: PrefectServer, tmp_
 
 
 def test_what_cannot_run_any_more_says_so(server: PrefectServer, tmp_path: Path) -> None:
-    with SyncPrefectClient(server.api_url) as client:
+    with open_prefect_client(server) as client:
         client.create_deployment(
             flow_id=client.create_flow_from_name(FLOW),
             name="before",

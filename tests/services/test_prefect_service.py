@@ -13,6 +13,7 @@ from threading import Thread
 import psutil
 import pytest
 
+from multistage.domain.variables import PREFECT_AUTH
 from multistage.errors import ServiceError
 from multistage.services import PrefectServer, ensure_prefect_server, inspect_services
 from multistage.services.local_service import find_free_port
@@ -164,9 +165,11 @@ def test_a_damaged_settings_file_is_named(unconfigured: Path) -> None:
 
 
 def test_a_server_of_ones_own_ignores_what_is_meant_for_clients(tmp_path: Path) -> None:
-    environment = build_environment(tmp_path, 5, {"PATH": "/bin", "PREFECT_API_URL": "x", "PREFECT_PROFILE": "y"})
+    environment = build_environment(
+        tmp_path, 5, "me:key", {"PATH": "/bin", "PREFECT_API_URL": "x", "PREFECT_PROFILE": "y", PREFECT_AUTH: "other"}
+    )
     assert environment["PATH"] == "/bin"
-    assert not {"PREFECT_API_URL", "PREFECT_PROFILE"} & set(environment)
+    assert not {"PREFECT_API_URL", "PREFECT_PROFILE", PREFECT_AUTH} & set(environment)
     assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 

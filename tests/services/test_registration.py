@@ -1,19 +1,19 @@
 """What a Prefect server is told of this project: once, and again only where it differs."""
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.automations import Automation
 
 from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 from multistage.pipeline.flows.single_sweep import single_sweep
 from multistage.pipeline.flows.stage import sweep_stage
 from multistage.services import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
 from multistage.services.registration import AUTOMATION, FLOWS, register_with_prefect
 
 
 def read_automation(server: PrefectServer) -> Automation:
-    with SyncPrefectClient(server.api_url) as client:
+    with open_prefect_client(server) as client:
         (found,) = client.read_automations_by_name(AUTOMATION)
         return found
 
@@ -21,15 +21,15 @@ def read_automation(server: PrefectServer) -> Automation:
 def test_the_pool_and_the_watch_are_made_once_and_kept_true(
     prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    register_with_prefect(prefect_server.api_url)
+    register_with_prefect(prefect_server)
     first = read_automation(prefect_server)
-    with SyncPrefectClient(prefect_server.api_url) as client:
+    with open_prefect_client(prefect_server) as client:
         assert client.read_work_pool(WORK_POOL).type == "process"
-    register_with_prefect(prefect_server.api_url)
+    register_with_prefect(prefect_server)
     assert read_automation(prefect_server) == first
 
     monkeypatch.setattr("multistage.services.registration.MISSED_HEARTBEATS", 5)
-    register_with_prefect(prefect_server.api_url)
+    register_with_prefect(prefect_server)
     changed = read_automation(prefect_server)
     assert changed.id == first.id
     assert changed.trigger != first.trigger

@@ -184,7 +184,8 @@ def test_a_deployment_of_the_user_s_folder_runs_by_schedule_and_on_demand(instal
 
     said = installed("deploy", *sweep, "--as", "nightly")
     assert "* * * * *" not in installed("deploy", "--list")
-    variables = dict(re.findall(r"^export (\w+)=(.*)$", said, flags=re.MULTILINE))
+    assert 'eval "$(multistage-sweep env)"' in said
+    variables = dict(re.findall(r"^export (\w+)=(.*)$", installed("env"), flags=re.MULTILINE))
     run = ("deployment", "run", "multistage-sweep/nightly", "-p", "name=asked", "-p", "budget=11", "--watch")
     installed.run("prefect", *run, variables=variables)
     assert read_progress(installed, "asked") == ("completed", 11)

@@ -1,0 +1,37 @@
+"""Prefect's client for a server, whatever this process's settings name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from multistage.services.prefect import PrefectServer
+from multistage.services.prefect_secret import read_secret
+from multistage.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+
+@contextmanager
+def use_prefect_server(server: PrefectServer) -> Iterator[None]:
+    """Have Prefect in this process use a server.
+
+    A configured one is shown what is configured for it, never the secret of the user's own.
+    """
+    # Prefect takes seconds to import, and its services are started without it.
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    secret = server.secret or PREFECT_API_AUTH_STRING.value()
+    if server.secret is None and secret == read_secret(Settings()):
+        secret = None
+    with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_API_AUTH_STRING: secret}):
+        yield
+
+
+@contextmanager
+def open_prefect_client(server: PrefectServer) -> Iterator["SyncPrefectClient"]:
+    """Give a client of a server, in a process that uses it meanwhile."""
+    from prefect.client.orchestration import get_client
+
+    with use_prefect_server(server), get_client(sync_client=True) as client:
+        yield client
