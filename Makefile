@@ -28,9 +28,10 @@ sweep: install ## install, and run three stages of real PPO training (30 runs, m
 
 install: $(VENV)/.installed ## create .venv and install multistage-sweep with its trainers
 
+# Most tests wait for servers and workers, so two at a time take little more than one.
 test: $(VENV)/.installed-dev ## the fast tests, with the domain's branches covered whole
 	$(BIN)/pytest tests/domain -q --cov=multistage.domain --cov-branch --cov-report=term --cov-fail-under=100
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.installed-scripts ## every test, the slow ones and those of foreign training libraries too
 	$(BIN)/pytest $(ARGS)
