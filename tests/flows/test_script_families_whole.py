@@ -12,6 +12,7 @@ import pytest
 
 from multistage.domain.results import Value
 from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.wandb_client.run_fields import read_metric
 from multistage.wandb_client.slot_ledger import SlotLedger
 from tests.flows.command_line import NOTHING, CommandLine, TrackedRun, check_budget
 
@@ -146,8 +147,8 @@ def test_a_family_is_swept_whole(name: str, commands: CommandLine, workplace: Pa
     assert (result["project"], result["status"]) == (label, "completed")
     runs = check_budget(commands, folder, lost=0)
     assert {run.phase for run in runs} == {"finished"}
-    values = [read(run.summary, family.metric) for run in runs]
-    assert result["best_metric"] == (max if family.goal == "maximize" else min)(values)
+    values = [read_metric(run.summary, family.metric, family.goal) for run in runs]
+    assert result["best_metric"] == (max if family.goal == "maximize" else min)(value for value in values if value)
     if "taken" in runs[0].summary:
         given = read_given(folder)
         assert [ast.literal_eval(run.summary["taken"]) for run in runs] == [given[run.run_id] for run in runs]
