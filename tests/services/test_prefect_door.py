@@ -216,7 +216,7 @@ def test_the_pages_ask_once_for_the_password(prefect_server: PrefectServer, secr
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys(secret, Keys.ENTER)
     browser.wait(is_inside, 60)
-    browser.open(f"{prefect_server.ui_url}/runs")
+    browser.open(prefect_server.ui_url)
     browser.wait(is_inside, 60)
     assert not find_field()
     browser.run("localStorage.clear()")
