@@ -120,7 +120,7 @@ FAMILIES = {
         goal="minimize",
         named="ddp",
         libraries=("torch",),
-        command="${env} torchrun --standalone --nproc-per-node=2 ${program} ${args}",
+        command="${env} ${interpreter} -m torch.distributed.run --standalone --nproc-per-node=2 ${program} ${args}",
     ),
     "folds": Family(
         "cross_validation.py", params="learning_rate:0-1", metric="mean_score", named=r"folds-[\d.]+", beside=3 * BUDGET
