@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import wandb
 
@@ -14,6 +15,9 @@ from tests.browser import browser, chromium
 from tests.server_process import ServerProcess, make_environment
 
 __all__ = ["browser", "chromium"]
+
+hypothesis.settings.register_profile("patient", deadline=None)  # other tests keep the machine busy
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
