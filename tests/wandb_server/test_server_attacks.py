@@ -20,8 +20,8 @@ from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session
 
 PROMPT = 3.0
-"""Seconds in which the server must answer while other tests keep the machine busy; `benchmarks/server.py` measures it on
-a quiet one, where half a second is the aim. What these attacks once cost were 8 to 73 s, or no answer at all."""
+"""Seconds in which the server must answer while other tests keep the machine busy; `benchmarks/server.py` measures it
+on a quiet one, where half a second is the aim. What these attacks once cost were 8 to 73 s, or no answer at all."""
 
 
 @pytest.fixture(scope="module")
