@@ -11,22 +11,14 @@ from contextlib import suppress
 import psutil
 
 from multistage.domain.workers import LocalWorker
+from multistage.pids import find_living
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.descendants import WANDB_CORE, wait_for_end
-
-CLOCK_TOLERANCE = 2.0
-"""Seconds by which two readings of one process's start may differ (Linux's boot time jitters by one); no pid is
-recycled as fast."""
 
 
 def find_worker(record: LocalWorker) -> psutil.Process | None:
     """The worker's process, if it lives."""
-    try:
-        process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.process_started_at) < CLOCK_TOLERANCE
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
+    return find_living(record.pid, record.process_started_at)
 
 
 def find_processes(records: Sequence[LocalWorker]) -> list[psutil.Process]:

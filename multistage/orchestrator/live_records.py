@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from multistage.domain.model import Model
 from multistage.domain.workers import WorkerRecord
-from multistage.orchestrator.sweep_folder import SweepFolder, find_same, write_atomically
+from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
+from multistage.pids import find_living
 from multistage.settings import Settings
 
 
@@ -34,7 +35,8 @@ class LiveRecord(Model):
 
     def find_driver(self) -> int | None:
         """Find the driver's process, also where its folder, and the lock in it, was moved away; None if it has left."""
-        return find_same(self.driver.pid, self.driver.process_started_at) if self.driver else None
+        driver = find_living(self.driver.pid, self.driver.process_started_at) if self.driver else None
+        return driver.pid if driver else None
 
 
 def register_sweep(settings: Settings, folder: SweepFolder) -> None:

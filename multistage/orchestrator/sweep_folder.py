@@ -14,11 +14,9 @@ import psutil
 
 from multistage.domain.state import State, format_state, parse_state
 from multistage.errors import FolderError
+from multistage.pids import find_living
 
 STATE_FILE = "state.json"
-
-CLOCK_TOLERANCE = 2.0
-"""Seconds by which two readings of one process's start may differ (Linux's boot time jitters by one)."""
 
 
 def name_sweep(config_id: str) -> str:
@@ -232,9 +230,10 @@ class SweepFolder:
         """
         try:
             pid, _, started_at = self._lock_file.read_text(encoding="utf-8").partition(" ")
-            return find_same(int(pid), float(started_at))
+            driver = find_living(int(pid), float(started_at))
         except (OSError, ValueError):
             return None
+        return driver.pid if driver else None
 
     def refuse_driver(self, pid: int | None) -> FolderError:
         """Build the error for a second driver."""
@@ -242,16 +241,6 @@ class SweepFolder:
             f"Process {pid or 'unknown'} is already driving the sweep in {self.path}.",
             f"Watch it with `multistage-sweep status {self.name}`, or end it first.",
         )
-
-
-def find_same(pid: int, started_at: float) -> int | None:
-    """Give the id of the process that started at that time, in seconds since the epoch; None where it has ended."""
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started_at) < CLOCK_TOLERANCE
-        return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.Error, ValueError, OverflowError):
-        return None
 
 
 def _refuse_write(path: Path, error: OSError) -> FolderError:

@@ -9,8 +9,8 @@ from pydantic import Field
 from multistage.domain.model import Model
 from multistage.domain.variables import withhold_secrets
 from multistage.errors import ServiceError
+from multistage.pids import CLOCK_TOLERANCE
 from multistage.services.local_service import LocalService, answers
-from multistage.services.processes import CLOCK_TOLERANCE
 from multistage.settings import Settings
 from multistage.wandb_server.pages.login import make_login_link
 from multistage.wandb_server.release import describe_release

@@ -12,13 +12,12 @@ import psutil
 from multistage.domain.model import Model
 from multistage.domain.variables import spare_loopback
 from multistage.errors import ServiceError
+from multistage.pids import CLOCK_TOLERANCE, find_living, find_process
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at a process that is awaited."""
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL."""
-CLOCK_TOLERANCE = 2.0
-"""Seconds by which two readings of one process's start may differ: the boot time that they rest on is adjusted."""
 
 _children: set[int] = set()
 """What this process started, and must reap."""
@@ -70,21 +69,8 @@ def start_process(
 
 def is_alive(record: ProcessRecord) -> bool:
     """Whether the recorded process itself runs, rather than a later one with its pid."""
-    process = find_process(record.pid, record.process_started_at)
-    try:
-        return process is not None and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def find_process(pid: int, started_at: float) -> psutil.Process | None:
-    """Give the process of a pid if it is the one that started then, in Unix seconds."""
-    reap(pid)
-    try:
-        process = psutil.Process(pid)
-        return process if abs(process.create_time() - started_at) < CLOCK_TOLERANCE else None
-    except psutil.NoSuchProcess:
-        return None
+    reap(record.pid)
+    return find_living(record.pid, record.process_started_at) is not None
 
 
 def reap(pid: int) -> None:
@@ -131,6 +117,7 @@ def find_session(record: ProcessRecord) -> list[psutil.Process]:
 
     As long as one member lives, the kernel gives the session's number to no other process.
     """
+    reap(record.pid)
     leader = find_process(record.pid, record.process_started_at)
     if leader is None and psutil.pid_exists(record.pid):
         return []
