@@ -74,15 +74,18 @@ def look_at_installation(find_version: Callable[[str], str] = version) -> Iterat
 
 def try_imports() -> str:
     """Import the flows in a process of its own; gives the last line of what goes wrong, empty for nothing."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", f"import {', '.join(FLOWS)}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=IMPORT_LIMIT,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", f"import {', '.join(FLOWS)}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=IMPORT_LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {IMPORT_LIMIT:g} s"
     return (done.stderr.strip().splitlines() or ["its process died"])[-1] if done.returncode else ""
 
 

@@ -99,3 +99,9 @@ def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
         "plotly is not installed.",
     }
     assert bad["plotly is not installed."].startswith("pip install 'plotly")
+
+
+def test_imports_that_hang_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multistage.installation.IMPORT_LIMIT", 0.01)
+    [(verdict, what, _)] = [look for look in look_at_installation() if look[0] == "bad"]
+    assert (verdict, "it took more than 0.01 s" in what) == ("bad", True)
