@@ -148,7 +148,10 @@ def test_a_family_is_swept_whole(name: str, commands: CommandLine, workplace: Pa
     runs = check_budget(commands, folder, lost=0)
     assert {run.phase for run in runs} == {"finished"}
     values = [read_metric(run.summary, family.metric, family.goal) for run in runs]
-    assert result["best_metric"] == (max if family.goal == "maximize" else min)(value for value in values if value)
+    assert result["best_metric"] == (max if family.goal == "maximize" else min)(
+        value for value in values if value is not None
+    )
+    assert None not in values
     if "taken" in runs[0].summary:
         given = read_given(folder)
         assert [ast.literal_eval(run.summary["taken"]) for run in runs] == [given[run.run_id] for run in runs]
