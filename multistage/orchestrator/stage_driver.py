@@ -6,15 +6,12 @@ anything is given up or replaced, all of these are read once more: the last look
 """
 
 import math
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
-from multistage.domain.metric import suggest_metric
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, SETUP, RunRecord, Slot, SlotName, Slots, SlotTable, evaluate_slot
+from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, Slots, SlotTable, evaluate_slot
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -23,87 +20,20 @@ from multistage.errors import (
     LaunchError,
     MetricMissingError,
     MultistageError,
-    SetupError,
     StandstillError,
     SweepFailedError,
     TrackerError,
 )
+from multistage.orchestrator.stage_protocols import Fleet, Tracker
+from multistage.orchestrator.stage_verdict import StageVerdict, has_failed_whole
 from multistage.search.multistage import Proposal, StagedSearch
 
 SUSPICIOUS = 3
 """So many runs of a stage, all that have ended and all failed, and a resume trains them again."""
-HOPELESS = 20
-"""So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone."""
 
 
 ASK_EVERY = 20.0
 """Seconds between two questions whether the sweep still takes runs."""
-
-
-class Tracker(Protocol):
-    """What the driver needs of a sweep; `multistage.orchestrator.sweep_tracker` puts the wandb client behind it."""
-
-    records: dict[str, RunRecord]
-    interval: float
-    """Seconds to wait before the next look."""
-
-    def read(self) -> Sequence[RunRecord]:
-        """Read the runs that changed into `records`."""
-        ...
-
-    def read_all(self) -> bool:
-        """Read all runs, without a filter by time, into `records`; tells whether any had changed."""
-        ...
-
-    def describe_count(self) -> str:
-        """Say how many runs the server counts, and in which states, in a clause."""
-        ...
-
-    def read_workers(self) -> Mapping[str, str]:
-        """Read which worker has trained which run, by the run's id."""
-        ...
-
-    def complete(self) -> None:
-        """See an attempt through that a request without an answer was to queue; it stands in `records` then."""
-        ...
-
-    def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
-        """Queue an attempt at a slot; it stands in `records` then."""
-        ...
-
-    def stop(self, run: RunRecord) -> None:
-        """Ask a run to stop; it is settled as lost, and its slot trained again."""
-        ...
-
-    def read_intake(self) -> Intake:
-        """Read whether the sweep was finished, cancelled or paused."""
-        ...
-
-    def endure(self, error: TrackerError) -> None:
-        """Bear that the server did not answer; raise the error where it has been away for too long."""
-        ...
-
-
-class Fleet(Protocol):
-    """The stage's workers; `multistage.orchestrator.worker_fleet` puts a launcher behind it."""
-
-    exhausted: bool
-    """Whether nobody works any more and nobody else can be paid."""
-
-    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool]) -> None:
-        """Start workers where some are missing for the runs that wait; raise LaunchError where they keep dying.
-
-        Asks ``confirm`` first, which tells whether those runs do wait.
-        """
-        ...
-
-    def retire(self, worker_id: str) -> None:
-        """End one worker; another takes its place."""
-        ...
-
-    def explain_failure(self, run: RunRecord) -> str:
-        """Say why a run failed, in a line; empty where nothing is known."""
-        ...
 
 
 class StageDriver:
@@ -155,8 +85,8 @@ class StageDriver:
         self._stalls = StallWatch(stall_after)
         self._retired: set[str] = set()
         self._is_overdue = is_overdue
-        self._go_on = go_on
         self._proposes = settings.search == "gp"
+        self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
         self._table = SlotTable(MAX_ATTEMPTS if self._proposes else 1)
         self._evaluated: dict[int, tuple[Slot, Evaluation | None]] = {}
         """What was last made of each slot."""
@@ -174,8 +104,6 @@ class StageDriver:
         """Failed runs when workers were last looked at for a bad one."""
         self._pardoned: Mapping[int, int] | None = None
         """Slots whose failure does not count, with the attempt that failed; None before the first look."""
-        self._known_faults: frozenset[str] | None = None
-        """Runs that failed by the setup before this process looked: it may be mended by now."""
         self._noted = False
 
     def drive(self) -> Slots:
@@ -186,8 +114,7 @@ class StageDriver:
             deadline ended it.
 
         Raises:
-            MetricMissingError: If runs finish without logging the metric.
-            AllRunsFailedError: If every run fails.
+            SweepFailedError: As `StageVerdict.check`, and if the sweep was ended from outside.
             LaunchError: If workers keep dying.
             TrackerError: If the server cannot be reached.
         """
@@ -206,7 +133,7 @@ class StageDriver:
         """Raise the error by which the stage would be given up, unless the server tells more than it was asked for."""
         try:
             if self._tracker.read_all():
-                self._check(self._settle())
+                self._verdict.check(self._settle())
                 self._found_more = True
                 return
             count = self._tracker.describe_count()
@@ -249,7 +176,7 @@ class StageDriver:
         progressed = bool(changed) or self._found_more
         self._found_more = False
         slots = self._settle()
-        self._check(slots)
+        self._verdict.check(slots)
         self._tell_notes(changed)
         self._watch(slots)
         if self._proposes and self._fill(slots):
@@ -290,7 +217,7 @@ class StageDriver:
         """
         if self._pardoned is None:
             failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}
-            self._pardoned = failed if self._proposes and self._failed_whole(slots, SUSPICIOUS) else {}
+            self._pardoned = failed if self._proposes and has_failed_whole(slots, self._stage, SUSPICIOUS) else {}
         if not self._pardoned:
             return slots
         return Slots(
@@ -299,52 +226,6 @@ class StageDriver:
             else slot
             for index, slot in slots.items()
         )
-
-    def _failed_whole(self, slots: Slots, enough: int) -> bool:
-        return slots.used >= min(self._stage.runs, enough) and len(slots.failed) == slots.used
-
-    def _check_setup(self, slots: Slots) -> None:
-        suspects = [*slots.unsettled.values(), *(slots[index] for index in slots.failed)]
-        faulty = [run for slot in suspects for run in slot.attempts if run.fault == SETUP]
-        if self._known_faults is None:
-            self._known_faults = frozenset(run.run_id for run in faulty)
-        fresh = [run for run in faulty if run.run_id not in self._known_faults]
-        if fresh:
-            first = min(fresh, key=lambda run: run.name.index)
-            cost = "It used nothing of the budget, and a resume trains its config again" if self._proposes else "Go on"
-            raise SetupError(
-                f"Run {first.run_id} of stage {self._stage.stage}: {first.error}",
-                f"{cost}: {self._go_on}" if self._go_on else f"{cost}.",
-            )
-
-    def _check(self, slots: Slots) -> None:
-        self._check_setup(slots)
-        if slots.finished and not slots.valued and len(slots.finished) >= min(2, self._stage.runs):
-            finished = [slots[index] for index in slots.finished]
-            logged = sorted({key for slot in finished for key in slot.decisive.logged})
-            raise MetricMissingError(
-                f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
-                f"{self._settings.metric!r}.",
-                self._suggest_metric(logged)
-                if logged
-                else "They logged nothing at all: does the training call wandb.log?",
-            )
-        if self._failed_whole(slots, HOPELESS):
-            first = slots[min(slots.failed)].decisive
-            reason = first.error or self._fleet.explain_failure(first)
-            raise AllRunsFailedError(
-                f"All {slots.used} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
-                f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
-                "Try one run by hand with the same hyperparameters; a resume trains them all again.",
-            )
-
-    def _suggest_metric(self, logged: Sequence[str]) -> str:
-        metric, goal = suggest_metric(logged, self._settings.goal)
-        flags = f"--metric {shlex.quote(metric)}" + (f" --goal {goal}" if goal != self._settings.goal else "")
-        told = f"They logged: {', '.join(logged)}. "
-        if not self._go_on:
-            return f"{told}Name one of them: {flags}"
-        return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
 
     def _tell_notes(self, changed: Sequence[RunRecord]) -> None:
         """Warn of the first run that counts although something is to be known of it."""

@@ -17,7 +17,7 @@ from multistage.errors import (
     SweepFailedError,
     TrackerError,
 )
-from multistage.orchestrator.stage_driver import HOPELESS
+from multistage.orchestrator.stage_verdict import HOPELESS
 from tests.orchestrator.drivers import MemoryFleet, MemoryTracker, fail, find_stage, finish, make_driver, make_sweep
 
 

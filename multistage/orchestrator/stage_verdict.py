@@ -1,0 +1,89 @@
+"""Whether a stage can still come to something, by the slots that are settled so far."""
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from multistage.domain.metric import suggest_metric
+from multistage.domain.plan import StagePlan, SweepSettings
+from multistage.domain.slots import SETUP, RunRecord, Slots
+from multistage.errors import AllRunsFailedError, MetricMissingError, SetupError
+
+HOPELESS = 20
+"""So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone."""
+
+
+def has_failed_whole(slots: Slots, stage: StagePlan, enough: int) -> bool:
+    """Tell whether all used slots of a stage have failed, and are as many as ``enough``, or as the stage has."""
+    return slots.used >= min(stage.runs, enough) and len(slots.failed) == slots.used
+
+
+class StageVerdict:
+    """Judges a stage at each look.
+
+    Args:
+        settings: The sweep's settings.
+        stage: The stage.
+        explain_failure: Says why a run failed that has not said so itself.
+        go_on: The command that resumes the sweep; empty where there is none.
+    """
+
+    def __init__(
+        self, settings: SweepSettings, stage: StagePlan, explain_failure: Callable[[RunRecord], str], go_on: str
+    ) -> None:
+        self._settings = settings
+        self._stage = stage
+        self._explain_failure = explain_failure
+        self._go_on = go_on
+        self._proposes = settings.search == "gp"
+        self._known_faults: frozenset[str] | None = None
+        """Runs that failed by the setup before this process looked: it may be mended by now."""
+
+    def _check_setup(self, slots: Slots) -> None:
+        suspects = [*slots.unsettled.values(), *(slots[index] for index in slots.failed)]
+        faulty = [run for slot in suspects for run in slot.attempts if run.fault == SETUP]
+        if self._known_faults is None:
+            self._known_faults = frozenset(run.run_id for run in faulty)
+        fresh = [run for run in faulty if run.run_id not in self._known_faults]
+        if fresh:
+            first = min(fresh, key=lambda run: run.name.index)
+            cost = "It used nothing of the budget, and a resume trains its config again" if self._proposes else "Go on"
+            raise SetupError(
+                f"Run {first.run_id} of stage {self._stage.stage}: {first.error}",
+                f"{cost}: {self._go_on}" if self._go_on else f"{cost}.",
+            )
+
+    def check(self, slots: Slots) -> None:
+        """Give the stage up where going on would spend the budget for nothing.
+
+        Raises:
+            SetupError: A run that began since the first look failed by what all runs share.
+            MetricMissingError: Runs finish without logging the metric.
+            AllRunsFailedError: Every run fails by its config's fault.
+        """
+        self._check_setup(slots)
+        if slots.finished and not slots.valued and len(slots.finished) >= min(2, self._stage.runs):
+            finished = [slots[index] for index in slots.finished]
+            logged = sorted({key for slot in finished for key in slot.decisive.logged})
+            raise MetricMissingError(
+                f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
+                f"{self._settings.metric!r}.",
+                self._suggest_metric(logged)
+                if logged
+                else "They logged nothing at all: does the training call wandb.log?",
+            )
+        if has_failed_whole(slots, self._stage, HOPELESS):
+            first = slots[min(slots.failed)].decisive
+            reason = first.error or self._explain_failure(first)
+            raise AllRunsFailedError(
+                f"All {slots.used} runs of stage {self._stage.stage} failed. The first, {first.run_id}, said: "
+                f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
+                "Try one run by hand with the same hyperparameters; a resume trains them all again.",
+            )
+
+    def _suggest_metric(self, logged: Sequence[str]) -> str:
+        metric, goal = suggest_metric(logged, self._settings.goal)
+        flags = f"--metric {shlex.quote(metric)}" + (f" --goal {goal}" if goal != self._settings.goal else "")
+        told = f"They logged: {', '.join(logged)}. "
+        if not self._go_on:
+            return f"{told}Name one of them: {flags}"
+        return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
