@@ -9,10 +9,11 @@ import pytest
 from multistage.domain.account import EMBEDDED, Account
 from multistage.domain.plan import RunOptions, SweepPlan
 from multistage.domain.request import SweepRequest
-from multistage.domain.resources import Rates, Resources
+from multistage.domain.resources import Resources
 from multistage.errors import UsageError
-from multistage.launchers.faults import judge_error, judge_result
-from multistage.launchers.modal_app import describe_content
+from multistage.launchers.modal.app import describe_content
+from multistage.launchers.modal.faults import judge_error, judge_result
+from multistage.launchers.modal.prices import Rates
 from multistage.orchestrator.launching import check_launching
 from multistage.orchestrator.preparation import read_parameters
 from multistage.request.resolution import resolve_request
@@ -79,7 +80,7 @@ def test_impossible_wish_is_refused(
     monkeypatch.delenv("MODAL_SERVER_URL", raising=False)
     monkeypatch.setenv("MODAL_TOKEN_ID", "ak-x")
     monkeypatch.setenv("MODAL_TOKEN_SECRET", "as-x")
-    monkeypatch.setattr("multistage.launchers.modal_rates.fetch_rates", Rates)
+    monkeypatch.setattr("multistage.launchers.modal.prices.fetch_rates", Rates)
     plan, options = plan_for(tmp_path, **changes)
     with pytest.raises(UsageError, match=words):
         check_launching(plan, options, account)

@@ -11,7 +11,8 @@ import wandb
 
 from multistage.domain.slots import parse_slot_name
 from multistage.domain.state import State
-from tests.launchers.modal_sweeps import ModalSweeps, wait_until
+from multistage.launchers.modal.records import read_call
+from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
@@ -147,7 +148,7 @@ def test_kept_workers_go_on_and_force_ends_them_from_anywhere(sweeps: ModalSweep
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     state = sweeps.read("kept")
-    calls = {one.call_id for one in state.workers if one.launcher == "modal"}
+    calls = {read_call(one).call_id for one in state.workers}
     assert state.status == "stopped"
     assert {one.call.call_id for one in modal.list_containers() if one.call} == calls
     assert "is live" in sweeps.call("down").stderr

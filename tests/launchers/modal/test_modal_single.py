@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from multistage.training.catalogue import TRAINERS
-from tests.launchers.modal_sweeps import ModalSweeps, wait_until
+from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 
 RANDOM: dict[str, Any] = {
     "method": "random",

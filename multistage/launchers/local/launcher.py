@@ -1,4 +1,4 @@
-"""Workers on this machine."""
+"""Starts, watches and ends workers on this machine."""
 
 import os
 import secrets
@@ -16,11 +16,13 @@ from typing import Self
 import psutil
 
 from multistage.domain.variables import spare_loopback, withhold_secrets
-from multistage.domain.workers import LocalWorker, WorkerEnd, WorkerRecord
+from multistage.domain.workers import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
-from multistage.launchers.gpus import GpuDealer
-from multistage.launchers.orders import WorkerBirth, WorkerOrder
-from multistage.launchers.processes import end_processes, find_worker
+from multistage.launchers.base import Traits
+from multistage.launchers.local.gpus import GpuDealer
+from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
+from multistage.launchers.local.records import NAME, LocalDetails, is_local, read_local
+from multistage.launchers.local.worker_processes import end_processes, find_worker
 from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import open_private, read_last_lines
@@ -32,6 +34,9 @@ PATIENCE = 6.0
 """Seconds from SIGTERM to SIGKILL, above the worker's own for its training."""
 KILL_PATIENCE = 2.0
 """Seconds to wait for the end after SIGKILL."""
+
+
+TRAITS = Traits(title="this machine")
 
 
 class LocalLauncher:
@@ -46,6 +51,9 @@ class LocalLauncher:
         interpreter: What trainings are run by; this process's own by default.
         dealer: Gives each worker its GPUs; None leaves them to the trainings.
     """
+
+    traits = TRAITS
+    fee = None
 
     def __init__(
         self,
@@ -86,7 +94,7 @@ class LocalLauncher:
         with self._lock:
             self._prepare()
 
-    def launch(self, sweep: str, count: int) -> list[LocalWorker]:
+    def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
         """Start workers for a sweep.
 
         Args:
@@ -105,36 +113,52 @@ class LocalLauncher:
                 launched.append(self._launch(sweep, gpus))
             return launched
 
+    def adopts(self, record: WorkerRecord) -> bool:
+        """Whether a worker is one of this machine's, whose trainings are run by this launcher's interpreter."""
+        return is_local(record) and read_local(record).python == self._python
+
     def is_alive(self, record: WorkerRecord) -> bool:
-        """Whether the worker still runs; also of another launcher's worker."""
+        """Whether the worker still runs; also of another process's worker."""
         for child in self._children:
             child.poll()  # buries it, if it is dead
-        return isinstance(record, LocalWorker) and find_worker(record) is not None
+        return is_local(record) and find_worker(record) is not None
 
     def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
         """How the worker ended, which nobody tells; None while it still runs."""
         return None if self.is_alive(record) else WorkerEnd(fault="none")
 
     def stop(self, records: Sequence[WorkerRecord]) -> None:
-        """End workers with every training below them, also of another launcher's; takes 8 s at most.
+        """End workers with every training below them, also of another process's; takes 8 s at most.
 
         Raises:
             LaunchError: A process survived SIGKILL.
         """
-        own = [record for record in records if isinstance(record, LocalWorker)]
+        own = [record for record in records if is_local(record)]
         survivors = end_processes(own, PATIENCE, KILL_PATIENCE)
+        pids = {read_local(record).pid for record in own}
         for child in self._children:
             with suppress(subprocess.TimeoutExpired):
-                child.wait(KILL_PATIENCE if child.pid in {record.pid for record in own} else 0.0)
+                child.wait(KILL_PATIENCE if child.pid in pids else 0.0)
         if survivors:
-            pids = ", ".join(str(process.pid) for process in survivors)
+            left = ", ".join(str(process.pid) for process in survivors)
             raise LaunchError(
-                f"Processes cannot be ended: {pids}.", "Look at them with ps; they may hang in the kernel."
+                f"Processes cannot be ended: {left}.", "Look at them with ps; they may hang in the kernel."
             )
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed, wandb's own left out; empty where it printed none."""
         return "\n".join(read_last_lines(self._folder / "runs" / f"{Path(run_id).name}.log"))
+
+    def read_last_words(self, record: WorkerRecord) -> str:
+        """The last line of a worker's log."""
+        return "".join(read_last_lines(Path(read_local(record).log), 1))
+
+    def name_log(self, record: WorkerRecord) -> str:
+        """The path of a worker's log."""
+        return read_local(record).log
+
+    def judge_training(self, error: str) -> None:
+        """Nothing: each training of this machine is judged by itself."""
 
     def close(self) -> None:
         """End the nursery; workers live on."""
@@ -165,7 +189,7 @@ class LocalLauncher:
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
         with open_private(self._nursery_log) as log:
             self._nursery = subprocess.Popen(
-                [sys.executable, "-P", "-m", "multistage.launchers.nursery", *arguments],
+                [sys.executable, "-P", "-m", "multistage.launchers.local.nursery", *arguments],
                 env=self._build_environment(self._launcher_id),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -175,7 +199,7 @@ class LocalLauncher:
                 cwd=self._directory,
             )
 
-    def _launch(self, sweep: str, gpus: tuple[str, ...]) -> LocalWorker:
+    def _launch(self, sweep: str, gpus: tuple[str, ...]) -> WorkerRecord:
         self._launched += 1
         worker_id = f"{self._launcher_id}-{self._launched}"
         order = WorkerOrder(
@@ -186,15 +210,19 @@ class LocalLauncher:
             environment={self._dealer.variable: ",".join(gpus)} if self._dealer and gpus else {},
         )
         birth = self._order_from_nursery(order) if CAN_FORK else self._start_afresh(order)
-        worker = LocalWorker(
-            worker_id=worker_id,
+        details = LocalDetails(
             pid=birth.pid,
             process_started_at=birth.process_started_at,
-            sweep=sweep,
             log=str(order.log),
-            launched_at=datetime.now(UTC),
             gpus=gpus,
             python=self._python,
+        )
+        worker = WorkerRecord(
+            launcher=NAME,
+            worker_id=worker_id,
+            sweep=sweep,
+            launched_at=datetime.now(UTC),
+            details=details.model_dump(mode="json"),
         )
         if self._dealer:
             self._dealer.note(worker)

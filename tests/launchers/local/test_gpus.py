@@ -9,13 +9,14 @@ import psutil
 import pytest
 import wandb
 
-from multistage.domain.plan import RunOptions
-from multistage.domain.workers import LocalWorker
-from multistage.launchers import gpus
-from multistage.launchers.gpus import GpuDealer, Gpus, find_gpus
-from multistage.launchers.local import LocalLauncher
+from multistage.domain.workers import WorkerRecord
+from multistage.launchers.local import gpus
+from multistage.launchers.local.gpus import GpuDealer, Gpus, find_gpus
+from multistage.launchers.local.launcher import LocalLauncher
+from multistage.launchers.local.records import read_local
 from tests import fake_nvml
 from tests.queued_sweeps import client_variables, list_all_runs, queue_runs, wait_until, write_script
+from tests.workers import make_local
 
 CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 UUID, PART = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "MIG-41b36413-260e-54d1-bf08-fd5ff8a44b7f"
@@ -78,9 +79,9 @@ def test_amds_gpus_have_variables_of_their_own(
 
 
 @pytest.fixture
-def launched(tmp_path: Path) -> Iterator[list[LocalWorker]]:
+def launched(tmp_path: Path) -> Iterator[list[WorkerRecord]]:
     """Workers that end with the test."""
-    records: list[LocalWorker] = []
+    records: list[WorkerRecord] = []
     yield records
     LocalLauncher(tmp_path).stop(records)
 
@@ -99,16 +100,15 @@ def test_a_replacement_gets_the_free_gpu_also_after_another_process_has_taken_ov
     tracker: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    launched: list[LocalWorker],
+    launched: list[WorkerRecord],
 ) -> None:
     fake_nvml.install(monkeypatch, gpus=3)
     monkeypatch.setenv(CUDA, f"2,{UUID}")
     script, end = write_script(tmp_path / "train.py", WAITING), tmp_path / "end"
     sweep = queue_runs(api, script, [{"until": str(end), "x": x} for x in range(3)])
-    options = RunOptions(workers=2, directory=tmp_path)
 
     def open_launcher() -> LocalLauncher:
-        dealer = GpuDealer(options, lambda: launched, find_gpus())
+        dealer = GpuDealer(None, 2, lambda: launched, find_gpus())
         return LocalLauncher(tmp_path / "logs", environment=client_variables(tracker), dealer=dealer)
 
     def read_seen() -> list[str]:
@@ -117,16 +117,19 @@ def test_a_replacement_gets_the_free_gpu_also_after_another_process_has_taken_ov
     with open_launcher() as first:
         records = first.launch(sweep, 3)
         launched.extend(records)
-    assert [one.gpus for one in records] == [("2",), (UUID,)], "no third worker on two GPUs"
+    assert [read_local(one).gpus for one in records] == [("2",), (UUID,)], "no third worker on two GPUs"
     wait_until(lambda: read_seen() == sorted(["2", UUID]), "both trainings")
     doomed = records[1]
-    for process in (psutil.Process(doomed.pid), *psutil.Process(doomed.pid).children(recursive=True)):
+    for process in (
+        psutil.Process(read_local(doomed).pid),
+        *psutil.Process(read_local(doomed).pid).children(recursive=True),
+    ):
         os.kill(process.pid, signal.SIGKILL)
     with open_launcher() as second:
         wait_until(lambda: not second.is_alive(doomed), "the worker's end")
         (replacement,) = second.launch(sweep, 1)
         launched.append(replacement)
-        assert replacement.gpus == (UUID,)
+        assert read_local(replacement).gpus == (UUID,)
         assert second.launch(sweep, 1) == []
     wait_until(lambda: read_seen() == sorted(["2", UUID, UUID]), "the third training")
     end.touch()
@@ -136,16 +139,13 @@ def test_shares_are_dealt_evenly_and_nothing_where_nothing_is_asked_for(monkeypa
     fake_nvml.install(monkeypatch, gpus=2)
     here = psutil.Process()
 
-    def deal(count: int, **options: float) -> list[tuple[str, ...] | None]:
-        dealer = GpuDealer(
-            RunOptions.model_validate({"workers": count, "directory": "."} | options), lambda: (), find_gpus()
-        )
+    def deal(count: int, gpus_per_run: float | None = None) -> list[tuple[str, ...] | None]:
+        dealer = GpuDealer(gpus_per_run, count, lambda: (), find_gpus())
         dealt = []
         for index in range(count):
             dealt.append(dealer.deal())
-            record = {"worker_id": str(index), "pid": here.pid, "process_started_at": here.create_time(), "log": ""}
-            more = {"sweep": "s", "launched_at": "2026-01-01T00:00:00Z", "gpus": dealt[-1] or ()}
-            dealer.note(LocalWorker.model_validate(record | more))
+            gpus = list(dealt[-1] or ())
+            dealer.note(make_local(str(index), here.pid, here.create_time(), gpus=gpus))
         return dealt
 
     assert deal(4, gpus_per_run=0.5) == [("0",), ("1",), ("0",), ("1",)]

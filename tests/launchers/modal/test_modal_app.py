@@ -7,8 +7,8 @@ import modal.exception
 import pytest
 import wandb
 
-from multistage.launchers import modal_app
-from multistage.launchers.faults import judge_result
+from multistage.launchers.modal import app as modal_app
+from multistage.launchers.modal.faults import judge_result
 from tests.queued_sweeps import queue_runs, wait_for_state, write_script
 
 ENDLESS = """

@@ -10,24 +10,26 @@ from contextlib import suppress
 
 import psutil
 
-from multistage.domain.workers import LocalWorker
+from multistage.domain.workers import WorkerRecord
+from multistage.launchers.local.records import read_local
 from multistage.pids import find_living
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.descendants import WANDB_CORE, wait_for_end
 
 
-def find_worker(record: LocalWorker) -> psutil.Process | None:
+def find_worker(record: WorkerRecord) -> psutil.Process | None:
     """The worker's process, if it lives."""
-    return find_living(record.pid, record.process_started_at)
+    own = read_local(record)
+    return find_living(own.pid, own.process_started_at)
 
 
-def find_processes(records: Sequence[LocalWorker]) -> list[psutil.Process]:
+def find_processes(records: Sequence[WorkerRecord]) -> list[psutil.Process]:
     """Every living process of these workers: themselves, their trainings, whatever those have started."""
     found = {process.pid: process for record in records if (process := find_worker(record))}
     for process in list(found.values()):
         found |= {child.pid: child for child in _list_descendants(process)}
     ids = {record.worker_id for record in records}
-    sessions = {record.pid: record.worker_id for record in records}
+    sessions = {read_local(record).pid: record.worker_id for record in records}
     for process, mark in _list_marked():
         session_owner = sessions.get(_find_session(process.pid), "")
         if mark in ids or (mark and session_owner.startswith(f"{mark}-")):
@@ -60,7 +62,7 @@ def _find_session(pid: int) -> int:
         return -1
 
 
-def end_processes(records: Sequence[LocalWorker], patience: float, kill_patience: float) -> list[psutil.Process]:
+def end_processes(records: Sequence[WorkerRecord], patience: float, kill_patience: float) -> list[psutil.Process]:
     """End workers and all that is theirs: SIGTERM, then SIGKILL.
 
     A living worker is asked alone, because it ends its training in order; orphans are asked themselves. Never asked is

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import modal
 
 from multistage.domain.workers import WorkerEnd
-from multistage.launchers.faults import judge_error, judge_result
+from multistage.launchers.modal.faults import judge_error, judge_result
 
 HOLD = 48.0
 """Seconds for which Modal holds the question whether a call has ended."""

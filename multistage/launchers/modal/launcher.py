@@ -1,6 +1,7 @@
-"""Workers in containers on Modal."""
+"""Starts, watches and ends workers in containers on Modal."""
 
 import asyncio
+import os
 import secrets
 import threading
 import time
@@ -14,12 +15,12 @@ from typing import Any, Self
 import modal
 import modal.exception as refusals
 
-from multistage.domain.resources import GRACE, Rates, Resources
-from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
+from multistage.domain.resources import Resources
+from multistage.domain.variables import is_loopback
+from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
-from multistage.launchers.call_watch import CallWatch
-from multistage.launchers.faults import explain_refusal
-from multistage.launchers.modal_app import (
+from multistage.launchers.base import Traits
+from multistage.launchers.modal.app import (
     FUNCTION,
     SECRET,
     SECRET_KEY,
@@ -28,6 +29,10 @@ from multistage.launchers.modal_app import (
     cancel_worker,
     open_notes,
 )
+from multistage.launchers.modal.call_watch import CallWatch
+from multistage.launchers.modal.faults import explain_refusal, judge_training
+from multistage.launchers.modal.prices import GRACE, Rates
+from multistage.launchers.modal.records import NAME, ModalDetails, is_on_modal, name_call, read_call
 
 LONGEST_IDLE = 45.0
 """Seconds without a run after which a container leaves at the latest: with its own end it is gone within a minute."""
@@ -38,6 +43,18 @@ AT_ONCE = 16
 STOP_PATIENCE = 8.0
 """Seconds from a cancel, which lets the worker end in order, to the end of its container."""
 MIB_A_GIB = 1024
+
+
+def find_traits() -> Traits:
+    """Say what containers can do. A stand-in on this machine, named as Modal's server, has them on this machine too."""
+    return Traits(
+        title="Modal",
+        costs_money=True,
+        reaches_loopback=is_loopback(os.environ.get("MODAL_SERVER_URL")),
+        needs_canary=True,
+        can_keep=True,
+        workers="containers",
+    )
 
 
 class ModalLauncher:
@@ -79,6 +96,16 @@ class ModalLauncher:
         self._function: Any = None
         self._lock = threading.Lock()
 
+    @property
+    def traits(self) -> Traits:
+        """What containers can do."""
+        return find_traits()
+
+    @property
+    def fee(self) -> Fee:
+        """What the next container is paid."""
+        return Fee(rate=self._rates.price(self._options), seconds=self._options.timeout + GRACE)
+
     def __enter__(self) -> Self:
         return self
 
@@ -100,16 +127,15 @@ class ModalLauncher:
             LaunchError: The app cannot be deployed or called; the hint says what to do.
         """
         function = self._find_function()
-        seconds = self._options.timeout + GRACE
-        rate = self._rates.price(self._options)
         intents = [
-            ModalWorker(
+            WorkerRecord(
+                launcher=NAME,
                 worker_id=secrets.token_hex(8),
-                app=self._app,
                 sweep=sweep,
-                seconds=seconds,
-                rate=rate,
                 launched_at=datetime.now(UTC),
+                is_started=False,
+                fee=self.fee,
+                details=ModalDetails(app=self._app).model_dump(mode="json"),
             )
             for _ in range(count)
         ]
@@ -124,17 +150,21 @@ class ModalLauncher:
         if refusal is not None:
             raise refusal
 
+    def adopts(self, record: WorkerRecord) -> bool:
+        """Whether a worker is one of Modal's; its resources may differ."""
+        return is_on_modal(record)
+
     def is_alive(self, record: WorkerRecord) -> bool:
         """Whether the worker waits or works; also of another process's worker."""
         return self.inspect(record) is None
 
     def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
         """Say how a worker ended; None while it lives, or while Modal does not answer."""
-        if not isinstance(record, ModalWorker):
+        if not is_on_modal(record):
             return WorkerEnd(fault="none")
         if record.end is not None:
             return record.end
-        call_id = record.call_id or self._calls.get(record.worker_id)
+        call_id = self._recall(record)
         if call_id is None:
             try:
                 call_id = self._watch.run(self._find_call(record))
@@ -150,19 +180,31 @@ class ModalLauncher:
         Raises:
             LaunchError: Modal cannot be reached.
         """
-        mine = [record for record in records if isinstance(record, ModalWorker) and record.end is None]
+        mine = [record for record in records if is_on_modal(record) and record.end is None]
         if not mine:
             return
         failures = self._watch.run(self._stop(mine))
         if failures:
             raise LaunchError(
                 f"Workers on Modal cannot be stopped: {failures[0]}.",
-                f"Stop them by hand: `modal app stop {mine[0].app}`.",
+                f"Stop them by hand: `modal app stop {read_call(mine[0]).app}`.",
             ) from failures[0]
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed; known once its worker has ended."""
         return self._watch.failures.get(run_id, "")
+
+    def read_last_words(self, record: WorkerRecord) -> str:
+        """Nothing: what a container's worker printed last is the reason of its end."""
+        return ""
+
+    def name_log(self, record: WorkerRecord) -> str:
+        """Modal's own command for a container's log."""
+        return f"shown by `modal app logs {read_call(record).app}`"
+
+    def judge_training(self, error: str) -> LaunchError | None:
+        """Tell a failure that trainings in all containers would share, such as a package that the image lacks."""
+        return judge_training(error)
 
     def close(self) -> None:
         """Follow no call any more; the containers live on."""
@@ -207,7 +249,7 @@ class ModalLauncher:
         build_app(self._contents[0]).deploy(name=self._app)
         return modal.Function.from_name(self._app, FUNCTION).hydrate()
 
-    def _spawn(self, function: Any, intent: ModalWorker) -> ModalWorker:
+    def _spawn(self, function: Any, intent: WorkerRecord) -> WorkerRecord:
         try:
             call = function.spawn(
                 intent.worker_id,
@@ -223,23 +265,27 @@ class ModalLauncher:
             raise explain_refusal(error) from error
         self._calls[intent.worker_id] = call.object_id
         self._watch.follow([(call.object_id, intent.launched_at.timestamp())])
-        return intent.model_copy(update={"call_id": call.object_id})
+        return name_call(intent, call.object_id)
 
-    async def _find_call(self, record: ModalWorker) -> str | None:
+    def _recall(self, record: WorkerRecord) -> str | None:
+        """Give a worker's call as far as its record, or this process, knows it."""
+        return read_call(record).call_id or self._calls.get(record.worker_id)
+
+    async def _find_call(self, record: WorkerRecord) -> str | None:
         """Find a worker's call; None where it was never spawned. One that starts later finds itself cancelled."""
-        known = record.call_id or self._calls.get(record.worker_id)
+        known = self._recall(record)
         if known is None:
             known = await cancel_worker(open_notes(), record.worker_id)
             if known is not None:
                 self._calls[record.worker_id] = known
         return known
 
-    async def _stop(self, records: Sequence[ModalWorker]) -> list[Exception]:
+    async def _stop(self, records: Sequence[WorkerRecord]) -> list[Exception]:
         deadline = time.monotonic() + STOP_PATIENCE
         at_once = asyncio.Semaphore(AT_ONCE)
         calls: list[modal.FunctionCall[dict[str, Any]]] = []
 
-        async def cancel(record: ModalWorker) -> None:
+        async def cancel(record: WorkerRecord) -> None:
             async with at_once:
                 call_id = await self._find_call(record)
                 if call_id is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.launchers.modal_sweeps import ModalSweeps
+from tests.launchers.modal.modal_sweeps import ModalSweeps
 from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 

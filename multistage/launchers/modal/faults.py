@@ -6,21 +6,26 @@ from typing import Any
 
 import modal.exception as refusals
 
-from multistage.domain.workers import Fault, WorkerEnd
+from multistage.domain.workers import WorkerEnd
 from multistage.errors import CloudAwayError, LaunchError
-from multistage.launchers.modal_app import SECRET, SECRET_KEY
+from multistage.launchers.modal.app import SECRET, SECRET_KEY
 
 _IMPORT_FAILED = re.compile(r"\b(ModuleNotFoundError|ImportError)\b")
 _KEY_REFUSED = re.compile(r"\b(401|403)\b|[Uu]nauthorized|[Ii]nvalid.*API key|permission denied", re.DOTALL)
 
 
-def judge_run(error: str) -> Fault:
-    """Judge a run that failed by itself.
+def judge_training(error: str) -> LaunchError | None:
+    """Tell a failure that every training in such a container would share; None where it is the config's own.
 
     Args:
-        error: Why, as the run or its training's last line says it: an exit code, NaN, no memory left for this config.
+        error: What it ended with, as the run or its last line says it: an exit code, NaN, no memory for this config.
     """
-    return "setup" if _IMPORT_FAILED.search(error) else "config"
+    if not _IMPORT_FAILED.search(error):
+        return None
+    return LaunchError(
+        f"The training cannot work in its container: {error}",
+        "Add what it imports to the project's requirements; --project-dir names the project.",
+    )
 
 
 def judge_result(result: Mapping[str, Any]) -> WorkerEnd:

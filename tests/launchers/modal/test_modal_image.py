@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.launchers.modal_app import TRAINER_EXTRAS, describe_content
+from multistage.launchers.modal.app import TRAINER_EXTRAS, describe_content
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Absent())
-import multistage.launchers.modal_app
+import multistage.launchers.modal.app
 import multistage.worker.program
 from multistage.training.catalogue import find_trainer
 find_trainer({config_id!r}).load()

@@ -62,7 +62,7 @@ class AppContent(Model):
     def name_app(self) -> str:
         """Name the app by a hash of its code: a deployed app is never changed, and old workers keep theirs."""
         digest = hashlib.sha256(self.model_dump_json().encode())
-        sources = Path(__file__).parents[1]
+        sources = Path(__file__).parents[2]
         for root, pattern in ((sources, "*.py"), (self.project_dir, "*")):
             for path in sorted(root.rglob(pattern)) if root else ():
                 inside = path.relative_to(root or path)

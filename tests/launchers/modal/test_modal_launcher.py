@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
-from multistage.domain.resources import Cost, Rates, Resources
-from multistage.domain.workers import ModalWorker, WorkerRecord
+from multistage.domain.resources import Resources
+from multistage.domain.workers import WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
-from multistage.launchers.local import LocalLauncher
-from multistage.launchers.modal import ModalLauncher
-from multistage.launchers.modal_app import TRAINER_EXTRAS, build_app, describe_content, list_contents
-from multistage.launchers.modal_rates import fetch_rates
+from multistage.launchers.local.launcher import LocalLauncher
+from multistage.launchers.modal.app import TRAINER_EXTRAS, build_app, describe_content, list_contents
+from multistage.launchers.modal.launcher import ModalLauncher
+from multistage.launchers.modal.prices import Rates, fetch_rates
+from multistage.launchers.modal.records import read_call
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.roster import Roster
 from multistage.orchestrator.sweep_folder import SweepFolder
-from tests.launchers.modal_client import using
+from tests.launchers.modal.modal_client import using
 from tests.stand_ins.modal_server import ModalServer
 from tests.states import make_state
 
@@ -39,19 +41,24 @@ def launcher(server: ModalServer) -> Iterator[ModalLauncher]:
         yield launcher
 
 
-def latest(records: list[WorkerRecord]) -> list[ModalWorker]:
+def latest(records: list[WorkerRecord]) -> list[WorkerRecord]:
     """As whoever notes them: a later record of a worker replaces the earlier."""
-    found = {one.worker_id: one for one in records if isinstance(one, ModalWorker)}
+    found = {one.worker_id: one for one in records}
     return list(found.values())
+
+
+def forget_call(record: WorkerRecord) -> WorkerRecord:
+    """As its launcher had noted it before it was spawned."""
+    return record.model_copy(update={"is_started": False, "details": {**record.details, "call_id": None}})
 
 
 def test_each_worker_is_told_of_before_and_after_it_is_spawned(server: ModalServer, launcher: ModalLauncher) -> None:
     records = launcher.launch(SWEEP, 2)
     intents = [next(iter(records)) for _ in range(2)]
     assert server.list_calls() == []
-    assert [one.call_id for one in latest(intents)] == [None, None]
+    assert [read_call(one).call_id for one in latest(intents)] == [None, None]
     spawned = latest(list(records))
-    assert {one.call_id for one in spawned} == {call.call_id for call in server.list_calls()}
+    assert {read_call(one).call_id for one in spawned} == {call.call_id for call in server.list_calls()}
     assert all(launcher.is_alive(one) for one in spawned)
 
 
@@ -89,7 +96,7 @@ def test_spawned_workers_are_noted_though_others_could_not_be(server: ModalServe
 
 def test_any_process_ends_workers_by_their_records(server: ModalServer, launcher: ModalLauncher) -> None:
     known = latest(list(launcher.launch(SWEEP, 30)))
-    known[0] = known[0].model_copy(update={"call_id": None})  # its launcher died before it knew
+    known[0] = forget_call(known[0])  # its launcher died before it knew
     began = time.monotonic()
     with ModalLauncher(Resources()) as other:
         other.stop(known)
@@ -97,13 +104,13 @@ def test_any_process_ends_workers_by_their_records(server: ModalServer, launcher
         assert time.monotonic() - began < 10
         assert not any(other.is_alive(one) for one in known)
     calls = {call.call_id: call for call in server.list_calls()}
-    assert all(calls[one.call_id].cancelled for one in known if one.call_id)
+    assert all(calls[call_id].cancelled for one in known if (call_id := read_call(one).call_id))
 
 
 def test_a_cloud_that_is_away_is_no_end(server: ModalServer, launcher: ModalLauncher) -> None:
     (record,) = latest(list(launcher.launch(SWEEP, 1)))
     server.wire.away = True
-    unknown = record.model_copy(update={"worker_id": "0" * 16, "call_id": None})
+    unknown = forget_call(record).model_copy(update={"worker_id": "0" * 16})
     with ModalLauncher(Resources()) as other:
         assert other.is_alive(record)
         assert other.is_alive(unknown)
@@ -147,7 +154,7 @@ def test_an_app_that_was_deployed_by_hand_is_taken(server: ModalServer, launcher
     whole = describe_content(TRAINER_EXTRAS)
     build_app(whole).deploy(name=whole.name_app())
     (record,) = latest(list(launcher.launch(SWEEP, 1)))
-    assert record.app == whole.name_app()
+    assert read_call(record).app == whole.name_app()
     assert len(server.plane.apps) == 1
 
 
@@ -189,13 +196,13 @@ def test_a_sweep_that_goes_on_elsewhere_ends_its_containers_and_keeps_their_cost
     workers = latest(list(launcher.launch(SWEEP, 2)))
     folder = SweepFolder(tmp_path / "made")
     options = RunOptions(workers=2, directory=tmp_path, launcher="local")
-    folder.write_state(make_state(options=options, workers=tuple(workers), cost=Cost(rates=Rates())))
+    folder.write_state(make_state(options=options, workers=tuple(workers), cost=Cost(rates=Rates().pack())))
     roster = Roster(Journal(folder), LocalLauncher(tmp_path))
     for _ in range(2):  # again, as by a second resume
         roster.end_strangers(tmp_path)
     state = folder.load_state()
     assert not any(launcher.is_alive(one) for one in workers)
-    assert all(isinstance(one, ModalWorker) and one.end for one in state.workers)
+    assert all(one.end for one in state.workers)
     assert all(call.cancelled for call in server.list_calls())
     assert state.cost is not None
     assert state.cost.dollars == state.cost.ended > 0

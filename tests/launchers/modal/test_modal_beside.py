@@ -7,7 +7,7 @@ import pytest
 
 from multistage.domain.comparison import Comparison
 from multistage.report.costs import format_dollars
-from tests.launchers.modal_sweeps import ModalSweeps, wait_until
+from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "modal", "--workers", "2", "--budget", "10")
 

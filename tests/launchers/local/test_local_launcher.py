@@ -11,11 +11,12 @@ import pytest
 import wandb
 
 from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
-from multistage.domain.workers import LocalWorker
+from multistage.domain.workers import WorkerRecord
 from multistage.errors import LaunchError
-from multistage.launchers import local
-from multistage.launchers.local import LocalLauncher
-from multistage.launchers.processes import find_processes
+from multistage.launchers.local import launcher as local
+from multistage.launchers.local.launcher import LocalLauncher
+from multistage.launchers.local.records import read_local
+from multistage.launchers.local.worker_processes import find_processes
 from tests.queued_sweeps import (
     client_variables,
     find_training,
@@ -35,14 +36,18 @@ LONG = 100_000
 MakeLauncher = Callable[..., LocalLauncher]
 
 
+def find_pid(record: WorkerRecord) -> int:
+    return read_local(record).pid
+
+
 @pytest.fixture
 def make_launcher(tracker: dict[str, str], tmp_path: Path) -> Iterator[MakeLauncher]:
     """Launchers whose workers end with the test."""
     made: list[LocalLauncher] = []
-    launched: list[LocalWorker] = []
+    launched: list[WorkerRecord] = []
 
     class NotedLauncher(LocalLauncher):
-        def launch(self, sweep: str, count: int) -> list[LocalWorker]:
+        def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
             records = super().launch(sweep, count)
             launched.extend(records)
             return records
@@ -67,11 +72,13 @@ def test_two_workers_share_the_runs_and_leave(api: wandb.Api, make_launcher: Mak
     records = launcher.launch(sweep, 2)
     assert [record.sweep for record in records] == [sweep] * 2
     assert all(launcher.is_alive(record) for record in records)
-    wait_until(lambda: all(os.getsid(record.pid) == record.pid for record in records), "sessions of their own", 5)
+    wait_until(
+        lambda: all(os.getsid(find_pid(record)) == find_pid(record) for record in records), "sessions of their own", 5
+    )
     wait_until(lambda: not any(launcher.is_alive(record) for record in records), "the end of both", 90)
     runs = list_runs(sweep).values()
     assert [run.state for run in runs] == ["finished"] * 6
-    trained = [Path(record.log).read_text().count("exit code 0") for record in records]
+    trained = [Path(read_local(record).log).read_text().count("exit code 0") for record in records]
     assert sum(trained) == 6
     assert min(trained) > 0
     assert not find_processes(records)
@@ -82,7 +89,7 @@ def test_a_killed_training_ends_neither_worker_nor_sweep(api: wandb.Api, make_la
     launcher = make_launcher()
     (record,) = launcher.launch(sweep, 1)
     wait_for_row(sweep, "run-0", "epoch")
-    find_training(record.pid).kill()
+    find_training(find_pid(record)).kill()
     wait_for_state(sweep, "run-0", "crashed")
     wait_for_state(sweep, "run-1", "finished")
     assert launcher.is_alive(record)
@@ -114,11 +121,11 @@ def test_another_process_adopts_workers_by_their_records(
     records = first.launch(sweep, 1)
     first.close()
     wait_for_row(sweep, "run-0", "epoch")
-    copies = [LocalWorker.model_validate_json(record.model_dump_json()) for record in records]
+    copies = [WorkerRecord.model_validate_json(record.model_dump_json()) for record in records]
     with LocalLauncher(tmp_path / "elsewhere") as second:
         assert all(second.is_alive(copy) for copy in copies)
-        changes = {"process_started_at": copies[0].process_started_at - 100, "worker_id": "longgone-1"}
-        recycled = copies[0].model_copy(update=changes)
+        earlier = {**copies[0].details, "process_started_at": read_local(copies[0]).process_started_at - 100}
+        recycled = copies[0].model_copy(update={"details": earlier, "worker_id": "longgone-1"})
         assert not second.is_alive(recycled)
         second.stop([recycled])
         assert second.is_alive(copies[0])
@@ -143,7 +150,7 @@ def test_orphans_of_a_killed_worker_are_found(api: wandb.Api, make_launcher: Mak
     launcher = make_launcher(config_id=None)
     records = launcher.launch(sweep, 1)
     wait_for_row(sweep, "run-0", "score")
-    psutil.Process(records[0].pid).kill()
+    psutil.Process(find_pid(records[0])).kill()
     wait_until(lambda: not launcher.is_alive(records[0]), "the worker's end")
     orphans = [process for process in find_processes(records) if "orphan.py" in read_command(process)]
     assert len(orphans) == 2
@@ -194,7 +201,7 @@ def test_the_key_is_on_no_command_line_and_in_no_file(
 ORCHESTRATOR = """
 import os, sys, time
 from pathlib import Path
-from multistage.launchers.local import LocalLauncher
+from multistage.launchers.local.launcher import LocalLauncher
 launcher = LocalLauncher(Path(sys.argv[1]), config_id="digits:mlp")
 for record in launcher.launch(sys.argv[2], 1):
     print(record.model_dump_json(), flush=True)
@@ -214,7 +221,7 @@ def test_workers_survive_their_orchestrator_and_the_nursery_does_not(
     )
     try:
         assert orchestrator.stdout is not None
-        record = LocalWorker.model_validate_json(orchestrator.stdout.readline())
+        record = WorkerRecord.model_validate_json(orchestrator.stdout.readline())
         nurseries = psutil.Process(orchestrator.pid).children()
         assert len(nurseries) == 1
         wait_for_row(sweep, "run-0", "epoch")
@@ -262,7 +269,7 @@ def test_where_forking_is_unsafe_each_worker_is_started_afresh(
     (record,) = launcher.launch(sweep, 1)
     wait_for_state(sweep, "run-0", "finished")
     wait_for_row(sweep, "run-1", "epoch")
-    assert os.getsid(record.pid) == record.pid
+    assert os.getsid(find_pid(record)) == find_pid(record)
     processes = find_processes([record])
     launcher.stop([record])
     assert not launcher.is_alive(record)

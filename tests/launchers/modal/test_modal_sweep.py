@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launchers.modal_sweeps import ModalSweeps, wait_until
+from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "modal", "--train-arg", "epochs=5")

@@ -7,7 +7,7 @@ import pytest
 import wandb
 
 from multistage.cli import main
-from tests.launchers.modal_client import using
+from tests.launchers.modal.modal_client import using
 from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 
@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, wandb_server: ServerProcess
         ((*SWEEP, "--workers", "50"), {}, "Use --workers 10"),
         ((*SWEEP, "--max-cost", "0.001"), {}, "lower --modal-timeout"),
         ((*SWEEP, "--image-python", "3.9"), {}, "--image-python"),
-        ((*SWEEP, "--tracker", "embedded"), {}, "wandb login"),
+        ((*SWEEP, "--tracker", "embedded"), {"MODAL_SERVER_URL": "https://api.modal.com"}, "wandb login"),
         ((*SWEEP, "--project-dir", "missing"), {}, "does not exist"),
         (SWEEP, {"MODAL_SERVER_URL": "https://api.modal.com"}, "which is this machine"),
         (OWN, {}, "--project-dir"),

@@ -19,7 +19,7 @@ import psutil
 import wandb
 
 from multistage.domain.variables import spare_loopback
-from multistage.launchers.orders import WorkerBirth, WorkerOrder
+from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
 from multistage.worker import program
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.outputs import open_private
@@ -76,7 +76,7 @@ def warm_up_wandb() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Warm up, then serve on standard input and output."""
-    parser = argparse.ArgumentParser(prog="python -m multistage.launchers.nursery")
+    parser = argparse.ArgumentParser(prog="python -m multistage.launchers.local.nursery")
     parser.add_argument("--config_id", help="the bundled trainer to have ready")
     options = parser.parse_args(arguments)
     spare_loopback(os.environ)
