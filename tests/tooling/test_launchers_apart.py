@@ -32,7 +32,7 @@ def find_branches(tree: ast.AST) -> Iterator[int]:
         match node:
             case ast.Compare(left=left, comparators=others) if any(map(_names_launcher, (left, *others))):
                 yield node.lineno
-            case ast.MatchValue(value=value) if _names_launcher(value):
+            case ast.MatchValue(value=ast.expr() as value) if _names_launcher(value):
                 yield value.lineno
 
 
