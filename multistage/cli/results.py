@@ -24,9 +24,9 @@ def status(
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
         as_json: Print its state.json instead.
     """
-    from multistage.orchestrator.sweep_folder import find_folder, survey_sweeps
     from multistage.report.tables import draw_state, draw_sweeps
     from multistage.settings import Settings
+    from multistage.store.sweep_folder import find_folder, survey_sweeps
 
     console = Console()
     places = locate_runs(runs_dir)
@@ -51,8 +51,8 @@ def report(name: str, /, *, runs_dir: Path | None = None) -> int:
         name: The sweep's name, its folder or its state.json.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.orchestrator.open_sessions import close_session, open_session
-    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.driver.open_sessions import close_session, open_session
+    from multistage.store.sweep_folder import find_folder
 
     folder = find_folder(name, *locate_runs(runs_dir))
     try:
@@ -71,8 +71,8 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
         format: json, yaml, or args for a command line.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.orchestrator.sweep_folder import find_folder
     from multistage.report.tables import format_best
+    from multistage.store.sweep_folder import find_folder
 
     print(format_best(find_folder(name, *locate_runs(runs_dir)).load_state(), format))
     return 0
