@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multistage.domain.cost import Cost
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, Slot, Slots, evaluate_slot, settle_slots
+from multistage.domain.slots import Slot, Slots, count_attempts, evaluate_slot, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.driver.launching import fetch_prices, open_launcher
@@ -128,7 +128,7 @@ class Session:
             ledger = self.open_ledger(sweep_id)
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
-            attempts = MAX_ATTEMPTS if self.settings.search == "gp" else 1
+            attempts = count_attempts(self.settings.search == "gp")
             self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
         return self._evaluations[stage.stage]
 
