@@ -138,7 +138,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
     from multistage.settings import Settings
     from multistage.wandb_server import serving
     from multistage.wandb_server.lifecycle import Timing
-    from multistage.wandb_server.pages.login import make_login_link
+    from multistage.wandb_server.pages.login_links import make_login_link
 
     if not 0 <= port < 2**16:
         raise UsageError(f"There is no port {port}.", "Choose one from 1 to 65535, or 0 for a free one.")

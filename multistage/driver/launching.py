@@ -9,7 +9,7 @@ from pathlib import Path
 from multistage.domain.account import Account
 from multistage.domain.cost import Prices, Quote
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
-from multistage.domain.workers import WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
 from multistage.launchers.base import Assignment, Launcher, LauncherKind
 from multistage.launchers.registry import find_kind

@@ -28,9 +28,9 @@ from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder, write_atomically
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
-from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.run_reader import RunReader
 from multistage.wandb_client.slot_ledger import SlotLedger
-from multistage.wandb_client.sweeps import end_sweep
+from multistage.wandb_client.sweep_calls import end_sweep
 
 if TYPE_CHECKING:
     from multistage.report.data import ReportData

@@ -13,7 +13,7 @@ from multistage.domain.model import Model
 from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.domain.variables import is_loopback
-from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.installation import Look
 

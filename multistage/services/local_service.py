@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
-from multistage.services.processes import ProcessRecord, is_alive, start_process, stop_session
+from multistage.services.service_processes import ProcessRecord, is_alive, start_process, stop_session
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at something that is awaited."""

@@ -14,8 +14,8 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.lifecycle import LIVE_STATES
+from multistage.wandb_server.run_values import read_number, unwrap_values
 from multistage.wandb_server.store import Row, Store
-from multistage.wandb_server.values import read_number, unwrap_values
 
 Proposal = dict[str, Any]
 

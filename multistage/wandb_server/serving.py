@@ -19,11 +19,11 @@ import uvicorn
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
-from multistage.wandb_server.app import build_app, open_state
 from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
 from multistage.wandb_server.lifecycle import Timing
 from multistage.wandb_server.log import quieten
 from multistage.wandb_server.release import describe_release
+from multistage.wandb_server.web_app import build_app, open_state
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client of this machine finds such a server
 

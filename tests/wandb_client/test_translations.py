@@ -13,7 +13,7 @@ from multistage.domain.parameters import (
     PowerOfTwoParameter,
 )
 from multistage.wandb_client.run_fields import find_beginning
-from multistage.wandb_client.sweeps import (
+from multistage.wandb_client.sweep_calls import (
     describe_parameter,
 )
 

@@ -16,7 +16,7 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.resources import name_gpu
 from multistage.domain.styles import runs_module
 from multistage.domain.variables import is_loopback
-from multistage.domain.workers import Fee
+from multistage.domain.worker_records import Fee
 from multistage.errors import UsageError
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options

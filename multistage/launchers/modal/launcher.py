@@ -15,7 +15,7 @@ import modal
 import modal.exception as refusals
 
 from multistage.domain.resources import Resources
-from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.modal.app import (

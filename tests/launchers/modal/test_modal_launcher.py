@@ -9,7 +9,7 @@ import pytest
 from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
 from multistage.domain.resources import Resources
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.roster import Roster
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.local.launcher import LocalLauncher
