@@ -14,7 +14,7 @@ from multistage.cli.examining import doctor
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.showing import best, report, status
-from multistage.cli.sweep_files import single
+from multistage.cli.single_sweeping import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
