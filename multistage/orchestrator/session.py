@@ -3,7 +3,7 @@
 import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.resources import Cost
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, Slot, Slots, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, Slots, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.launchers.launcher import Launcher
@@ -139,9 +139,8 @@ class Session:
         """Open what tells which run of a W&B sweep is which slot's; None where W&B's engine proposes the runs."""
         return SlotLedger(self.folder.locate_ledger(sweep_id)) if self.settings.search == "gp" else None
 
-    def _keep_evaluations(self, stage: StagePlan, slots: Mapping[int, Slot]) -> None:
-        found = (evaluate_slot(stage.stage, slot) for slot in slots.values())
-        self._evaluations[stage.stage] = tuple(evaluation for evaluation in found if evaluation is not None)
+    def _keep_evaluations(self, stage: StagePlan, slots: Slots) -> None:
+        self._evaluations[stage.stage] = tuple(slots.list_evaluations())
 
     def read_earlier(self, stage: int) -> Sequence[Evaluation]:
         """Read the used slots of all stages before this one."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, Slot, SlotName, Slots, SlotTable, evaluate_slot
+from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, SlotName, Slots, SlotTable
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -88,8 +88,6 @@ class StageDriver:
         self._proposes = settings.search == "gp"
         self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
         self._table = SlotTable(MAX_ATTEMPTS if self._proposes else 1)
-        self._evaluated: dict[int, tuple[Slot, Evaluation | None]] = {}
-        """What was last made of each slot."""
         self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self._intake: Intake = "open"
@@ -271,25 +269,16 @@ class StageDriver:
                 self._enqueue(SlotName(stage=self._stage.stage, index=index), proposal.config)
         return len(self._tracker.records) > count
 
-    def _propose(self, slots: Mapping[int, Slot], used: int, count: int) -> Sequence[Proposal]:
+    def _propose(self, slots: Slots, used: int, count: int) -> Sequence[Proposal]:
         stage = self._stage.stage
         if stage == 1:
             return []
         finalists_from = self._stage.runs - self._stage.finalists
-        evaluations, pending = [*self._earlier], []
-        for index, slot in slots.items():
-            evaluation = self._evaluate(slot)
-            if evaluation is not None:
-                evaluations.append(evaluation)
-            else:
-                pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
-        return self._search.propose(stage, self._box, evaluations, pending, used, count)
-
-    def _evaluate(self, slot: Slot) -> Evaluation | None:
-        known = self._evaluated.get(slot.index)
-        if known is None or known[0] is not slot:
-            known = self._evaluated[slot.index] = slot, evaluate_slot(self._stage.stage, slot)
-        return known[1]
+        pending = [
+            Proposal(config=slots[index].last.config, finalist=index >= finalists_from)
+            for index in sorted(slots.unsettled)
+        ]
+        return self._search.propose(stage, self._box, [*self._earlier, *slots.list_evaluations()], pending, used, count)
 
     def _enqueue(self, name: SlotName, config: Config) -> None:
         takes_seed = self._settings.seed_parameter is not None

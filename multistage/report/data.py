@@ -8,7 +8,7 @@ from pathlib import Path
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, evaluate_slot, settle_slots
+from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, settle_slots
 from multistage.domain.state import State
 from multistage.search.gaussian_process import GaussianProcessSearch
 
@@ -54,11 +54,8 @@ class ReportData(Model):
     def evaluations(self) -> list[Evaluation]:
         """What the used slots have shown, by stage and index."""
         attempts = MAX_ATTEMPTS if self.state.settings.search == "gp" else 1
-        found = []
-        for stage in (1, 2, 3):
-            slots = settle_slots((run for run in self.runs if run.name.stage == stage), attempts)
-            found += [one for slot in slots.values() if (one := evaluate_slot(stage, slot)) is not None]
-        return found
+        stages = ([run for run in self.runs if run.name.stage == stage] for stage in (1, 2, 3))
+        return [found for runs in stages for found in settle_slots(runs, attempts).list_evaluations()]
 
     @cached_property
     def valued(self) -> list[Evaluation]:

@@ -4,7 +4,7 @@ The best value seen is a maximum over noise, and higher the more a method dwells
 is trained again, on the same fresh seeds for all and outside all budgets: those means are what is compared.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from multistage.domain.comparison import Comparison, Method, MethodResult, avera
 from multistage.domain.plan import StageMethod, StagePlan, derive_seed
 from multistage.domain.results import Config
 from multistage.domain.selection import rank
-from multistage.domain.slots import Slot, evaluate_slot
+from multistage.domain.slots import Slot, Slots
 from multistage.errors import UsageError
 from multistage.orchestrator.session import Session
 from multistage.report.tables import select_best
@@ -61,7 +61,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
         sweep = open_sweep(session)
         slots = sweep.train(lambda slots, method=method: tell(_describe(method, slots, state.budget_used)))  # type: ignore[misc]
         dollars.append(sweep.dollars)
-        evaluations = [one for slot in slots.values() if (one := evaluate_slot(1, slot)) is not None]
+        evaluations = slots.list_evaluations()
         ranked = rank(evaluations, state.goal)
         if not ranked:
             raise UsageError(f"No run of the {method} search has a finite value.", f"Look at {sweep.url}.")
@@ -114,7 +114,7 @@ def _open(session: Session, title: str, stage: StagePlan, search: StagedSearch) 
     return SideSweep(session, f"comparison, {title}", settings, stage, search)
 
 
-def _describe(what: str, slots: Mapping[int, Slot], runs: int) -> str:
+def _describe(what: str, slots: Slots, runs: int) -> str:
     return f"{what}: {sum(slot.status == 'used' for slot in slots.values())} of {runs} runs"
 
 

@@ -6,13 +6,13 @@ what the sweep's own runs would. A second call with the same name finds what is 
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.plan import SearchEngine, StageMethod, StagePlan, SweepSettings
 from multistage.domain.results import Config, Value
-from multistage.domain.slots import Slot
+from multistage.domain.slots import Slots
 from multistage.domain.space import SearchSpace
 from multistage.errors import LaunchError
 from multistage.orchestrator.launching import find_bundled, stop_workers
@@ -81,7 +81,7 @@ class SideSweep:
         self._id = found or create_sweep(session.connection, config)
         self.url = f"{session.connection.base_url}/{session.connection.path}/sweeps/{self._id}"
 
-    def train(self, report: Callable[[Mapping[int, Slot]], None] = lambda _: None) -> Mapping[int, Slot]:
+    def train(self, report: Callable[[Slots], None] = lambda _: None) -> Slots:
         """Train what is not trained yet.
 
         Args:

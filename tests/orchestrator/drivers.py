@@ -10,7 +10,7 @@ import numpy as np
 from multistage.domain.parameters import FloatParameter
 from multistage.domain.plan import StageNumber, StagePlan, SweepSettings, plan_sweep
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, evaluate_slot
+from multistage.domain.slots import RunPhase, RunRecord, SlotName, Slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
@@ -177,7 +177,7 @@ def make_driver(
     search: type[StagedSearch] = QuickSearch,
     earlier: Sequence[Evaluation] = (),
     fleet: MemoryFleet | None = None,
-    report: Callable[[Mapping[int, Slot]], None] = lambda _: None,
+    report: Callable[[Slots], None] = lambda _: None,
     **options: Any,
 ) -> StageDriver:
     plan = plan_sweep(sweep).stages
@@ -198,11 +198,6 @@ def make_driver(
 
 def find_stage(sweep: SweepSettings, number: StageNumber) -> StagePlan:
     return plan_sweep(sweep).stages[number - 1]
-
-
-def evaluate_all(number: StageNumber, slots: Mapping[int, Slot]) -> list[Evaluation]:
-    found = [evaluate_slot(number, slot) for slot in slots.values()]
-    return [evaluation for evaluation in found if evaluation is not None]
 
 
 def make_evaluation(index: int) -> Evaluation:

@@ -17,7 +17,6 @@ from multistage.search.multistage import StagedSearch
 from tests.orchestrator.drivers import (
     MemoryFleet,
     MemoryTracker,
-    evaluate_all,
     find_stage,
     make_driver,
     make_evaluation,
@@ -38,7 +37,7 @@ def test_three_stages_use_exactly_their_budgets_and_queue_little_ahead() -> None
         assert sorted(name.index for name, _, _ in tracker.enqueued) == list(range(runs))
         assert max(sum(each) for each in fleet.work) == (runs if number == 1 else 4)
         assert fleet.work[-1] == (0, 0)
-        earlier += evaluate_all(number, slots)
+        earlier += slots.list_evaluations()
     assert len(earlier) == sweep.budget
 
 
