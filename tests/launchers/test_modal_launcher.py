@@ -212,4 +212,4 @@ def test_no_container_is_given_what_opens_prefect_s_server(
     list(launcher.launch(SWEEP, 1))
     uploads = [file.read_bytes() for file in server.plane.folder.rglob("*") if file.is_file()]
     assert SWEEP.encode() in server.wire.sent  # so what is not in there was not sent
-    assert not any(b"planted" in content for content in (server.wire.sent, *uploads))
+    assert not any(b"planted" in content for content in (bytes(server.wire.sent), *uploads))

@@ -74,7 +74,7 @@ def make_servicer(plane: ControlPlane, container: Container | None, wire: Wire |
         handler = find_handler(name)
 
         async def answer(_: ModalClientBase, stream: "Stream[Any, Any]") -> None:
-            request = await stream.recv_message()
+            request: Any = await stream.recv_message()
             if handler is None:
                 raise GRPCError(Status.UNIMPLEMENTED, f"The stand-in has no {name}")
             if wire is None:
