@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from multistage.domain.resources import Resources
 from multistage.domain.workers import WorkerRecord
-from multistage.launchers.modal import ModalLauncher
-from multistage.launchers.modal_app import describe_content
+from multistage.launchers.modal.app import describe_content
+from multistage.launchers.modal.launcher import ModalLauncher
 from multistage.orchestrator.sweep_folder import write_atomically
-from tests.launchers.modal_sweeps import ModalSweeps
+from tests.launchers.modal.modal_sweeps import ModalSweeps
 from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 

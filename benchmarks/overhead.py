@@ -30,7 +30,7 @@ from pathlib import Path
 import wandb
 
 from multistage.domain.model import Model
-from multistage.launchers.local import LocalLauncher
+from multistage.launchers.local.launcher import LocalLauncher
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import inspect_services
 from multistage.settings import Settings

@@ -18,8 +18,8 @@ from pathlib import Path
 from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.domain.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
-from multistage.installation import Finding, Verdict
-from multistage.launchers.gpus import find_gpus
+from multistage.installation import Finding, Look, Verdict
+from multistage.launchers.registry import find_kind, list_launchers
 from multistage.request.preferences import (
     PREFIX,
     SETTINGS_VARIABLE,
@@ -63,9 +63,8 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
         python: An interpreter of trainings; those of the settings by default.
     """
     environment = dict(os.environ)
-    looks: dict[str, Callable[[], Iterator[tuple[Verdict, str, str]]]] = {
+    looks: dict[str, Callable[[], Iterator[Look]]] = {
         "trainers": look_at_trainers,
-        "GPUs": _look_at_gpus,
         "settings": lambda: _look_at_settings(directory),
         "environment": lambda: _look_at_environment(directory, environment),
         "trainings' Python": lambda: _look_at_interpreters(directory, python),
@@ -73,8 +72,9 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
         "W&B": _look_at_account,
         "embedded server": lambda: _look_at_embedded(settings),
         "Prefect": lambda: _look_at_prefect(settings),
-        "Modal": _look_at_modal,
     }
+    for name in list_launchers():
+        looks |= _find_look(name)
     for subject, look in looks.items():
         try:
             for verdict, what, remedy in look():
@@ -83,7 +83,7 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
             yield Finding(subject=subject, verdict="bad", what=error.message, remedy=error.hint)
 
 
-def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
+def look_at_trainers() -> Iterator[Look]:
     """Tell which bundled trainers can train, and the extras of those that cannot."""
     for trainer in TRAINERS.values():
         try:
@@ -94,13 +94,7 @@ def look_at_trainers() -> Iterator[tuple[Verdict, str, str]]:
             yield "good", trainer.config_id, ""
 
 
-def _look_at_gpus() -> Iterator[tuple[Verdict, str, str]]:
-    gpus = find_gpus()
-    use = "; a sweep of your own script deals them out among its workers" if gpus.devices else ""
-    yield "good", f"{gpus.describe()} found{use}", ""
-
-
-def _look_at_settings(directory: Path) -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_settings(directory: Path) -> Iterator[Look]:
     read_variables()
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and not _is_variable(name))
     for name in unknown:
@@ -117,7 +111,7 @@ def _is_variable(name: str) -> bool:
     return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in {*Preferences.model_fields, *Settings.model_fields}
 
 
-def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Iterator[Look]:
     """Look for what would lead runs, or requests to this machine, astray."""
     found = find_credentials()
     for note in review_surroundings(directory, None, found[0] if found else None, environment):
@@ -129,7 +123,7 @@ def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Ite
         yield "good", "no proxy", ""
 
 
-def _look_at_interpreters(directory: Path, given: Path | None) -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_interpreters(directory: Path, given: Path | None) -> Iterator[Look]:
     file = read_settings_file(find_settings_file(directory))
     told = (read_variables().python, file.python, *(one.python for one in file.configs.values()))
     wanted = [given] if given else list(dict.fromkeys(path for path in told if path))
@@ -139,7 +133,7 @@ def _look_at_interpreters(directory: Path, given: Path | None) -> Iterator[tuple
         yield "good", f"this one, {sys.executable}, unless --python names another", ""
 
 
-def _look_at_disk(directory: Path, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_disk(directory: Path, settings: Settings) -> Iterator[Look]:
     places = {"services": settings.home.absolute(), "sweeps": (directory / find_runs_dir(directory)).absolute()}
     for name, place in places.items():
         there = next(folder for folder in (place, *place.parents) if folder.exists())
@@ -152,7 +146,7 @@ def _look_at_disk(directory: Path, settings: Settings) -> Iterator[tuple[Verdict
         yield verdict, f"{free:.1f} GB free for the {name} in {place}", "" if verdict == "good" else "Free some space."
 
 
-def _look_at_account() -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_account() -> Iterator[Look]:
     found = find_credentials()
     if found is None:
         yield "note", "The wandb client is not logged in; the embedded server is used.", "`wandb login`, to use W&B."
@@ -171,7 +165,7 @@ def _look_at_account() -> Iterator[tuple[Verdict, str, str]]:
     yield "good", f"{account.base_url} as {account.entity}, since {found[2]}; it {engine}", ""
 
 
-def _look_at_embedded(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_embedded(settings: Settings) -> Iterator[Look]:
     running = find_wandb_server(settings)
     if running is not None:
         yield "good", f"runs at {running.url}", ""
@@ -179,7 +173,7 @@ def _look_at_embedded(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
         yield _look_at_port(build_wandb_service(settings))
 
 
-def _look_at_port(service: LocalService) -> tuple[Verdict, str, str]:
+def _look_at_port(service: LocalService) -> Look:
     """Tell whether a service that does not run could listen."""
     try:
         find_free_port()
@@ -195,7 +189,7 @@ def _look_at_port(service: LocalService) -> tuple[Verdict, str, str]:
     return "good", "does not run; a sweep starts it", ""
 
 
-def _look_at_prefect(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+def _look_at_prefect(settings: Settings) -> Iterator[Look]:
     server = find_prefect_server(settings)
     if server is None:
         yield _look_at_port(build_prefect_service(settings))
@@ -222,7 +216,7 @@ def _look_at_prefect(settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
         yield from look_at_deployments(server, settings)
 
 
-def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[tuple[Verdict, str, str]]:
+def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[Look]:
     """Tell which deployments cannot run any more, and whether anything would run the others.
 
     Args:
@@ -251,18 +245,11 @@ def _ask_version(server: PrefectServer) -> str | None:
         return None
 
 
-def _look_at_modal() -> Iterator[tuple[Verdict, str, str]]:
-    import modal
-    from modal.config import config
-
-    from multistage.launchers.faults import explain_refusal
-    from multistage.launchers.modal_app import SECRET, SECRET_KEY
-
-    if not (config.get("token_id") or config.get("oauth_refresh_token")):
-        yield "note", "There is no token; only --launcher modal needs one.", "`modal token new`"
-        return
+def _find_look(launcher: str) -> dict[str, Callable[[], Iterator[Look]]]:
+    """Give what a launcher looks at, and its look; one that cannot be loaded is told under its name."""
     try:
-        modal.Secret.from_name(SECRET, required_keys=[SECRET_KEY]).hydrate()
-    except (modal.exception.Error, OSError) as error:
-        raise explain_refusal(error) from error
-    yield "good", f"token and secret {SECRET!r}", ""
+        kind = find_kind(launcher)
+    except MultistageError as error:
+        finding: Look = ("bad", error.message, error.hint)
+        return {launcher: lambda: iter([finding])}
+    return {kind.subject: kind.examine}

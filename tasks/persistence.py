@@ -8,6 +8,7 @@ from prefect.context import TaskRunContext
 
 from multistage.domain.plan import StageBrief
 from multistage.errors import TrackerError
+from multistage.pipeline.tasks.persisted_results import ResultSerializer
 
 PATIENCE = [1.0, 5.0, 15.0, 60.0, 180.0, 600.0]
 """Seconds before each further try of a step whose W&B server was away: a quarter of an hour in all."""
@@ -29,11 +30,11 @@ def is_outage(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 
 class _Persistence(TypedDict):
     persist_result: bool
-    result_serializer: str
+    result_serializer: ResultSerializer
     cache_key_fn: Any
 
 
-PERSISTED = _Persistence(persist_result=True, result_serializer="json", cache_key_fn=key_by_stage)
+PERSISTED = _Persistence(persist_result=True, result_serializer=ResultSerializer(), cache_key_fn=key_by_stage)
 """Options of every task that a resume must not repeat."""
 
 

@@ -19,6 +19,7 @@ from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.orchestrator.session import Session
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
+from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 from multistage.report.plan import tell_sources
 from multistage.request.preferences import FLOW_RUN
@@ -56,6 +57,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     with asked.folder.lock():
         begun = asked.folder.read_state()
         retried = begun is not None and begun.was_driven_by(run_id)
+        upgrade_results(asked.folder.results)
         prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume or retried)
         register_sweep(Settings(), asked.folder)
         session = open_session(asked.folder.path)

@@ -9,6 +9,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
+from multistage.orchestrator.launching import tell_workers_fate
 from multistage.orchestrator.open_sessions import open_session, stop_sweep
 from multistage.orchestrator.preparation import fill_name, locate_folder
 from multistage.pipeline.tasks.persistence import PERSISTED
@@ -39,7 +40,7 @@ def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     status: Literal["failed", "stopped"] = "failed" if state.is_failed() else "stopped"
     stopped = stop_sweep(locate_folder(parameters), status, state.message or "", flow_run_id=parent)
     if stopped:
-        fate = stopped.load_state().options.tell_workers_fate(has_failed=status == "failed")
+        fate = tell_workers_fate(stopped.load_state().options, has_failed=status == "failed")
         flow_run_logger(flow_run, flow).warning(
             "The sweep is %s, %s. Go on with: multistage-sweep --resume %s",
             status,

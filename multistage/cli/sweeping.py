@@ -72,8 +72,7 @@ def plan(
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.launchers.gpus import find_gpus
-    from multistage.orchestrator.launching import check_launching, find_bundled, find_interpreter, review_launching
+    from multistage.orchestrator.launching import check_launching, describe_place, review_launching
     from multistage.orchestrator.preparation import check_folder
     from multistage.orchestrator.sweep_folder import read_states
     from multistage.report.costs import draw_estimate, format_duration
@@ -83,12 +82,12 @@ def plan(
     gathered = collect_parameters(config_id, flags, None)
     environment = dict(os.environ)
     asked, resolved, account = resolve_parameters(gathered.parameters)
-    rates = check_launching(resolved.plan, asked.options, account)
+    quote = check_launching(resolved.plan, asked.options, account)
     notes = review_launching(resolved.plan.settings, asked.options, account, environment)
     console = Console()
     console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    if asked.options.launcher == "local" and find_bundled(resolved.plan.settings) is None:
-        console.print(f"This machine: {find_gpus().describe()} found.", highlight=False, markup=False)
+    for line in describe_place(resolved.plan.settings, asked.options):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
     rows = None
     if run_seconds is not None:
@@ -102,10 +101,8 @@ def plan(
         whole = format_duration(estimate_seconds(resolved.plan, asked.options.workers, pace.seconds))
         console.print(f"About {whole}: a run takes {pace.seconds:.3g} s, {pace.source}.", highlight=False)
     console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
-    if rates is not None:
-        console.print(draw_estimate(resolved.plan, asked.options, rates, seconds))
-    if interpreter := find_interpreter(resolved.plan.settings, asked.options):
-        console.print(f"Trainings run by {interpreter.describe()}.", highlight=False, soft_wrap=True, markup=False)
+    if quote is not None:
+        console.print(draw_estimate(resolved.plan, asked.options, quote, seconds))
     for warning in dict.fromkeys(
         (*gathered.notes, *notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))
     ):
@@ -193,7 +190,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
     from multistage.installation import check_installation
-    from multistage.orchestrator.launching import check_launching, review_launching
+    from multistage.orchestrator.launching import check_launching, review_launching, tell_workers_fate
     from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
@@ -224,7 +221,7 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
         with LiveView(asked.folder, console), show_warnings(console):
             state = _run_flow({**parameters, "tracker": account.kind}, server)
     except KeyboardInterrupt:
-        ended = f"\nInterrupted; {asked.options.tell_workers_fate()}. Go on with: {go_on}"
+        ended = f"\nInterrupted; {tell_workers_fate(asked.options)}. Go on with: {go_on}"
         console.print(ended, soft_wrap=True, markup=False)
         return INTERRUPTED
     except Exception as error:

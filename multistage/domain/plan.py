@@ -24,7 +24,6 @@ STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
 HYPERBAND: Mapping[str, Any] = MappingProxyType({"type": "hyperband", "min_iter": 100})
 """Early termination unless a sweep file has its own: 100 rows of the metric before a run may be stopped."""
 
-LauncherKind = Literal["local", "modal"]
 SearchEngine = Literal["gp", "wandb"]
 EarlyStop = Literal["hyperband", "none"]
 StageMethod = Literal["grid", "grid+sobol", "sobol", "gaussian process", "random", "bayes"]
@@ -159,8 +158,8 @@ class RunWishes(Model):
     """Seconds that they have; None: as long as it takes."""
     on_timeout: Literal["continue", "stop"] = "continue"
     """What happens when nobody answers in time."""
-    launcher: LauncherKind = "local"
-    """Where trainings run."""
+    launcher: str = "local"
+    """Where trainings run: a launcher's name, local or modal, or that of one which another package brings."""
     python: Path | None = None
     """Interpreter of trainings on this machine, or its environment's folder; this process's own by default."""
     gpus_per_run: Annotated[float, Field(ge=0)] | None = None
@@ -186,16 +185,6 @@ class RunOptions(RunWishes):
     """Workers at once."""
     directory: Path
     """Where trainings run."""
-
-    @property
-    def keeps_workers(self) -> bool:
-        """Whether an interruption leaves the workers alone: containers, which a resume takes up."""
-        return self.keep_workers and self.launcher == "modal"
-
-    def tell_workers_fate(self, has_failed: bool = False) -> str:
-        """Say in a clause what became of the workers of a sweep that was interrupted, or has failed."""
-        kept = self.keeps_workers and not has_failed
-        return "its containers go on" if kept else "its workers and trainings were ended"
 
 
 class StagePlan(Model):

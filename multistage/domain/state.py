@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from multistage.domain.cost import Cost
 from multistage.domain.model import Model
 from multistage.domain.narrowing import ParameterNarrowing
 from multistage.domain.plan import RunOptions, StageNumber, StagePlan, SweepSettings
 from multistage.domain.request import SweepRequest
-from multistage.domain.resources import Cost
 from multistage.domain.results import Config, Value
 from multistage.domain.space import SearchSpace
 from multistage.domain.state_versions import SCHEMA_VERSION, find_version, upgrade_state

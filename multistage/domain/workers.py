@@ -1,9 +1,9 @@
 """What identifies a worker to any process, so that it can be watched, adopted and ended."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, model_validator
 
 from multistage.domain.model import Model
 
@@ -24,67 +24,66 @@ class WorkerEnd(Model):
     """Time that is paid for."""
 
 
-class LocalWorker(Model):
-    """A process of this machine."""
+class Fee(Model):
+    """What a worker is paid."""
 
-    launcher: Literal["local"] = "local"
-    worker_id: str
-    pid: int
-    process_started_at: float
-    """Seconds since the epoch, as the kernel tells it: with the pid it names one process for ever."""
-    sweep: str
-    """``entity/project/id`` of the sweep that it works for."""
-    log: str
-    """Path of its log file."""
-    launched_at: AwareDatetime
-    gpus: tuple[str, ...] = ()
-    """GPUs that are its own, or that it shares; empty where none are dealt out."""
-    python: str | None = None
-    """Path of its trainings' interpreter; None for its own."""
-
-
-class ModalWorker(Model):
-    """A call on Modal, whichever container it has at the moment."""
-
-    launcher: Literal["modal"] = "modal"
-    worker_id: str
-    """Known to the container too, which notes its call under it."""
-    call_id: str | None = None
-    """Modal's; None before it is known whether the call was spawned."""
-    app: str
-    """The deployed app."""
-    sweep: str
-    """``entity/project/id`` of the sweep that it works for."""
-    seconds: float
-    """Longest time that it may be paid for."""
     rate: float
     """Dollars a second."""
+    seconds: float
+    """Longest time that it may be paid for."""
+
+    @property
+    def most(self) -> float:
+        """Dollars that the worker may cost."""
+        return self.rate * self.seconds
+
+
+class WorkerRecord(Model):
+    """A worker that was launched, or is about to be: what any process needs to watch, adopt and end it."""
+
+    launcher: str
+    """Name of its launcher, which alone can read the details."""
+    worker_id: str
+    """Known to the worker, too."""
+    sweep: str
+    """``entity/project/id`` of the sweep that it works for."""
     launched_at: AwareDatetime
+    is_started: bool = True
+    """Whether it is known to have been started; noted without that, it may have been, and its launcher finds out."""
+    fee: Fee | None = None
+    """None for one that costs nothing."""
     end: WorkerEnd | None = None
-    """How it ended; None while it lives, as far as is known."""
+    """How one that is paid ended; None while it works, as far as is known."""
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+    """Its launcher's own, such as a process id."""
 
     @model_validator(mode="before")
     @classmethod
-    def _read_paid(cls, raw: Any) -> Any:
-        """Read a record of 0.1.0, which held what an ended worker had cost."""
-        if not isinstance(raw, dict) or "paid" not in raw:
+    def _read_earlier(cls, raw: Any) -> Any:
+        """Read a record of earlier releases, in which a launcher's own and what a worker was paid stood apart."""
+        if not isinstance(raw, dict) or "details" in raw:
             return raw
-        paid, rest = raw["paid"], {key: value for key, value in raw.items() if key != "paid"}
-        return rest if paid is None else {**rest, "end": {"fault": "none", "seconds": paid / raw["rate"]}}
+        own = {key: value for key, value in raw.items() if key not in cls.model_fields}
+        record = {key: value for key, value in raw.items() if key in cls.model_fields}
+        if "rate" in own:
+            rate, paid = own.pop("rate"), own.pop("paid", None)
+            fee = {"rate": rate, "seconds": own.pop("seconds", None)}
+            record |= {"fee": fee, "is_started": own.get("call_id") is not None}
+            if paid is not None:
+                record["end"] = {"fault": "none", "seconds": paid / rate}
+        return {**record, "details": own}
 
     def price(self, now: datetime) -> float:
         """Price it up to now, or up to its end; dollars, and never more than was set aside for it."""
+        if self.fee is None:
+            return 0.0
         elapsed = self.end.seconds if self.end else (now - self.launched_at).total_seconds()
-        return self.rate * min(self.seconds, max(0.0, elapsed))
+        return self.fee.rate * min(self.fee.seconds, max(0.0, elapsed))
 
     @property
-    def log(self) -> str:
-        """How its log is read."""
-        return f"shown by `modal app logs {self.app}`"
-
-
-WorkerRecord = Annotated[LocalWorker | ModalWorker, Field(discriminator="launcher")]
-"""A worker that was launched."""
+    def is_paid(self) -> bool:
+        """Whether it costs money now, as far as is known."""
+        return self.fee is not None and self.end is None
 
 
 def name_host(host: str, worker_id: str) -> str:

@@ -1,1 +1,1 @@
-"""Where workers run: on this machine, or elsewhere, behind one small Protocol."""
+"""Where workers run, and how they are started: a folder for each launcher, behind one small Protocol."""

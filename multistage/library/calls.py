@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from multistage.errors import UsageError
+from multistage.launchers.registry import find_kind
 from multistage.library.command import run_command, write_flags
 from multistage.library.functions import RUNNER, name_function, save_function
 from multistage.library.result import Result
@@ -144,7 +145,8 @@ def _refuse_elsewhere(options: Mapping[str, Any]) -> None:
     for name in ("python", "program", "command", "style"):
         if options.get(name) is not None:
             raise UsageError(f"A function takes no {name}.", "It is called by this interpreter.")
-    if options.get("launcher", "local") != "local":
+    launcher = options.get("launcher")
+    if launcher is not None and not find_kind(launcher).traits.sees_files:
         raise UsageError("A function is trained on this machine.", "Put it into a script to train it elsewhere.")
 
 

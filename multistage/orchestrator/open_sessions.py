@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from multistage.orchestrator.launching import keeps_workers
 from multistage.orchestrator.roster import end_workers
 from multistage.orchestrator.session import Session
 from multistage.orchestrator.sweep_folder import SweepFolder
@@ -62,7 +63,7 @@ def stop_sweep(
     kept = "stopped" if state.status == "stopped" else status
     changes: dict[str, Any] = {"status": kept, "ended_because": state.ended_because or reason[:1000] or None}
     try:
-        if not (status == "stopped" and state.options.keeps_workers):
+        if not (status == "stopped" and keeps_workers(state.options)):
             changes |= end_workers(state, sweep_folder.logs)
     finally:  # workers that cannot be ended stay noted
         if session:

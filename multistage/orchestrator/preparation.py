@@ -9,14 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from multistage.domain.budget import parse_split, split_budget
-from multistage.domain.gpus import GpuShare, split_gpu
 from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions, StagePlan, grow_stages
+from multistage.domain.plan import RunOptions, RunWishes, StagePlan, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
-from multistage.launchers.gpus import find_gpus
+from multistage.launchers.registry import find_kind
 from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
 from multistage.request.preferences import (
     FILE_SAYS,
@@ -26,13 +24,10 @@ from multistage.request.preferences import (
     find_runs_dir,
     gather_parameters,
 )
-from multistage.request.resolution import ResolvedRequest, count_cores
+from multistage.request.resolution import ResolvedRequest
 from multistage.request.subject import trains_bundled
 
 NOTHING: Mapping[str, Any] = {}
-
-MODAL_WORKERS = 8
-"""Containers at once unless told otherwise."""
 
 
 class AskedSweep(Model):
@@ -144,31 +139,19 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
 def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
     request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
-    usual = count_cores() if "workers" in given else _count_workers(request, given)
-    if given.get("launcher") == "modal":
-        usual = min(MODAL_WORKERS, max(split_budget(request.budget, parse_split(request.split))))
+    wishes = RunWishes.model_validate({key: given[key] for key in RunWishes.model_fields if key in given})
+    workers = given["workers"] if "workers" in given else _count_workers(request, wishes)
     return AskedSweep(
         request=request,
-        options=RunOptions(
-            workers=given.get("workers", usual),
-            directory=directory.absolute(),
-            **{key: given[key] for key in RunOptions.model_fields if key in given and key != "workers"},
-        ),
+        options=RunOptions(workers=workers, directory=directory.absolute(), **dict(wishes)),
         folder_path=locate_folder(parameters),
         resume=bool(given.get("resume", False)),
     )
 
 
-def _count_workers(request: SweepRequest, given: Mapping[str, Any]) -> int:
-    """Count the trainings that this machine is for: its cores, or what its GPUs suffice for."""
-    per_run = given.get("gpus_per_run")
-    if per_run == 0 or given.get("launcher") == "modal" or trains_bundled(request):
-        return count_cores()
-    gpus = len(find_gpus().devices)
-    if not gpus:
-        return count_cores()
-    share = split_gpu(float(per_run)) if per_run else GpuShare(each=1)
-    return max(1, min(count_cores(), share.count_workers(gpus)))
+def _count_workers(request: SweepRequest, wishes: RunWishes) -> int:
+    """Count the workers that the launcher takes where nobody says how many."""
+    return find_kind(wishes.launcher).count_workers(request, wishes, trains_bundled(request))
 
 
 def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -> State | None:

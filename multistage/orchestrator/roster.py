@@ -11,13 +11,11 @@ from typing import Any
 from multistage.domain.plan import RunOptions
 from multistage.domain.slots import Slot
 from multistage.domain.state import State
-from multistage.domain.workers import LocalWorker, ModalWorker, WorkerRecord
+from multistage.domain.workers import WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
-from multistage.launchers.launcher import Launcher
+from multistage.launchers.base import Launcher
 from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import price_worker, stop_workers
-from multistage.worker.interpreter import locate_interpreter
-from multistage.worker.outputs import read_last_lines
+from multistage.orchestrator.launching import stop_workers
 
 NOTED_COST = 0.01
 """Dollars by which the running cost must have changed to be noted again."""
@@ -68,22 +66,21 @@ class Roster:
         if last is None:
             return ""
         end = self.launcher.inspect(last)
-        said = read_last_lines(Path(last.log), 1) if isinstance(last, LocalWorker) else []
-        return end.reason if end and end.reason else "".join(said)
+        return end.reason if end and end.reason else self.launcher.read_last_words(last)
 
     def name_log(self, sweep: str) -> str:
         """Say in a sentence where the log of a sweep's last worker is; empty where it had none."""
         last = self._find_last(sweep)
-        return f"The last one's log is {last.log}." if last else ""
+        return f"The last one's log is {self.launcher.name_log(last)}." if last else ""
 
     def _find_last(self, sweep: str) -> WorkerRecord | None:
         return next((one for one in reversed(self.workers) if one.sweep == sweep), None)
 
     def dismiss(self) -> None:
-        """See the last containers out, so that what they cost is known; they leave when their sweep has ended."""
-        if self._options.launcher == "local":
+        """See the last paid workers out, so that what they cost is known; they leave when their sweep has ended."""
+        if not self.launcher.traits.costs_money:
             return
-        deadline = time.monotonic() + LEAVE_TIME
+        deadline = time.monotonic() + (LEAVE_TIME if self.launcher.traits.can_inspect else 0.0)
         while any(not self.launcher.inspect(one) for one in self.workers) and time.monotonic() < deadline:
             time.sleep(0.2)
         self.launcher.stop([one for one in self.workers if not self.launcher.inspect(one)])
@@ -97,15 +94,9 @@ class Roster:
             logs: The folder of the sweep's logs.
 
         Raises:
-            LaunchError: Something survived, or Modal cannot be reached.
+            LaunchError: Something survived, or what runs it cannot be reached.
         """
-        options = self._options
-        python = options.python and str(locate_interpreter(options.directory / options.python))
-        strangers = [
-            one
-            for one in self.workers
-            if one.launcher != options.launcher or (isinstance(one, LocalWorker) and one.python != python)
-        ]
+        strangers = [one for one in self.workers if not self.launcher.adopts(one)]
         if not strangers:
             return
         ended = {one.worker_id: one for one in stop_workers(strangers, logs)}
@@ -120,29 +111,23 @@ class Roster:
         """
         # A run that fails leaves its reason in its summary, which is no row.
         self._proven = self._proven or any(set(slot.last.logged) - {"error"} for slot in slots.values())
-        if self._proven or self._options.launcher == "local":
+        if self._proven or not self.launcher.traits.needs_canary:
             return
-        from multistage.launchers.faults import judge_run
-
         for slot in slots.values():
-            if slot.outcome == "failed" and judge_run(slot.decisive.error) == "setup":
-                raise LaunchError(
-                    f"The training cannot work in its container: {slot.decisive.error}",
-                    "Add what it imports to the project's requirements; --project-dir names the project.",
-                )
+            if slot.outcome == "failed" and (error := self.launcher.judge_training(slot.decisive.error)):
+                raise error
 
     def launch(self, sweep: str, count: int) -> Sequence[WorkerRecord]:
         """Start workers for a sweep (``entity/project/id``) and note each in the state as it starts.
 
-        On Modal the first is a canary, and none is started that could pass the cost cap: there may be fewer than
+        The first may be a canary, and none is started that could pass the cost cap: there may be fewer than
         ``count``. While the cloud does not answer there are none, and a later call asks again. Dead workers of the same
         sweep stay noted: a training may have outlived one.
 
         Raises:
             LaunchError: If they cannot be started, or the cloud has been away for too long.
         """
-        if self._options.launcher == "modal":
-            count = min(count, self._count_allowed(sweep))
+        count = min(count, self._count_allowed(sweep))
         if count <= 0 or (self._away_since is not None and time.monotonic() - self._asked_at < AWAY_PAUSE):
             return []
         known = [one for one in self.workers if one.sweep == sweep or self.launcher.is_alive(one)]
@@ -154,13 +139,13 @@ class Roster:
                 self._journal.update(workers=(*known, *started.values()))
         except CloudAwayError as error:
             self._endure(error, asked_before)
-            return [one for one in started.values() if isinstance(one, ModalWorker) and one.call_id]
+            return [one for one in started.values() if one.is_started]
         self._has_launched, self._away_since = True, None
         return list(started.values())
 
     def _endure(self, error: CloudAwayError, asked_before: float) -> None:
         """Bear that the cloud does not answer for a while, once it has answered at all."""
-        if not self._has_launched and not any(isinstance(one, ModalWorker) and one.call_id for one in self.workers):
+        if not self._has_launched and not any(one.is_started and self.launcher.adopts(one) for one in self.workers):
             raise error
         if self._away_since is None or self._asked_at - asked_before > 2 * AWAY_PAUSE:
             self._away_since = self._asked_at
@@ -169,19 +154,19 @@ class Roster:
             raise error
 
     def _count_allowed(self, sweep: str) -> int:
-        """Count the containers that may be started now."""
+        """Count the workers that may be started now."""
         alive = self.list_alive(sweep)
         affordable = self._count_affordable()
-        if not (self._proven or self._journal.state.stages_completed):
-            return min(1 - len(alive), affordable)
-        return affordable
+        is_proven = self._proven or self._journal.state.stages_completed
+        return affordable if is_proven or not self.launcher.traits.needs_canary else min(1 - len(alive), affordable)
 
     def _count_affordable(self) -> int:
         options, cost = self._options, self._journal.state.cost
-        if options.max_cost is None or cost is None:
+        fee = self.launcher.fee
+        if options.max_cost is None or cost is None or fee is None:
             return options.workers
-        reserved = sum(one.rate * one.seconds for one in self.workers if isinstance(one, ModalWorker) and not one.end)
-        return int((options.max_cost - cost.ended - reserved) / price_worker(options, cost.rates))
+        reserved = sum(one.fee.most for one in self.workers if one.fee and one.is_paid)
+        return int((options.max_cost - cost.ended - reserved) / fee.most)
 
     def has_reached_cap(self) -> bool:
         """Whether no further worker can be paid."""
@@ -202,18 +187,19 @@ class Roster:
             if end is None:
                 alive.append(one)
             elif end.fault == "setup":
-                raise LaunchError(f"Workers cannot work: {end.reason}", f"A worker's log is {one.log}.")
+                log = self.launcher.name_log(one)
+                raise LaunchError(f"Workers cannot work: {end.reason}", f"A worker's log is {log}.")
         return alive
 
     def settle_costs(self) -> None:
-        """Note which containers have ended, what they have cost, and what those that work have cost so far."""
+        """Note which paid workers have ended, what they have cost, and what those that work have cost so far."""
         cost = self._journal.state.cost
         if cost is None:
             return
         workers = []
         running: dict[str, float] = defaultdict(float)
         for one in self.workers:
-            if isinstance(one, ModalWorker) and one.end is None:
+            if one.is_paid:
                 end = self.launcher.inspect(one)
                 one = one.model_copy(update={"end": end})
                 if end is None:
@@ -236,11 +222,11 @@ def add_up(state: State, workers: Sequence[WorkerRecord], running: Mapping[str, 
         running: Dollars of those that work, by their sweep.
     """
     cost = state.cost
-    paid = {one.worker_id for one in state.workers if isinstance(one, ModalWorker) and one.end}
+    paid = {one.worker_id for one in state.workers if one.end}
     for one in workers:
-        if cost and isinstance(one, ModalWorker) and one.end and one.worker_id not in paid:
+        if cost and one.fee and one.end and one.worker_id not in paid:
             dollars = one.price(datetime.now(UTC))
-            cost = cost.add(one.sweep, dollars / one.rate, dollars)
+            cost = cost.add(one.sweep, dollars / one.fee.rate if one.fee.rate else 0.0, dollars)
     used = {record.sweep_id: (int(record.stage), record.runs_completed) for record in state.stages_completed}
     if state.current_stage is not None and state.current_stage.sweep_id is not None:
         used[state.current_stage.sweep_id] = (int(state.current_stage.stage), state.current_stage.used)
@@ -255,7 +241,7 @@ def end_workers(state: State, logs: Path) -> dict[str, Any]:
         logs: The folder of its logs.
 
     Raises:
-        LaunchError: Something survived, or Modal cannot be reached.
+        LaunchError: Something survived, or what runs it cannot be reached.
     """
     ended = stop_workers(state.workers, logs)
     return add_up(state, ended, {}) | {"workers": ()}

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multistage.domain.cost import Cost
 from multistage.domain.plan import StageNumber, StagePlan
-from multistage.domain.resources import Cost
 from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, Slots, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
-from multistage.launchers.launcher import Launcher
+from multistage.launchers.base import Launcher
 from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import open_launcher
+from multistage.orchestrator.launching import fetch_prices, open_launcher
 from multistage.orchestrator.roster import Roster
 from multistage.orchestrator.server import find_server
 from multistage.orchestrator.stage_driver import StageDriver, measure_progress
@@ -89,17 +89,14 @@ class Session:
         return find_server(self.settings.tracker)
 
     def _open_launcher(self) -> Launcher:
-        if self.state.options.launcher == "modal" and self.state.cost is None:
-            from multistage.launchers.modal_rates import fetch_rates
-
-            self.update_state(cost=Cost(rates=fetch_rates()))
-        rates = self.state.cost.rates if self.state.cost else None
+        if self.state.cost is None and (prices := fetch_prices(self.state.options)):
+            self.update_state(cost=Cost(rates=prices))
         return open_launcher(
             self.settings,
             self.state.options,
             self.folder.logs,
             self._worker_environment,
-            rates,
+            self.state.cost.rates if self.state.cost else None,
             lambda: self.state.workers,
         )
 

@@ -1,4 +1,4 @@
-"""What containers cost: the estimate before a sweep, and the bill so far."""
+"""What workers that are paid cost: the estimate before a sweep, and the bill so far."""
 
 from math import ceil, floor, log10
 
@@ -6,56 +6,46 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from multistage.domain.cost import Quote
 from multistage.domain.plan import RunOptions, SweepPlan
-from multistage.domain.resources import Rates, name_gpu
 from multistage.domain.state import State
 
 RUN_LENGTHS = {"1 minute": 60, "10 minutes": 600, "1 hour": 3600, "6 hours": 21_600}
 """How long a run takes is known only to whoever asks."""
-START = 15
-"""Seconds that a container is paid for before its first run."""
 
 
-def draw_estimate(plan: SweepPlan, options: RunOptions, rates: Rates, run_seconds: float | None = None) -> Group:
+def draw_estimate(plan: SweepPlan, options: RunOptions, quote: Quote, run_seconds: float | None = None) -> Group:
     """Draw what a sweep will cost and how long it will take, by the length of its runs.
 
     Args:
         plan: The sweep.
         options: How it would be run.
-        rates: Prices.
+        quote: What one worker costs.
         run_seconds: Length of one run where that is known; else several are drawn.
     """
-    price = rates.price(options.modal)
-    table = Table(title="Cost and time on Modal", title_justify="left")
+    price = quote.fee.rate
+    table = Table(title=f"Cost and time on {quote.title}", title_justify="left")
     for column in ("if a run takes", "cost", "time"):
         table.add_column(column)
     lengths = RUN_LENGTHS if run_seconds is None else {f"{run_seconds:.3g} s": run_seconds}
     for words, length in lengths.items():
-        if length > options.modal.timeout:
+        if quote.longest_run is not None and length > quote.longest_run:
             continue
         starts = sum(min(options.workers, stage.runs) for stage in plan.stages)
-        dollars = price * (plan.settings.budget * length + starts * START)
-        seconds = sum(ceil(stage.runs / options.workers) * length + START for stage in plan.stages)
+        dollars = price * (plan.settings.budget * length + starts * quote.start)
+        seconds = sum(ceil(stage.runs / options.workers) * length + quote.start for stage in plan.stages)
         over = options.max_cost is not None and dollars > options.max_cost
         table.add_row(words, format_dollars(dollars) + (", above --max-cost" if over else ""), format_duration(seconds))
-    have = options.modal
-    parts = [
-        f"{have.cpu:g} cores at ${rates.core * 3600:.4g} each",
-        f"{have.memory:g} GiB at ${rates.gib * 3600:.4g} each",
-    ]
-    if have.gpu:
-        name, count = name_gpu(have.gpu)
-        parts.append(f"{count} {name} at ${rates.gpus[name] * 3600:.4g} each")
-    region = f", and more in the region {have.region}" if have.region else ""
+    made_of = f": {', '.join(quote.parts)}" if quote.parts else ""
     lines = [
-        f"A container costs ${price * 3600:.4g} an hour: {', '.join(parts)}{region}, by {rates.source}.",
+        f"{quote.worker} costs ${price * 3600:.4g} an hour{made_of}, by {quote.source}.",
         *([f"The sweep ends early rather than cost more than ${options.max_cost:g}."] if options.max_cost else []),
     ]
     return Group(table, *(Text(line) for line in lines))
 
 
 def describe_cost(state: State) -> list[str]:
-    """Say what a sweep's containers have cost: in all, a run, and each stage; nothing where there were none."""
+    """Say what a sweep's workers have cost: in all, a run, and each stage; nothing where there were none."""
     cost = state.cost
     if cost is None:
         return []

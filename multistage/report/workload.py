@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from multistage.domain.slots import RunPhase, RunRecord
+from multistage.domain.state import State
 from multistage.report.data import ReportData
 
 FINEST = 2000
@@ -128,18 +129,23 @@ class Expense(NamedTuple):
     hours: float
     """Hours of training in all."""
     dollars: float | None
-    """What these hours cost by the containers' rate; None on one's own machine."""
+    """What these hours cost by the workers' rate; None on one's own machine."""
 
 
 def sum_expenses(data: ReportData) -> list[Expense]:
     """Add up the training time as it was spent, run by run."""
-    cost = data.state.cost
-    rate = cost.rates.price(data.state.options.modal) if cost else None
+    rate = _find_rate(data.state)
     found, seconds = [], 0.0
     for run in sorted(list_timed(data), key=_ended):
         seconds += measure_run(run)
         found.append(Expense(_ended(run), seconds / 3600, None if rate is None else seconds * rate))
     return found
+
+
+def _find_rate(state: State) -> float | None:
+    """Find what workers are paid, in dollars a second: those that have ended, else those that work."""
+    paid = state.cost.rate if state.cost else None
+    return next((one.fee.rate for one in state.workers if one.fee), None) if paid is None else paid
 
 
 class Bill(NamedTuple):

@@ -7,7 +7,7 @@ from multistage.domain.model import Model
 from multistage.domain.parameters import CategoricalParameter
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.state import State
-from multistage.orchestrator.launching import find_bundled
+from multistage.training.catalogue import find_bundled
 
 
 class Pace(Model):

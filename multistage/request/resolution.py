@@ -1,6 +1,5 @@
 """From what a user types, flat and textual, to a sweep's settings. The command line and the flow share it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,12 +95,6 @@ def resolve_request(
         *(() if subject.trainer else note_texts("train-arg", request.train_arg)),
     )
     return ResolvedRequest(plan=plan, warnings=(*notes, *_list_idle_flags(request, plan)))
-
-
-def count_cores() -> int:
-    """Count the cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _tell_trainer(request: SweepRequest, subject: Subject, directory: Path) -> Iterator[str]:

@@ -15,7 +15,7 @@ from multistage.domain.results import Config, Value
 from multistage.domain.slots import Slots
 from multistage.domain.space import SearchSpace
 from multistage.errors import LaunchError
-from multistage.orchestrator.launching import find_bundled, stop_workers
+from multistage.orchestrator.launching import stop_workers
 from multistage.orchestrator.open_sessions import close_session, open_session
 from multistage.orchestrator.preparation import AskedSweep, prepare_folder
 from multistage.orchestrator.roster import add_up
@@ -26,6 +26,7 @@ from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.orchestrator.worker_fleet import WorkerFleet
 from multistage.request.resolution import ResolvedRequest
 from multistage.search.multistage import StagedSearch
+from multistage.training.catalogue import find_bundled
 from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep, take_up_sweep
 

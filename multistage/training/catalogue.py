@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.model import Model
 from multistage.domain.parameters import FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
+from multistage.domain.plan import SweepSettings
 from multistage.domain.results import Goal, Value
 from multistage.errors import MissingExtraError
 from multistage.training.recorder import Recorder
@@ -131,3 +132,9 @@ TRAINERS: Mapping[str, Trainer] = {
 def find_trainer(config_id: str) -> Trainer | None:
     """The bundled trainer that serves a config id, if one does."""
     return TRAINERS.get(config_id)
+
+
+def find_bundled(settings: SweepSettings) -> Trainer | None:
+    """Find the bundled trainer that a sweep trains with; None for a program of the user's own."""
+    trainer = find_trainer(settings.config_id)
+    return trainer if trainer and settings.command == tuple(trainer.command) else None

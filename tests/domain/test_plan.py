@@ -1,6 +1,5 @@
 """What a sweep will do, and what makes it the sweep that it is."""
 
-from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 from multistage.domain import plan
 from multistage.domain.budget import Split
 from multistage.domain.parameters import CategoricalParameter, FloatParameter
-from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
+from multistage.domain.plan import SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
 
@@ -227,12 +226,3 @@ def test_w_and_b_s_engine_takes_the_grid_where_it_fits_and_else_draws_at_random(
     assert [(stage.method, stage.runs) for stage in fits.stages] == [("grid", 25), ("bayes", 55), ("bayes", 20)]
     large = plan_sweep(change(budget=50, search="wandb"))
     assert [(stage.method, stage.runs) for stage in large.stages] == [("random", 15), ("bayes", 25), ("bayes", 10)]
-
-
-def test_only_containers_are_kept_when_a_sweep_is_interrupted() -> None:
-    local = RunOptions(workers=1, directory=Path("/"), keep_workers=True)
-    assert (local.keeps_workers, local.tell_workers_fate()) == (False, "its workers and trainings were ended")
-    remote = local.model_copy(update={"launcher": "modal"})
-    assert (remote.keeps_workers, remote.tell_workers_fate()) == (True, "its containers go on")
-    assert remote.tell_workers_fate(has_failed=True) == "its workers and trainings were ended"
-    assert not remote.model_copy(update={"keep_workers": False}).keeps_workers

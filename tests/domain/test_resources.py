@@ -1,9 +1,9 @@
-"""What a container has and costs."""
+"""What a container has."""
 
 import pytest
 from pydantic import ValidationError
 
-from multistage.domain.resources import GPU_PRICES, Cost, Rates, Resources, name_gpu
+from multistage.domain.resources import Resources, name_gpu
 
 
 @pytest.mark.parametrize(
@@ -20,31 +20,3 @@ def test_a_gpu_that_modal_has_not_is_refused_with_those_it_has(text: str) -> Non
         name_gpu(text)
     with pytest.raises(ValidationError):
         Resources(gpu=text)
-
-
-def test_a_container_costs_its_cores_its_memory_and_its_gpus() -> None:
-    rates = Rates(core=1.0, gib=0.5)
-    assert rates.price(Resources(cpu=2, memory=4)) == pytest.approx(4.0)
-    assert rates.price(Resources(cpu=2, memory=4, region="us")) == pytest.approx(6.0)
-    assert rates.price(Resources(cpu=2, memory=4, region="us-east")) == pytest.approx(7.0)
-    with_gpus = rates.price(Resources(cpu=2, memory=4, gpu="L4:3"))
-    assert with_gpus == pytest.approx(4.0 + 3 * GPU_PRICES["L4"])
-
-
-def test_costs_add_up_by_sweep() -> None:
-    cost = Cost(rates=Rates()).add("a/b/1", 10, 0.5).add("a/b/2", 20, 1.0).add("a/b/1", 5, 0.25)
-    assert [(stage.sweep, stage.seconds, stage.dollars) for stage in cost.stages] == [
-        ("a/b/1", 15, 0.75),
-        ("a/b/2", 20, 1.0),
-    ]
-    assert cost.ended == pytest.approx(1.75)
-
-
-def test_costs_are_told_a_run_a_stage_and_in_all() -> None:
-    cost = Cost(rates=Rates()).add("a/b/1", 10, 0.5).add("a/b/2", 20, 1.0)
-    told = cost.total({"a/b/1": 0.25, "a/b/2": 0.5}, {"1": (1, 5)})
-    assert [(stage.stage, stage.dollars_a_run) for stage in told.stages] == [(1, pytest.approx(0.1)), (None, None)]
-    assert told.dollars == pytest.approx(2.25)
-    assert told.beside == pytest.approx(1.0)
-    assert told.dollars_a_run == pytest.approx(0.15), "what is trained outside the budget is no run's"
-    assert cost.total({}, {}).dollars_a_run is None

@@ -34,7 +34,7 @@ POINTS = {
     "folder begun": KillPoint("multistage.orchestrator.preparation", "prepare_folder"),
     "sweep created": KillPoint("multistage.wandb_client.sweeps", "create_sweep"),
     "sweep's id persisted": persisted("stage1-create_sweep"),
-    "worker spawned": KillPoint("multistage.launchers.local", "LocalLauncher._launch"),
+    "worker spawned": KillPoint("multistage.launchers.local.launcher", "LocalLauncher._launch"),
     "workers persisted": persisted("stage1-launch_workers"),
     "run enqueued": KillPoint("multistage.orchestrator.sweep_tracker", "SweepTracker.enqueue"),
     "state written": KillPoint("multistage.orchestrator.sweep_folder", "SweepFolder.write_state", "used=1"),

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 import psutil
 
-from multistage.domain.workers import LocalWorker
-from multistage.launchers.processes import find_processes, find_worker
+from multistage.domain.workers import WorkerRecord
+from multistage.launchers.local.records import read_local
+from multistage.launchers.local.worker_processes import find_processes, find_worker
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services.embedded import find_wandb_server
 from multistage.services.prefect import build_prefect_service
@@ -28,7 +29,7 @@ def list_workers(folder: SweepFolder) -> list[psutil.Process]:
 def list_trainings(folder: SweepFolder) -> list[psutil.Process]:
     """List the processes below a sweep's workers that lead a process group: the trainings."""
     records = _read_workers(folder)
-    workers = {one.pid for one in records}
+    workers = {read_local(one).pid for one in records}
     found = []
     for process in find_processes(records):
         with suppress(psutil.Error, OSError):
@@ -62,6 +63,6 @@ def kill_victim(victim: Victim, services: Path, folder: Path) -> bool:
     return bool(targets)
 
 
-def _read_workers(folder: SweepFolder) -> list[LocalWorker]:
+def _read_workers(folder: SweepFolder) -> list[WorkerRecord]:
     state = folder.read_state()
-    return [one for one in state.workers if isinstance(one, LocalWorker)] if state else []
+    return list(state.workers) if state else []

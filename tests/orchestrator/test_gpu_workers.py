@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from multistage.cli import main
-from multistage.orchestrator import preparation
+from multistage.launchers.local import kind
 from multistage.orchestrator.preparation import read_parameters
 from tests import fake_nvml
 
@@ -16,7 +16,7 @@ OWN = ("my:own", "--params", "x:0-1", "--metric", "y", "--budget", "20", "--prog
 @pytest.fixture(autouse=True)
 def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (workplace / "train.py").touch()
-    monkeypatch.setattr(preparation, "count_cores", lambda: 8)
+    monkeypatch.setattr(kind, "count_cores", lambda: 8)
     monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "home"))
     return workplace
 

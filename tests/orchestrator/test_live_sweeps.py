@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
 from multistage.cli import main
-from multistage.domain.workers import LocalWorker
+from multistage.domain.workers import WorkerRecord
+from multistage.launchers.local.records import read_local
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.live_records import list_records, locate_record, register_sweep
 from multistage.orchestrator.live_sweeps import end_sweep, list_live_sweeps
@@ -20,6 +20,7 @@ from multistage.orchestrator.sweep_folder import SweepFolder, survey_sweeps
 from multistage.settings import Settings
 from tests.queued_sweeps import is_running
 from tests.states import make_state
+from tests.workers import make_local
 
 Damage = Callable[[SweepFolder], object]
 
@@ -31,25 +32,18 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def start_worker() -> Iterator[Callable[[str], LocalWorker]]:
+def start_worker() -> Iterator[Callable[[str], WorkerRecord]]:
     """Processes that carry a worker's marks."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(worker_id: str) -> LocalWorker:
+    def start(worker_id: str) -> WorkerRecord:
         process = subprocess.Popen(
             [sys.executable, "-c", "import time; time.sleep(600)"],
             env={**os.environ, "MULTISTAGE_WORKER": worker_id},
             start_new_session=True,
         )
         started.append(process)
-        return LocalWorker(
-            worker_id=worker_id,
-            pid=process.pid,
-            process_started_at=psutil.Process(process.pid).create_time(),
-            sweep="me/work/abc",
-            log="",
-            launched_at=datetime.now(UTC),
-        )
+        return make_local(worker_id, process.pid, psutil.Process(process.pid).create_time(), log="")
 
     yield start
     for process in started:
@@ -64,7 +58,7 @@ def run_main(*words: str) -> int:
     return left.value.code
 
 
-def leave_sweep(settings: Settings, path: Path, worker: LocalWorker) -> SweepFolder:
+def leave_sweep(settings: Settings, path: Path, worker: WorkerRecord) -> SweepFolder:
     """A sweep whose driver has died, and whose worker has not."""
     folder = SweepFolder(path)
     folder.write_state(make_state())
@@ -110,7 +104,7 @@ DAMAGES: dict[str, Damage] = {
 def test_a_damaged_sweep_is_ended_with_the_others(
     settings: Settings,
     tmp_path: Path,
-    start_worker: Callable[[str], LocalWorker],
+    start_worker: Callable[[str], WorkerRecord],
     capsys: pytest.CaptureFixture[str],
     damage: Damage,
 ) -> None:
@@ -119,10 +113,10 @@ def test_a_damaged_sweep_is_ended_with_the_others(
     damage(bad)
     assert {live.folder for live in list_live_sweeps(settings)} == {bad.path, good.path}
     assert run_main("down") == 2
-    assert all(is_running(psutil.Process(worker.pid)) for worker in workers)
+    assert all(is_running(psutil.Process(read_local(worker).pid)) for worker in workers)
     assert run_main("status", "--runs-dir", str(tmp_path / "runs")) == 0
     assert run_main("down", "--force") == 0
-    assert not any(is_running(psutil.Process(worker.pid)) for worker in workers)
+    assert not any(is_running(psutil.Process(read_local(worker).pid)) for worker in workers)
     assert list_live_sweeps(settings) == []
     assert list(list_records(settings)) == []
     state = good.load_state()
@@ -135,14 +129,14 @@ def test_a_damaged_sweep_is_ended_with_the_others(
 def test_a_folder_that_cannot_be_written_keeps_no_worker_alive_and_no_other_sweep(
     settings: Settings,
     tmp_path: Path,
-    start_worker: Callable[[str], LocalWorker],
+    start_worker: Callable[[str], WorkerRecord],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     workers = [start_worker(f"{name}-1") for name in ("bad", "good")]
     bad, good = (leave_sweep(settings, tmp_path / "runs" / worker.worker_id, worker) for worker in workers)
     replace_by_folder(bad.path / ".lock")  # as unwritable as a closed folder, also for root
     assert run_main("down", "--force") == 1
-    assert not any(is_running(psutil.Process(worker.pid)) for worker in workers)
+    assert not any(is_running(psutil.Process(read_local(worker).pid)) for worker in workers)
     assert good.load_state().status == "stopped"
     assert f"{bad.path}/.lock cannot be written" in capsys.readouterr().err
 
@@ -188,7 +182,7 @@ def test_a_record_that_says_nothing_is_dropped(settings: Settings, content: byte
 
 
 def test_a_record_of_an_earlier_release_is_read(
-    settings: Settings, tmp_path: Path, start_worker: Callable[[str], LocalWorker]
+    settings: Settings, tmp_path: Path, start_worker: Callable[[str], WorkerRecord]
 ) -> None:
     folder = leave_sweep(settings, tmp_path / "mine", start_worker("old-1"))
     locate_record(settings, folder.path).write_text(f"{folder.path}\n")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import wandb
 
-from multistage.domain.workers import LocalWorker
-from multistage.launchers.local import LocalLauncher
+from multistage.launchers.local.launcher import LocalLauncher
+from multistage.launchers.local.records import read_local
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import open_launcher
 from multistage.orchestrator.preparation import prepare_folder, read_parameters, take_up
@@ -89,6 +89,5 @@ def test_what_is_left_is_trained_by_the_interpreter_that_a_resume_names(
     assert taken == {
         f"run-{index}": workplace / name / "bin" / "python" for index, name in enumerate(("first", "second"))
     }
-    assert isinstance(worker, LocalWorker)
-    assert worker.python == str(workplace / "second" / "bin" / "python")
+    assert read_local(worker).python == str(workplace / "second" / "bin" / "python")
     assert folder.load_state().options.python == workplace / "second"

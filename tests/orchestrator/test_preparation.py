@@ -11,9 +11,10 @@ import pytest
 from multistage.domain.plan import RunOptions, StageBrief, StageNumber
 from multistage.domain.state import CutShort, StageProgress, StageRecord
 from multistage.errors import FolderError, UsageError
+from multistage.launchers.local.cores import count_cores
 from multistage.orchestrator.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
 from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.request.resolution import ResolvedRequest, count_cores, resolve_request
+from multistage.request.resolution import ResolvedRequest, resolve_request
 from tests.states import make_settings, make_stage
 
 

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
-from multistage.domain.resources import GRACE, Cost, Rates, Resources
+from multistage.domain.resources import Resources
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
-from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
+from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
+from multistage.launchers.base import Traits
+from multistage.launchers.modal.faults import judge_training
+from multistage.launchers.modal.prices import GRACE, Rates
+from multistage.launchers.modal.records import name_call, read_call
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
 from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.orchestrator.worker_fleet import WorkerFleet
 from tests.states import make_state
+from tests.workers import make_container
 
 SWEEP = "local/digits/one"
 LONGEST = Resources().timeout + GRACE
@@ -27,6 +33,9 @@ PRICE = LONGEST * RATE
 
 class MemoryLauncher:
     """Workers that live until their end is set."""
+
+    traits = Traits(title="memory", costs_money=True, needs_canary=True)
+    fee = Fee(rate=RATE, seconds=LONGEST)
 
     def __init__(self) -> None:
         self.ends: dict[str, WorkerEnd] = {}
@@ -40,24 +49,18 @@ class MemoryLauncher:
     def launch(self, sweep: str, count: int) -> Iterable[WorkerRecord]:
         for _ in range(count):
             self._count += 1
-            intent = ModalWorker(
-                worker_id=f"w{self._count}",
-                app="app",
-                sweep=sweep,
-                seconds=LONGEST,
-                rate=RATE,
-                launched_at=datetime.now(UTC),
-            )
+            launched_at = datetime.now(UTC)
+            intent = make_container(f"w{self._count}", None, self.fee, sweep=sweep, launched_at=launched_at)
             yield intent
             if self.away:
                 raise CloudAwayError("Modal does not answer.")
-            yield intent.model_copy(update={"call_id": f"fc-{self._count}"})
+            yield name_call(intent, f"fc-{self._count}")
 
     def is_alive(self, record: WorkerRecord) -> bool:
         return self.inspect(record) is None
 
     def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
-        if isinstance(record, ModalWorker) and record.call_id is None and not self.away:
+        if not record.is_started and not self.away:
             return WorkerEnd(fault="machine", reason="It was never spawned.")
         return self.ends.get(record.worker_id)
 
@@ -66,6 +69,18 @@ class MemoryLauncher:
 
     def read_failure(self, run_id: str) -> str:  # noqa: ARG002
         return ""
+
+    def adopts(self, record: WorkerRecord) -> bool:
+        return record.launcher == "modal"
+
+    def read_last_words(self, record: WorkerRecord) -> str:  # noqa: ARG002
+        return ""
+
+    def name_log(self, record: WorkerRecord) -> str:  # noqa: ARG002
+        return "nowhere"
+
+    def judge_training(self, error: str) -> LaunchError | None:
+        return judge_training(error)
 
     def close(self) -> None:
         return
@@ -79,12 +94,12 @@ def launcher() -> MemoryLauncher:
 def open_roster(tmp_path: Path, launcher: MemoryLauncher, workers: int = 4, max_cost: float | None = None) -> Roster:
     folder = SweepFolder(tmp_path / "made")
     options = RunOptions(workers=workers, directory=tmp_path, launcher="modal", max_cost=max_cost)
-    folder.write_state(make_state(options=options, cost=Cost(rates=Rates())))
+    folder.write_state(make_state(options=options, cost=Cost(rates=Rates().pack())))
     return Roster(Journal(folder), launcher)
 
 
-def read_workers(tmp_path: Path) -> list[ModalWorker]:
-    return [one for one in SweepFolder(tmp_path / "made").load_state().workers if isinstance(one, ModalWorker)]
+def read_workers(tmp_path: Path) -> list[WorkerRecord]:
+    return list(SweepFolder(tmp_path / "made").load_state().workers)
 
 
 def make_slots(phase: RunPhase, error: str = "", logged: tuple[str, ...] = ()) -> dict[int, Slot]:
@@ -102,7 +117,7 @@ def test_the_fleet_follows_its_canary(tmp_path: Path, launcher: MemoryLauncher) 
     assert roster.launch(SWEEP, 3) == []
     roster.learn(make_slots("active", logged=("score",)))
     assert len(roster.launch(SWEEP, 3)) == 3
-    assert [one.call_id for one in read_workers(tmp_path)] == ["fc-1", "fc-2", "fc-3", "fc-4"]
+    assert [read_call(one).call_id for one in read_workers(tmp_path)] == ["fc-1", "fc-2", "fc-3", "fc-4"]
 
 
 def test_a_training_that_cannot_import_ends_the_sweep_at_its_canary(tmp_path: Path, launcher: MemoryLauncher) -> None:

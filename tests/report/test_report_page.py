@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multistage.domain.cost import Cost, Prices, StageCost
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, PowerOfTwoParameter
-from multistage.domain.resources import Cost, Rates, StageCost
 from multistage.domain.results import Config
 from multistage.domain.state import Recommended
 from multistage.report.beliefs import measure_influence
@@ -205,7 +205,11 @@ def test_money_is_shown_where_there_is_a_cost() -> None:
     data = make_whole()
     stages = tuple(StageCost(sweep=f"local/p/sweep{n}", seconds=100, dollars=0.5) for n in (1, 2, 3))
     paid = data.model_copy(
-        update={"state": data.state.model_copy(update={"cost": Cost(rates=Rates(), stages=stages, dollars=1.5)})}
+        update={
+            "state": data.state.model_copy(
+                update={"cost": Cost(rates=Prices(source="a list"), stages=stages, dollars=1.5)}
+            )
+        }
     )
     assert [round(one.dollars, 2) for one in list_bills(paid)] == [0.5, 1.0, 1.5]
     assert (sum_expenses(paid)[-1].dollars or 0) > 0

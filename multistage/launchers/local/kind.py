@@ -1,0 +1,114 @@
+"""What a sweep on this machine needs, and what of this machine it is for."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from multistage.domain.account import Account
+from multistage.domain.gpus import GpuShare, check_share, split_gpu
+from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.request import SweepRequest
+from multistage.errors import UsageError
+from multistage.installation import Look
+from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
+from multistage.launchers.local.cores import count_cores
+from multistage.launchers.local.gpus import GpuDealer, find_gpus
+from multistage.launchers.local.launcher import TRAITS, LocalLauncher
+from multistage.launchers.local.modules import check_module
+from multistage.launchers.local.options import LocalOptions
+from multistage.launchers.local.records import NAME
+from multistage.training.catalogue import find_bundled
+from multistage.wandb_client.surroundings import review_surroundings
+from multistage.worker.interpreter import Interpreter, inspect_interpreter
+
+
+class LocalKind(LauncherKind):
+    """Workers as processes of this machine."""
+
+    name = NAME
+    subject = "GPUs"
+
+    @property
+    def traits(self) -> Traits:
+        """They cost nothing, and reach what listens on this machine."""
+        return TRAITS
+
+    def open(self, assignment: Assignment) -> LocalLauncher:
+        """Open a launcher that starts a sweep's workers."""
+        settings, options = assignment.settings, assignment.options
+        own, bundled = _read(options), find_bundled(settings)
+        dealer = GpuDealer(own.gpus_per_run, options.workers, assignment.list_workers, find_gpus())
+        return LocalLauncher(
+            assignment.logs,
+            environment=assignment.server,
+            idle=options.worker_idle,
+            config_id=bundled.config_id if bundled else None,
+            directory=options.directory,
+            interpreter=_find_interpreter(settings, options),
+            dealer=None if bundled else dealer,
+        )
+
+    def attend(self, logs: Path) -> LocalLauncher:
+        """Open a launcher that watches and ends workers."""
+        return LocalLauncher(logs)
+
+    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
+        """Count the trainings that this machine is for: its cores, or what its GPUs suffice for."""
+        per_run = _read(wishes).gpus_per_run
+        gpus = 0 if per_run == 0 or is_bundled else len(find_gpus().devices)
+        if not gpus:
+            return count_cores()
+        share = split_gpu(per_run) if per_run else GpuShare(each=1)
+        return max(1, min(count_cores(), share.count_workers(gpus)))
+
+    def check(self, plan: SweepPlan, options: RunOptions) -> None:
+        """Refuse an interpreter, a module or GPUs that are not there."""
+        interpreter = _find_interpreter(plan.settings, options)
+        if find_bundled(plan.settings) is not None:
+            return
+        path = str(interpreter.path) if interpreter else None
+        check_module(plan.settings.program, plan.settings.command, options.directory, path)
+        if per_run := _read(options).gpus_per_run:
+            check_share(len(find_gpus().devices), per_run, options.workers)
+
+    def review(
+        self, settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Say what of the user's shell, files and ``.env`` trainings do not get."""
+        server = account.base_url if account.kind == "wandb" else None
+        program = Path(settings.program) if settings.program else None
+        return review_surroundings(options.directory, program, server, environment)
+
+    def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
+        """Say which GPUs there are, and which interpreter is not this process's own."""
+        interpreter = _find_interpreter(settings, options)
+        return (
+            *([] if find_bundled(settings) else [f"This machine: {find_gpus().describe()} found."]),
+            *([f"Trainings run by {interpreter.describe()}."] if interpreter else []),
+        )
+
+    def examine(self) -> Iterator[Look]:
+        """Count the GPUs."""
+        gpus = find_gpus()
+        use = "; a sweep of your own script deals them out among its workers" if gpus.devices else ""
+        yield "good", f"{gpus.describe()} found{use}", ""
+
+
+def _read(wishes: RunWishes) -> LocalOptions:
+    return fill_options(LocalOptions, NAME, wishes)
+
+
+def _find_interpreter(settings: SweepSettings, options: RunOptions) -> Interpreter | None:
+    """Find the interpreter of a sweep's trainings; None for this process's own.
+
+    Raises:
+        UsageError: It is none, has no W&B client of a release that works, or was named for a bundled trainer.
+    """
+    python = _read(options).python
+    if python is None:
+        return None
+    if find_bundled(settings) is not None:
+        raise UsageError(
+            f"--python names an interpreter, and the bundled trainer of {settings.config_id} runs in this one.",
+            "Leave it out, or train a program of your own.",
+        )
+    return inspect_interpreter(options.directory / python)

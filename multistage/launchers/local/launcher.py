@@ -1,0 +1,283 @@
+"""Starts, watches and ends workers on this machine."""
+
+import os
+import secrets
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from multistage.domain.variables import spare_loopback, withhold_secrets
+from multistage.domain.workers import WorkerEnd, WorkerRecord
+from multistage.errors import LaunchError
+from multistage.launchers.base import Traits
+from multistage.launchers.local.gpus import GpuDealer
+from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
+from multistage.launchers.local.records import NAME, LocalDetails, is_local, read_local
+from multistage.launchers.local.worker_processes import end_processes, find_worker
+from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
+from multistage.worker.outputs import open_private, read_last_lines
+
+WARM_UP_LIMIT = 120.0
+"""Seconds within which a nursery must be ready; a cold disk takes twenty for torch."""
+
+PATIENCE = 6.0
+"""Seconds from SIGTERM to SIGKILL, above the worker's own for its training."""
+KILL_PATIENCE = 2.0
+"""Seconds to wait for the end after SIGKILL."""
+
+
+TRAITS = Traits(title="this machine")
+
+
+class LocalLauncher:
+    """Starts workers as processes of this machine, each in a session of its own; a ``Launcher``.
+
+    Args:
+        folder: Where logs go: ``worker-<id>.log``, ``runs/<run id>.log``, and wandb's own files.
+        environment: Added to this process's environment for the workers: the server's URL and key.
+        idle: Seconds without a run after which a worker leaves.
+        config_id: The bundled trainer to have ready; None for a program of the user's own.
+        directory: Where trainings run; this process's own by default.
+        interpreter: What trainings are run by; this process's own by default.
+        dealer: Gives each worker its GPUs; None leaves them to the trainings.
+    """
+
+    traits = TRAITS
+    fee = None
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        idle: float = 60.0,
+        config_id: str | None = None,
+        directory: Path | None = None,
+        interpreter: Interpreter | None = None,
+        dealer: GpuDealer | None = None,
+    ) -> None:
+        self._folder = folder.absolute()
+        self._environment = dict(environment or {})
+        self._python = str(interpreter.path) if interpreter else None
+        if interpreter is not None:
+            self._environment[INTERPRETER_VARIABLE] = interpreter.model_dump_json()
+        self._idle = idle
+        self._config_id = config_id
+        self._directory = directory
+        self._dealer = dealer
+        self._launcher_id = secrets.token_hex(4)
+        self._launched = 0
+        self._nursery: subprocess.Popen[str] | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def prepare(self) -> None:
+        """Begin to import what the workers will need, in the background; `launch` does it where this was not called."""
+        with self._lock:
+            self._prepare()
+
+    def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
+        """Start workers for a sweep.
+
+        Args:
+            sweep: ``entity/project/id``.
+            count: How many; fewer are started where others have all GPUs.
+
+        Raises:
+            LaunchError: They do not start; the message quotes why.
+        """
+        with self._lock:
+            launched = []
+            for _ in range(count):
+                gpus = self._dealer.deal() if self._dealer else ()
+                if gpus is None:
+                    break
+                launched.append(self._launch(sweep, gpus))
+            return launched
+
+    def adopts(self, record: WorkerRecord) -> bool:
+        """Whether a worker is one of this machine's, whose trainings are run by this launcher's interpreter."""
+        return is_local(record) and read_local(record).python == self._python
+
+    def is_alive(self, record: WorkerRecord) -> bool:
+        """Whether the worker still runs; also of another process's worker."""
+        for child in self._children:
+            child.poll()  # buries it, if it is dead
+        return is_local(record) and find_worker(record) is not None
+
+    def inspect(self, record: WorkerRecord) -> WorkerEnd | None:
+        """How the worker ended, which nobody tells; None while it still runs."""
+        return None if self.is_alive(record) else WorkerEnd(fault="none")
+
+    def stop(self, records: Sequence[WorkerRecord]) -> None:
+        """End workers with every training below them, also of another process's; takes 8 s at most.
+
+        Raises:
+            LaunchError: A process survived SIGKILL.
+        """
+        own = [record for record in records if is_local(record)]
+        survivors = end_processes(own, PATIENCE, KILL_PATIENCE)
+        pids = {read_local(record).pid for record in own}
+        for child in self._children:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(KILL_PATIENCE if child.pid in pids else 0.0)
+        if survivors:
+            left = ", ".join(str(process.pid) for process in survivors)
+            raise LaunchError(
+                f"Processes cannot be ended: {left}.", "Look at them with ps; they may hang in the kernel."
+            )
+
+    def read_failure(self, run_id: str) -> str:
+        """The last lines that a training printed, wandb's own left out; empty where it printed none."""
+        return "\n".join(read_last_lines(self._folder / "runs" / f"{Path(run_id).name}.log"))
+
+    def read_last_words(self, record: WorkerRecord) -> str:
+        """The last line of a worker's log."""
+        return "".join(read_last_lines(Path(read_local(record).log), 1))
+
+    def name_log(self, record: WorkerRecord) -> str:
+        """The path of a worker's log."""
+        return read_local(record).log
+
+    def judge_training(self, error: str) -> None:
+        """Nothing: each training of this machine is judged by itself."""
+
+    def close(self) -> None:
+        """End the nursery; workers live on."""
+        with self._lock:
+            self._close_nursery()
+
+    def _close_nursery(self) -> None:
+        nursery, self._nursery = self._nursery, None
+        if nursery is None:
+            return
+        for pipe in (nursery.stdin, nursery.stdout):
+            with suppress(BrokenPipeError):
+                if pipe:
+                    pipe.close()
+        try:
+            nursery.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:  # it is still warming up
+            nursery.kill()
+            nursery.wait()
+
+    def _prepare(self) -> None:
+        # In the last one W&B's client makes files that anybody may read.
+        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
+            return
+        self._close_nursery()
+        arguments = [] if self._config_id is None else ["--config_id", self._config_id]
+        with open_private(self._nursery_log) as log:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-P", "-m", "multistage.launchers.local.nursery", *arguments],
+                env=self._build_environment(self._launcher_id),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                cwd=self._directory,
+            )
+
+    def _launch(self, sweep: str, gpus: tuple[str, ...]) -> WorkerRecord:
+        self._launched += 1
+        worker_id = f"{self._launcher_id}-{self._launched}"
+        order = WorkerOrder(
+            worker_id=worker_id,
+            sweep=sweep,
+            idle=self._idle,
+            log=self._folder / f"worker-{worker_id}.log",
+            environment={self._dealer.variable: ",".join(gpus)} if self._dealer and gpus else {},
+        )
+        birth = self._order_from_nursery(order) if CAN_FORK else self._start_afresh(order)
+        details = LocalDetails(
+            pid=birth.pid,
+            process_started_at=birth.process_started_at,
+            log=str(order.log),
+            gpus=gpus,
+            python=self._python,
+        )
+        worker = WorkerRecord(
+            launcher=NAME,
+            worker_id=worker_id,
+            sweep=sweep,
+            launched_at=datetime.now(UTC),
+            details=details.model_dump(mode="json"),
+        )
+        if self._dealer:
+            self._dealer.note(worker)
+        return worker
+
+    def _order_from_nursery(self, order: WorkerOrder) -> WorkerBirth:
+        for _ in range(2):  # the second time with a fresh nursery, where the first one has died
+            self._prepare()
+            answer = self._ask_nursery(order)
+            if answer:
+                return WorkerBirth.model_validate_json(answer)
+            self._close_nursery()
+        log = self._nursery_log.read_text(errors="replace").strip().splitlines()
+        raise LaunchError(
+            f"No worker can be started: {log[-1] if log else 'the nursery ended without a word'}",
+            f"The whole story is in {self._nursery_log}.",
+        )
+
+    def _ask_nursery(self, order: WorkerOrder) -> str:
+        """The nursery's answer; empty where it gives none."""
+        if not (self._nursery and self._nursery.stdin and self._nursery.stdout):
+            return ""
+        try:
+            self._nursery.stdin.write(f"{order.model_dump_json()}\n")
+            self._nursery.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        ready, _, _ = select.select([self._nursery.stdout], [], [], WARM_UP_LIMIT)
+        return self._nursery.stdout.readline() if ready else ""
+
+    def _start_afresh(self, order: WorkerOrder) -> WorkerBirth:
+        """Start a worker in an interpreter of its own, where forking is not safe."""
+        self._prepare()
+        with open_private(order.log) as log:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
+                env=self._build_environment(order.worker_id) | order.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._directory,
+            )
+        self._children.append(child)
+        return WorkerBirth(pid=child.pid, process_started_at=psutil.Process(child.pid).create_time())
+
+    def _build_environment(self, mark: str) -> dict[str, str]:
+        folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
+        environment = {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
+        # It names this process's wandb-core, and workers must outlive this process.
+        environment.pop("WANDB_SERVICE", None)
+        withhold_secrets(environment)
+        spare_loopback(environment)
+        return environment
+
+    @property
+    def _nursery_log(self) -> Path:
+        return self._folder / "nursery.log"

@@ -1,0 +1,65 @@
+"""Which launchers there are: those of this package, a line each, and those that installed packages bring."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+
+from multistage.errors import UsageError
+from multistage.launchers.base import LauncherKind
+
+GROUP = "multistage.launchers"
+"""Entry points of this group name further ones: ``NAME = "package.module:Kind"``."""
+BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "local": "multistage.launchers.local.kind:LocalKind",
+        "modal": "multistage.launchers.modal.kind:ModalKind",
+    }
+)
+"""Where each kind is; imported when it is asked for."""
+
+
+def list_launchers() -> tuple[str, ...]:
+    """List the names of all launchers, those of this package first."""
+    return (*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN)))
+
+
+def find_kind(name: str) -> LauncherKind:
+    """Find a launcher's kind by its name.
+
+    Raises:
+        UsageError: There is none, or the package that brings it cannot be imported or brings something else.
+    """
+    if name in BUILT_IN:
+        return _load(BUILT_IN[name])
+    found = next(iter(entry_points(group=GROUP, name=name)), None)
+    if found is None:
+        raise UsageError(
+            f"There is no launcher {name!r}.",
+            f"There are {', '.join(list_launchers())}; another one comes with a package that brings it.",
+        )
+    return _load_foreign(found)
+
+
+@cache
+def _load(place: str) -> LauncherKind:
+    module, _, kind = place.partition(":")
+    made: LauncherKind = getattr(import_module(module), kind)()
+    return made
+
+
+def _load_foreign(point: EntryPoint) -> LauncherKind:
+    try:
+        made = point.load()()
+    except Exception as error:  # of code that is not this project's, whatever it raises
+        raise UsageError(
+            f"The launcher {point.name!r}, {point.value}, cannot be loaded: {type(error).__name__}: {error}.",
+            "Mend or update the package that brings it.",
+        ) from error
+    if not isinstance(made, LauncherKind) or made.name != point.name:
+        raise UsageError(
+            f"The launcher {point.name!r}, {point.value}, is no LauncherKind of that name.",
+            "Mend or update the package that brings it.",
+        )
+    return made

@@ -1,0 +1,86 @@
+"""What launchers are looked at with: the bundled digits trainer on the embedded server."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import wandb
+
+from multistage.domain.plan import RunOptions
+from multistage.launchers.base import Assignment, Launcher
+from multistage.launchers.registry import find_kind
+from multistage.training.catalogue import TRAINERS
+from tests.queued_sweeps import list_all_runs, queue_runs
+from tests.stand_ins.modal_server import ModalServer
+from tests.states import make_settings
+
+LONG = 100_000
+"""Epochs that no test waits for."""
+QUICKLY = 2.0
+"""Seconds without work after which a worker leaves that has only a failing run to train."""
+
+
+class LauncherBench:
+    """Two runs that last, and one that fails.
+
+    Args:
+        name: The launcher's.
+        logs: Folder of the logs.
+        server: Variables of the W&B server.
+        api: Its client.
+    """
+
+    def __init__(self, name: str, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
+        self.name = name
+        self.logs = logs
+        self.sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}] * 2)
+        self._server = server
+        self._api = api
+        self._idle = 600.0
+
+    def open(self) -> Launcher:
+        trainer = TRAINERS["digits:mlp"]
+        settings = make_settings(config_id=trainer.config_id, command=tuple(trainer.command))
+        options = RunOptions(workers=2, directory=self.logs.parent, launcher=self.name, worker_idle=self._idle)
+        return find_kind(self.name).open(Assignment(settings, options, self.logs, self._server))
+
+    def fail(self) -> tuple[str, str]:
+        self._idle = QUICKLY
+        return queue_runs(self._api, "digits:mlp", [{"epochs": -1}]), "epochs"
+
+    def find_failed(self, sweep: str) -> str | None:
+        return next((str(run.id) for run in list_all_runs(sweep) if run.state == "failed"), None)
+
+    def cut_off(self) -> AbstractContextManager[None] | None:
+        return None
+
+
+class ModalBench(LauncherBench):
+    """The same on the stand-in, whose containers begin no work unless a run is to fail.
+
+    Args:
+        modal: The stand-in.
+        logs: Folder of the logs.
+        server: Variables of the W&B server.
+        api: Its client.
+    """
+
+    def __init__(self, modal: ModalServer, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
+        super().__init__("modal", logs, server, api)
+        self._modal = modal
+        self._modal.plane.start_delay = 86_400.0
+
+    def fail(self) -> tuple[str, str]:
+        self._modal.plane.start_delay = 0.0
+        return super().fail()
+
+    def cut_off(self) -> AbstractContextManager[None]:
+        return self._be_away()
+
+    @contextmanager
+    def _be_away(self) -> Iterator[None]:
+        self._modal.wire.away = True
+        try:
+            yield
+        finally:
+            self._modal.wire.away = False

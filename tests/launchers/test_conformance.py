@@ -1,0 +1,69 @@
+"""Every launcher keeps what is promised of it: those of this package, and one that another package brings."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wandb
+
+from multistage.errors import UsageError
+from multistage.launchers.conformance import CHECKS, Check
+from multistage.launchers.registry import find_kind, list_launchers
+from tests.launchers.benches import LauncherBench, ModalBench
+from tests.launchers.distributions import install
+from tests.launchers.modal.modal_client import using
+from tests.queued_sweeps import client_variables
+from tests.stand_ins.modal_server import ModalServer
+
+checks = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+
+
+@pytest.fixture
+def modal(tmp_path: Path, tracker: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModalServer]:
+    secrets = {"wandb-secret": {"WANDB_API_KEY": tracker["WANDB_API_KEY"]}}
+    (tmp_path / "m").mkdir()
+    with ModalServer(tmp_path / "m", secrets) as server, using(server, monkeypatch):
+        yield server
+
+
+@checks
+def test_workers_on_this_machine_conform(
+    check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path
+) -> None:
+    check(LauncherBench("local", workplace / "logs", client_variables(tracker), api))
+
+
+@checks
+def test_containers_conform(
+    check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, modal: ModalServer
+) -> None:
+    check(ModalBench(modal, workplace / "logs", client_variables(tracker), api))
+
+
+@checks
+def test_a_launcher_of_another_package_conforms(
+    check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("spare = spare_launcher:SpareKind", workplace / "site", monkeypatch)
+    assert list_launchers() == ("local", "modal", "spare")
+    check(LauncherBench("spare", workplace / "logs", client_variables(tracker), api))
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ("broken = nowhere_to_be_found:Kind", "cannot be loaded: ModuleNotFoundError"),
+        ("broken = spare_launcher:SpareKind", "is no LauncherKind of that name"),
+        ("broken = spare_launcher:Path", "is no LauncherKind of that name"),
+    ],
+)
+def test_a_launcher_that_cannot_be_loaded_is_named_and_leaves_the_others(
+    point: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(point, tmp_path, monkeypatch)
+    with pytest.raises(UsageError, match=words):
+        find_kind("broken")
+    assert find_kind("local").name == "local"
+    with pytest.raises(UsageError, match="no launcher 'slurm'") as refused:
+        find_kind("slurm")
+    assert "local, modal, broken" in refused.value.hint
