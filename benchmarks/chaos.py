@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.search.stage1 import plan_stage1
 from multistage.services import ensure_wandb_server
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, TrackedRun, check_budget
 from tests.flows.victims import VICTIMS, kill_victim
 

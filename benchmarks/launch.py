@@ -23,7 +23,7 @@ from multistage.domain.resources import Resources
 from multistage.domain.workers import WorkerRecord
 from multistage.launchers.modal.app import describe_content
 from multistage.launchers.modal.launcher import ModalLauncher
-from multistage.orchestrator.sweep_folder import write_atomically
+from multistage.store.sweep_folder import write_atomically
 from tests.launchers.modal.modal_sweeps import ModalSweeps
 from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer

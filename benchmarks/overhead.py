@@ -31,9 +31,9 @@ import wandb
 
 from multistage.domain.model import Model
 from multistage.launchers.local.launcher import LocalLauncher
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import inspect_services
 from multistage.settings import Settings
+from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import PROGRAM, TRAINERS
 
 RUN_END = re.compile(r"--- run (\S+) exit code 0")

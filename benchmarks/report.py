@@ -29,9 +29,9 @@ from server_load import Server
 
 from multistage.domain.parameters import FloatParameter, IntParameter
 from multistage.domain.state import StageProgress
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.collection import collect_report
 from multistage.report.page import build_report
+from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.connection import Connection
 from tests.browser import CHROMEDRIVER, CHROMIUM, OPTIONS, Browser
 from tests.report.sweeps import make_state, make_whole

@@ -25,11 +25,11 @@ import psutil
 
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import State
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.search.stage1 import plan_stage1
 from multistage.services import ensure_prefect_server, ensure_wandb_server, stop_services
 from multistage.services.embedded import build_wandb_service
 from multistage.settings import Settings
+from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_server.nodes import ensure_project
 from multistage.wandb_server.runs import create_run
 from multistage.wandb_server.store import Store, dump_json, generate_id

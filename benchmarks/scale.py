@@ -32,16 +32,16 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import RunRecord, SlotName, Slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.stage_driver import StageDriver, measure_progress
-from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.orchestrator.sweep_tracker import SweepTracker
+from multistage.driver.stage_driver import StageDriver, measure_progress
+from multistage.driver.sweep_tracker import SweepTracker
 from multistage.search.multistage import Proposal, StagedSearch
+from multistage.store.journal import Journal
+from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep
-from tests.orchestrator.drivers import SPACE, MemoryFleet, judge
+from tests.driver.drivers import SPACE, MemoryFleet, judge
 from tests.server_process import ServerProcess
 from tests.states import BEGAN, make_settings, make_state
 from tests.wandb_server.protocol_sweeps import CREATE_AGENT, beat

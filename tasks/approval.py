@@ -20,8 +20,8 @@ from multistage.domain.grammar import format_range
 from multistage.domain.plan import StageNumber
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import PendingApproval, StageRecord
+from multistage.driver.session import Session
 from multistage.errors import ApprovalError, SpaceError
-from multistage.orchestrator.session import Session
 
 POLL_INTERVAL = 2
 """Seconds between two looks whether somebody answered."""

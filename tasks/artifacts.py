@@ -18,7 +18,7 @@ from prefect.runtime import flow_run
 
 from multistage.domain.plan import SweepPlan
 from multistage.domain.state import StageProgress, StageRecord, State
-from multistage.orchestrator.session import Session
+from multistage.driver.session import Session
 from multistage.report.artifacts import (
     describe_plan,
     describe_progress,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.state import StageCount, StageRecord, TopConfig
 from multistage.domain.workers import WorkerRecord
-from multistage.orchestrator.sweep_folder import write_atomically
+from multistage.store.sweep_folder import write_atomically
 
 KINDS: Mapping[str, type[BaseModel]] = MappingProxyType(
     {

@@ -4,7 +4,7 @@ from prefect import get_run_logger, task
 
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
-from multistage.orchestrator.open_sessions import open_session
+from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 
 

@@ -9,7 +9,7 @@ from prefect import task
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageCount, StageRecord, State, TopConfig
-from multistage.orchestrator.open_sessions import open_session
+from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import publish_result, publish_stage
 from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 

@@ -13,19 +13,19 @@ from prefect.runtime import deployment, flow_run
 
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.domain.variables import spare_loopback
-from multistage.orchestrator.launching import check_launching, review_launching
-from multistage.orchestrator.live_records import register_sweep
-from multistage.orchestrator.open_sessions import close_session, open_session
-from multistage.orchestrator.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
-from multistage.orchestrator.session import Session
+from multistage.driver.launching import check_launching, review_launching
+from multistage.driver.open_sessions import close_session, open_session
+from multistage.driver.session import Session
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
 from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 from multistage.report.plan import tell_sources
 from multistage.request.preferences import FLOW_RUN
+from multistage.request.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
 from multistage.request.resolution import resolve_request
 from multistage.request.single import adopt_sweep, describe_single
 from multistage.settings import Settings
+from multistage.store.live_records import register_sweep
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.login import open_account
 

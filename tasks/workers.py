@@ -9,10 +9,10 @@ from prefect.logging.loggers import flow_run_logger
 
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
-from multistage.orchestrator.launching import tell_workers_fate
-from multistage.orchestrator.open_sessions import open_session, stop_sweep
-from multistage.orchestrator.preparation import fill_name, locate_folder
+from multistage.driver.launching import tell_workers_fate
+from multistage.driver.open_sessions import open_session, stop_sweep
 from multistage.pipeline.tasks.persistence import PERSISTED
+from multistage.request.preparation import fill_name, locate_folder
 
 
 @task(task_run_name="launch_workers stage {brief.stage.stage}", **PERSISTED)

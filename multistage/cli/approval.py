@@ -29,9 +29,9 @@ def approve(
     """
     from multistage.domain.approval import GO_ON, find_proposal, name_fields, read_ranges
     from multistage.domain.grammar import split_params
-    from multistage.orchestrator.sweep_folder import find_folder
     from multistage.services.prefect import enter_prefect_server, find_prefect_server
     from multistage.settings import Settings
+    from multistage.store.sweep_folder import find_folder
 
     folder = find_folder(name, *locate_runs(runs_dir))
     state = folder.load_state()

@@ -98,8 +98,8 @@ def _check_sweep(given: dict[str, Any], flags: SweepFlags, cron: str | None) -> 
     """Refuse a sweep that could not run, as far as it is told."""
     from multistage.cli.flags import collect_parameters
     from multistage.cli.sweeping import resolve_parameters
+    from multistage.driver.launching import check_launching
     from multistage.installation import check_installation
-    from multistage.orchestrator.launching import check_launching
 
     check_installation()
     config_id = given.get("config_id")

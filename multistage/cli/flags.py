@@ -165,8 +165,8 @@ def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | N
         refuse_modal_flags(given, parameters.get("launcher", "local"))
         runs_dir = Path(parameters.get("runs_dir", "runs")).absolute()
         return gathered.model_copy(update={"parameters": {**parameters, "runs_dir": runs_dir}})
-    from multistage.orchestrator.preparation import take_up
-    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.request.preparation import take_up
+    from multistage.store.sweep_folder import find_folder
 
     places = (flags.runs_dir,) if flags.runs_dir else list_runs_dirs(Path.cwd(), flags.settings)
     folder = find_folder(resume, *places)

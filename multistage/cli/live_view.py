@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from multistage.domain.state import State
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.banner import format_config, format_number
+from multistage.store.sweep_folder import SweepFolder
 
 REFRESH = 0.5
 """Seconds between two looks at the state."""

@@ -25,9 +25,9 @@ def status(
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
         as_json: Print its state.json instead.
     """
-    from multistage.orchestrator.sweep_folder import find_folder, survey_sweeps
     from multistage.report.tables import draw_state, draw_sweeps
     from multistage.settings import Settings
+    from multistage.store.sweep_folder import find_folder, survey_sweeps
 
     console = Console()
     places = locate_runs(runs_dir)
@@ -52,8 +52,8 @@ def report(name: str, /, *, runs_dir: Path | None = None) -> int:
         name: The sweep's name, its folder or its state.json.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.orchestrator.open_sessions import close_session, open_session
-    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.driver.open_sessions import close_session, open_session
+    from multistage.store.sweep_folder import find_folder
 
     folder = find_folder(name, *locate_runs(runs_dir))
     try:
@@ -80,9 +80,9 @@ def runs(
         output: A file to write instead. [default: the standard output]
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.orchestrator.open_sessions import close_session, open_session
-    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.driver.open_sessions import close_session, open_session
     from multistage.report.export import list_rows, write_rows
+    from multistage.store.sweep_folder import find_folder
 
     if format == "parquet" and output is None:
         raise UsageError("Parquet is no text for a terminal.", "Name a file: --output runs.parquet.")
@@ -103,8 +103,8 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
         format: json, yaml, or args for a command line.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.orchestrator.sweep_folder import find_folder
     from multistage.report.tables import format_best
+    from multistage.store.sweep_folder import find_folder
 
     print(format_best(find_folder(name, *locate_runs(runs_dir)).load_state(), format))
     return 0

@@ -110,7 +110,7 @@ def env(*, wandb: Annotated[bool, Parameter(negative=())] = False) -> int:
 
 def renew_prefect_server(settings: "Settings") -> str:
     """Start a Prefect server of an older release anew while no sweep is live; returns what the user should know."""
-    from multistage.orchestrator.live_sweeps import list_live_sweeps
+    from multistage.driver.live_sweeps import list_live_sweeps
     from multistage.services import renew_prefect
 
     return renew_prefect(settings, lambda: not list_live_sweeps(settings))
@@ -118,7 +118,7 @@ def renew_prefect_server(settings: "Settings") -> str:
 
 def renew_server(settings: "Settings") -> str:
     """End an embedded server of older code while no sweep is live; returns what the user should know."""
-    from multistage.orchestrator.live_sweeps import list_live_sweeps
+    from multistage.driver.live_sweeps import list_live_sweeps
     from multistage.services import renew_wandb_server
 
     return "" if list_live_sweeps(settings) else renew_wandb_server(settings)
@@ -172,7 +172,7 @@ def down(*, force: Annotated[bool, Parameter(negative=())] = False) -> int:
         force: Also while a sweep is live: its workers and trainings are ended, and a resume goes on with it. One that
             is damaged, moved or gone keeps no other from being ended.
     """
-    from multistage.orchestrator.live_sweeps import end_sweep, list_live_sweeps
+    from multistage.driver.live_sweeps import end_sweep, list_live_sweeps
     from multistage.services import stop_services
     from multistage.settings import Settings
 

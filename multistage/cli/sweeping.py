@@ -21,7 +21,7 @@ from multistage.settings import Settings
 if TYPE_CHECKING:
     from multistage.domain.account import Account
     from multistage.domain.slots import RunRecord
-    from multistage.orchestrator.preparation import AskedSweep
+    from multistage.request.preparation import AskedSweep
     from multistage.request.resolution import ResolvedRequest
     from multistage.services import PrefectServer
 
@@ -72,12 +72,12 @@ def plan(
     if config_id is None and flags.sweep_file is None:
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.orchestrator.launching import check_launching, describe_place, review_launching
-    from multistage.orchestrator.preparation import check_folder
-    from multistage.orchestrator.sweep_folder import read_states
+    from multistage.driver.launching import check_launching, describe_place, review_launching
     from multistage.report.costs import draw_estimate, format_duration
     from multistage.report.plan import draw_plan, draw_sources
     from multistage.request.forecast import Pace, find_pace, warn_of
+    from multistage.request.preparation import check_folder
+    from multistage.store.sweep_folder import read_states
 
     gathered = collect_parameters(config_id, flags, None)
     environment = dict(os.environ)
@@ -161,7 +161,7 @@ def resume(
 
 def resolve_parameters(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
     """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
-    from multistage.orchestrator.preparation import read_parameters
+    from multistage.request.preparation import read_parameters
     from multistage.request.resolution import resolve_request
 
     asked = read_parameters(parameters, Path.cwd())
@@ -189,11 +189,11 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
+    from multistage.driver.launching import check_launching, review_launching, tell_workers_fate
     from multistage.installation import check_installation
-    from multistage.orchestrator.launching import check_launching, review_launching, tell_workers_fate
-    from multistage.orchestrator.preparation import check_folder
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
+    from multistage.request.preparation import check_folder
     from multistage.services import ensure_prefect_server
 
     check_installation()

@@ -16,7 +16,7 @@ from multistage.cli.sweeping import explain_interruption
 from multistage.errors import UsageError
 
 if TYPE_CHECKING:
-    from multistage.orchestrator.session import Session
+    from multistage.driver.session import Session
 
 
 def train(
@@ -117,9 +117,9 @@ def compare(
         raise UsageError("--seeds must be at least 2: one value has no interval.", "Leave it out for 5.")
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ...") as status, open_for_training(name, *locate_runs(runs_dir)) as session:
-        from multistage.orchestrator.sweep_folder import write_atomically
         from multistage.report.comparison import draw_comparison
         from multistage.retraining.comparison import compare_methods
+        from multistage.store.sweep_folder import write_atomically
 
         with explain_interruption(console, f"Go on with: multistage-sweep compare {name} --seeds {seeds}"):
             comparison = compare_methods(session, seeds, status.update)
@@ -139,10 +139,10 @@ def open_for_training(name: str, *runs_dirs: Path) -> "Iterator[Session]":
     Raises:
         FolderError: There is no such sweep, or another process drives it.
     """
-    from multistage.orchestrator.live_records import register_sweep
-    from multistage.orchestrator.open_sessions import close_session, open_session
-    from multistage.orchestrator.sweep_folder import find_folder
+    from multistage.driver.open_sessions import close_session, open_session
     from multistage.settings import Settings
+    from multistage.store.live_records import register_sweep
+    from multistage.store.sweep_folder import find_folder
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = find_folder(name, *runs_dirs)

@@ -144,8 +144,10 @@ def check_stop_before_the_id(bench: Bench) -> None:
         first_told = list({one.worker_id: one for one in reversed(told)}.values())
         with closing(find_kind(bench.name).attend(bench.logs)) as other:
             other.stop(_copy(first_told))
-            for record in (*first_told, *_take_latest(told)):
+            for record in first_told:
                 _demand(not other.is_alive(record), f"{record.worker_id} survived")
+            latest = _take_latest(told)
+            _wait(lambda: not any(launcher.is_alive(one) for one in latest), "those to end that had not begun")
             for record in first_told:
                 if not record.is_started:
                     never = record.model_copy(update={"worker_id": f"{record.worker_id}0"})

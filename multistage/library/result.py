@@ -9,9 +9,9 @@ from multistage.domain.model import Model
 from multistage.domain.state import Recommended, State
 from multistage.errors import UsageError
 from multistage.library.command import run_command
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.banner import format_banner
 from multistage.report.export import RunRow, flatten_row
+from multistage.store.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
     import pandas

@@ -7,8 +7,8 @@ from wandb.apis.public.runs import Run
 
 from multistage.domain.slots import RunRecord
 from multistage.domain.state import State
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.data import Curve, ReportData
+from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.agents import read_workers
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive

@@ -16,9 +16,9 @@ from multistage.domain.layout import nest_config
 from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
-from multistage.orchestrator.sweep_folder import SweepFolder, tell_places
 from multistage.report.banner import describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
+from multistage.store.sweep_folder import SweepFolder, tell_places
 
 
 def draw_state(state: State, state_file: Path, driver: int | None = None) -> Group:

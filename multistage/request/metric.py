@@ -12,7 +12,7 @@ from multistage.domain.state import State
 from multistage.domain.styles import follows_guide
 from multistage.domain.sweep_file import SweepFile
 from multistage.errors import MetricUnnamedError
-from multistage.orchestrator.sweep_folder import survey_sweeps
+from multistage.store.sweep_folder import survey_sweeps
 from multistage.training.catalogue import Trainer
 from multistage.wandb_client.run_archive import read_logged
 

@@ -12,9 +12,9 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.specifications import mend_parameters
 from multistage.domain.sweep_file import SweepFile, read_sweep_file
 from multistage.errors import UsageError
-from multistage.orchestrator.server import find_server
 from multistage.request.preferences import gather_parameters
 from multistage.request.subject import Subject, choose_entity, choose_project
+from multistage.services.tracker_server import find_server
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import open_account
 from multistage.wandb_client.runs import find_newest

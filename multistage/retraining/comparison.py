@@ -13,8 +13,8 @@ from multistage.domain.plan import StageMethod, StagePlan, derive_seed
 from multistage.domain.results import Config
 from multistage.domain.selection import rank
 from multistage.domain.slots import Slot, Slots
+from multistage.driver.session import Session
 from multistage.errors import UsageError
-from multistage.orchestrator.session import Session
 from multistage.report.tables import select_best
 from multistage.retraining.replication import (
     GivenConfigs,

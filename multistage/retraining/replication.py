@@ -14,18 +14,18 @@ from multistage.domain.plan import SearchEngine, StageMethod, StagePlan, SweepSe
 from multistage.domain.results import Config, Value
 from multistage.domain.slots import Slots
 from multistage.domain.space import SearchSpace
+from multistage.driver.launching import stop_workers
+from multistage.driver.open_sessions import close_session, open_session
+from multistage.driver.roster import add_up
+from multistage.driver.session import Session
+from multistage.driver.stage_driver import StageDriver
+from multistage.driver.sweep_tracker import SweepTracker
+from multistage.driver.worker_fleet import WorkerFleet
 from multistage.errors import LaunchError
-from multistage.orchestrator.launching import stop_workers
-from multistage.orchestrator.open_sessions import close_session, open_session
-from multistage.orchestrator.preparation import AskedSweep, prepare_folder
-from multistage.orchestrator.roster import add_up
-from multistage.orchestrator.session import Session
-from multistage.orchestrator.stage_driver import StageDriver
-from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.orchestrator.sweep_tracker import SweepTracker
-from multistage.orchestrator.worker_fleet import WorkerFleet
+from multistage.request.preparation import AskedSweep, prepare_folder
 from multistage.request.resolution import ResolvedRequest
 from multistage.search.multistage import StagedSearch
+from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import find_bundled
 from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep, take_up_sweep

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from multistage.cli import main
 from multistage.cli.terminal_warnings import show_advice
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_state
 
 RUN = ("digits:mlp", "--budget", "20", "--params")

@@ -19,11 +19,11 @@ import wandb
 from prefect.client.orchestration import SyncPrefectClient
 
 from multistage.domain.slots import FAULT_KEY, SlotName, classify_run
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
 from multistage.services.prefect import find_own_prefect_server
 from multistage.services.prefect_client import open_prefect_client
 from multistage.settings import Settings
+from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.slot_ledger import SlotLedger
 
 COMMAND = str(Path(sys.executable).parent / "multistage-sweep")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import PLANTED, SWEEP, CommandLine, FinishedSweep
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.settings import Settings
+from multistage.store.sweep_folder import SweepFolder
 
 REPOSITORY = Path(__file__).parents[2]
 INJECTION = Path(__file__).parent / "injection"
@@ -31,22 +31,22 @@ LOST_ANSWER = KillPoint("multistage.wandb_server.nodes", "encode_node", "'QueueI
 """In the embedded server: a run has been enqueued, and the client is about to be told."""
 
 POINTS = {
-    "folder begun": KillPoint("multistage.orchestrator.preparation", "prepare_folder"),
+    "folder begun": KillPoint("multistage.request.preparation", "prepare_folder"),
     "sweep created": KillPoint("multistage.wandb_client.sweeps", "create_sweep"),
     "sweep's id persisted": persisted("stage1-create_sweep"),
     "worker spawned": KillPoint("multistage.launchers.local.launcher", "LocalLauncher._launch"),
     "workers persisted": persisted("stage1-launch_workers"),
-    "run enqueued": KillPoint("multistage.orchestrator.sweep_tracker", "SweepTracker.enqueue"),
-    "state written": KillPoint("multistage.orchestrator.sweep_folder", "SweepFolder.write_state", "used=1"),
+    "run enqueued": KillPoint("multistage.driver.sweep_tracker", "SweepTracker.enqueue"),
+    "state written": KillPoint("multistage.store.sweep_folder", "SweepFolder.write_state", "used=1"),
     "sweep ended": KillPoint("multistage.wandb_client.sweeps", "finish_sweep"),
     "count persisted": persisted("stage1-wait_for_runs"),
     "top configs persisted": persisted("stage1-fetch_top_configs"),
     "ranges persisted": persisted("stage1-narrow_ranges"),
-    "stage mirrored": KillPoint("multistage.orchestrator.session", "Session.complete_stage"),
+    "stage mirrored": KillPoint("multistage.driver.session", "Session.complete_stage"),
     "record persisted": persisted("stage1-mirror_state"),
-    "last run enqueued": KillPoint("multistage.orchestrator.sweep_tracker", "SweepTracker.enqueue", "stage=3"),
-    "sweep completed": KillPoint("multistage.orchestrator.session", "Session.complete_sweep"),
-    "report written": KillPoint("multistage.orchestrator.session", "Session.write_report"),
+    "last run enqueued": KillPoint("multistage.driver.sweep_tracker", "SweepTracker.enqueue", "stage=3"),
+    "sweep completed": KillPoint("multistage.driver.session", "Session.complete_sweep"),
+    "report written": KillPoint("multistage.driver.session", "Session.write_report"),
 }
 """By name, in the order in which a sweep reaches them."""
 

@@ -10,7 +10,7 @@ import wandb
 import yaml
 
 from multistage.domain.state import State
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import TRAINERS
 from tests.flows.command_line import CommandLine
 from tests.server_process import ServerProcess

@@ -10,9 +10,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import resume_flow_run
 
 from multistage.domain.state import PendingApproval, State
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services.prefect import find_prefect_server
 from multistage.services.prefect_client import open_prefect_client, use_prefect_server
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import FAST, CommandLine, check_budget, wait_for
 
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--budget", "12", "--workers", "2", "--approve", *FAST)

@@ -17,9 +17,9 @@ import yaml
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services.prefect import find_own_prefect_server
 from multistage.services.prefect_client import open_prefect_client
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import NOTHING, SWEEP, CommandLine, check_budget, count_used, wait_for
 from tests.flows.kill_points import REPOSITORY
 from tests.flows.victims import list_trainings, list_workers

@@ -10,7 +10,7 @@ import pytest
 from prefect.client.schemas.filters import LogFilter
 from wandb.apis.public.sweeps import _set_sweep_state
 
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
 from tests.flows.victims import list_trainings, list_workers
 

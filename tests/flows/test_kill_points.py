@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import SWEEP, CommandLine, FinishedSweep, TrackedRun, check_budget
 from tests.flows.kill_points import LOST_ANSWER, POINTS, SELF, Kill, Side, order_kills
 from tests.flows.victims import VICTIMS, Victim, kill_victim

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from multistage.domain.slots import SlotName
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, TrackedRun, check_budget
 from tests.flows.kill_points import SELF, Kill, KillPoint, Side, order_kills
 from tests.flows.victims import Victim
@@ -63,7 +63,7 @@ def kill_others(dice: random.Random, place: Path, victim: Victim) -> list[Kill]:
 
 
 def enqueueing(slot: SlotName, function: str) -> KillPoint:
-    return KillPoint("multistage.orchestrator.sweep_tracker", f"SweepTracker.{function}", repr(slot))
+    return KillPoint("multistage.driver.sweep_tracker", f"SweepTracker.{function}", repr(slot))
 
 
 def check_configs(runs: list[TrackedRun]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import wandb
 import yaml
 
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import TRAINERS
 from tests.flows.command_line import CommandLine, count_used, wait_for
 from tests.flows.victims import list_trainings, list_workers

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import FAST, CommandLine
 
 SCRIPT = """

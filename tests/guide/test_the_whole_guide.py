@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, count_used, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

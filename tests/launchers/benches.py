@@ -16,6 +16,8 @@ from tests.states import make_settings
 
 LONG = 100_000
 """Epochs that no test waits for."""
+BEGIN_AFTER = 3.0
+"""Seconds from a call to its container's start."""
 QUICKLY = 2.0
 """Seconds without work after which a worker leaves that has only a failing run to train."""
 
@@ -56,7 +58,7 @@ class LauncherBench:
 
 
 class ModalBench(LauncherBench):
-    """The same on the stand-in, whose containers begin no work unless a run is to fail.
+    """The same on the stand-in, whose containers begin a while after they are asked for.
 
     Args:
         modal: The stand-in.
@@ -68,13 +70,10 @@ class ModalBench(LauncherBench):
     def __init__(self, modal: ModalServer, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
         super().__init__("modal", logs, server, api)
         self._modal = modal
-        self._modal.plane.start_delay = 86_400.0
-
-    def fail(self) -> tuple[str, str]:
-        self._modal.plane.start_delay = 0.0
-        return super().fail()
+        self._modal.plane.start_delay = BEGIN_AFTER
 
     def cut_off(self) -> AbstractContextManager[None]:
+        self._modal.plane.start_delay = 86_400.0  # one that begins meanwhile ends, since its notes cannot be used
         return self._be_away()
 
     @contextmanager

@@ -17,11 +17,11 @@ from multistage.domain.plan import RunOptions, plan_sweep
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, State
 from multistage.errors import FolderError
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.report.artifacts import describe_result
 from multistage.report.banner import format_banner, format_config, format_number
 from multistage.report.plan import draw_plan
 from multistage.report.tables import draw_state, draw_sweeps, format_best
+from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_settings, make_stage, make_state
 
 RECOMMENDED = Recommended(config={"lr": 2e-3}, mean=0.85, interval=(0.8, 0.9), seeds=3)

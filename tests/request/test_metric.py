@@ -12,9 +12,9 @@ from multistage.domain.plan import SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.domain.slots import RunRecord, SlotName
 from multistage.errors import MetricUnnamedError
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.pipeline.tasks.sweeps import open_sweep
 from multistage.request.resolution import resolve_request
+from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.run_archive import RunArchive
 from tests.states import BEGAN, make_settings, make_state
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from multistage.errors import UsageError
-from multistage.orchestrator.preparation import complete_parameters, prepare_folder, read_parameters
 from multistage.request.preferences import find_runs_dir, gather_parameters, list_runs_dirs
+from multistage.request.preparation import complete_parameters, prepare_folder, read_parameters
 from multistage.request.resolution import resolve_request
 
 FILE = """

@@ -9,8 +9,8 @@ import wandb
 
 from multistage.cli import main
 from multistage.errors import UsageError
-from multistage.orchestrator.preparation import read_parameters
 from multistage.request.preferences import GatheredParameters, gather_parameters
+from multistage.request.preparation import read_parameters
 from multistage.request.resolution import resolve_request
 from multistage.request.single import adopt_sweep
 from multistage.wandb_client.connection import Connection

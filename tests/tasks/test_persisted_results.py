@@ -9,7 +9,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
 
 from multistage.domain.narrowing import Narrowing
-from multistage.domain.state import StageCount, StageRecord, TopConfig
+from multistage.domain.state import StageCount, TopConfig
 from multistage.domain.workers import WorkerRecord
 from multistage.pipeline.tasks.persisted_results import KINDS, ResultSerializer, upgrade_results
 from tests.states import make_settings, make_stage
@@ -28,7 +28,7 @@ EARLIER_WORKER = {
     "launcher": "local", "worker_id": "w-1", "pid": 7, "process_started_at": 1.5, "sweep": "me/work/abc",
     "log": "/logs/1.log", "launched_at": "2026-01-02T12:00:00Z",
 }  # fmt: skip
-MODULES: dict[type[Any], str] = {StageCount: "state", StageRecord: "state", TopConfig: "state", Narrowing: "narrowing"}
+MODULES = {"StageCount": "state", "StageRecord": "state", "TopConfig": "state", "Narrowing": "narrowing"}
 
 
 def open_store(folder: Path) -> ResultStore:
@@ -41,7 +41,7 @@ def write_as_earlier(folder: Path, key: str, result: Any) -> None:
     def pack(one: Any) -> dict[str, Any]:
         if isinstance(one, WorkerRecord):
             return {"__class__": "multistage.domain.workers.LocalWorker", "data": EARLIER_WORKER}
-        name = f"multistage.domain.{MODULES[type(one)]}.{type(one).__name__}"
+        name = f"multistage.domain.{MODULES[type(one).__name__]}.{type(one).__name__}"
         return {"__class__": name, "data": one.model_dump(mode="json")}
 
     serializer = {

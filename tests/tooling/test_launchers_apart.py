@@ -30,9 +30,9 @@ def find_branches(tree: ast.AST) -> Iterator[int]:
     """Lines that compare something with a launcher's name, or look it up in a table of such names."""
     for node in ast.walk(tree):
         match node:
-            case ast.Compare(left=left, comparators=others) if any(map(_names_launcher, (left, *others))):
-                yield node.lineno
-            case ast.MatchValue(value=value) if _names_launcher(value):
+            case ast.Compare(left=left, comparators=others, lineno=line) if any(map(_names_launcher, (left, *others))):
+                yield line
+            case ast.MatchValue(value=ast.expr() as value) if _names_launcher(value):
                 yield value.lineno
 
 

@@ -15,9 +15,9 @@ from multistage.domain.parameters import FloatParameter
 from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
 from multistage.domain.slots import SlotName
 from multistage.domain.space import SearchSpace
+from multistage.driver import sweep_tracker
+from multistage.driver.sweep_tracker import SweepTracker
 from multistage.errors import TrackerError
-from multistage.orchestrator import sweep_tracker
-from multistage.orchestrator.sweep_tracker import SweepTracker
 from multistage.wandb_client import runs as run_reading
 from multistage.wandb_client import sweeps
 from multistage.wandb_client.agents import read_workers

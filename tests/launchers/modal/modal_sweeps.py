@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from multistage.domain.state import State
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.services import stop_services
 from multistage.settings import Settings
+from multistage.store.sweep_folder import SweepFolder
 from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 

@@ -11,15 +11,15 @@ from multistage.domain.plan import RunOptions
 from multistage.domain.resources import Resources
 from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
 from multistage.domain.workers import WorkerRecord
+from multistage.driver.roster import Roster
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.local.launcher import LocalLauncher
 from multistage.launchers.modal.app import TRAINER_EXTRAS, build_app, describe_content, list_contents
 from multistage.launchers.modal.launcher import ModalLauncher
 from multistage.launchers.modal.prices import Rates, fetch_rates
 from multistage.launchers.modal.records import read_call
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.roster import Roster
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.journal import Journal
+from multistage.store.sweep_folder import SweepFolder
 from tests.launchers.modal.modal_client import using
 from tests.stand_ins.modal_server import ModalServer
 from tests.states import make_state

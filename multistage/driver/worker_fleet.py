@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from multistage.domain.slots import RunRecord
+from multistage.driver.roster import Roster
 from multistage.errors import StandstillError
-from multistage.orchestrator.roster import Roster
 
 LAUNCHES_WITHOUT_PROGRESS = 3
 """So many times workers may be started without any run moving before the stage is given up."""

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from multistage.domain.model import Model
 from multistage.domain.workers import WorkerRecord
-from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
 from multistage.pids import find_living
 from multistage.settings import Settings
+from multistage.store.sweep_folder import SweepFolder, write_atomically
 
 
 class Driver(Model):

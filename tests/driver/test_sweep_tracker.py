@@ -10,10 +10,10 @@ import wandb
 
 from multistage.domain.plan import SweepSettings, plan_sweep
 from multistage.domain.slots import SlotName
+from multistage.driver import sweep_tracker
+from multistage.driver.stage_driver import ASK_EVERY
+from multistage.driver.sweep_tracker import LONGEST_INTERVAL, LONGEST_OUTAGE, REMOTE_INTERVAL, SweepTracker
 from multistage.errors import TrackerError
-from multistage.orchestrator import sweep_tracker
-from multistage.orchestrator.stage_driver import ASK_EVERY
-from multistage.orchestrator.sweep_tracker import LONGEST_INTERVAL, LONGEST_OUTAGE, REMOTE_INTERVAL, SweepTracker
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, read_sweep
 from tests.server_process import ServerProcess

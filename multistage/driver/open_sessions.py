@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from multistage.orchestrator.launching import keeps_workers
-from multistage.orchestrator.roster import end_workers
-from multistage.orchestrator.session import Session
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.driver.launching import keeps_workers
+from multistage.driver.roster import end_workers
+from multistage.driver.session import Session
+from multistage.store.sweep_folder import SweepFolder
 
 _sessions: dict[Path, Session] = {}
 

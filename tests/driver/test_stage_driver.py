@@ -12,9 +12,9 @@ from multistage.domain.plan import STAGES, StageNumber, derive_seed
 from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, Slots
 from multistage.domain.state import StageProgress
-from multistage.orchestrator.stage_driver import measure_progress
+from multistage.driver.stage_driver import measure_progress
 from multistage.search.multistage import StagedSearch
-from tests.orchestrator.drivers import (
+from tests.driver.drivers import (
     MemoryFleet,
     MemoryTracker,
     find_stage,

@@ -10,7 +10,7 @@ from multistage.errors import TrackerError
 
 
 class Tracker(Protocol):
-    """What the driver needs of a sweep; `multistage.orchestrator.sweep_tracker` puts the wandb client behind it."""
+    """What the driver needs of a sweep; `multistage.driver.sweep_tracker` puts the wandb client behind it."""
 
     records: dict[str, RunRecord]
     interval: float
@@ -54,7 +54,7 @@ class Tracker(Protocol):
 
 
 class Fleet(Protocol):
-    """The stage's workers; `multistage.orchestrator.worker_fleet` puts a launcher behind it."""
+    """The stage's workers; `multistage.driver.worker_fleet` puts a launcher behind it."""
 
     exhausted: bool
     """Whether nobody works any more and nobody else can be paid."""

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from multistage.domain.state import State
-from multistage.orchestrator.live_records import note_workers
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.settings import Settings
+from multistage.store.live_records import note_workers
+from multistage.store.sweep_folder import SweepFolder
 
 
 class Journal:

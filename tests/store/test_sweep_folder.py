@@ -13,7 +13,7 @@ import pytest
 
 from multistage.domain.state import State, parse_state
 from multistage.errors import FolderError
-from multistage.orchestrator.sweep_folder import (
+from multistage.store.sweep_folder import (
     SweepFolder,
     find_folder,
     list_folders,
@@ -27,7 +27,7 @@ from tests.states import make_state
 HOLDER = """
 import sys
 from pathlib import Path
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.sweep_folder import SweepFolder
 with SweepFolder(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()

@@ -13,8 +13,8 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.slots import RunPhase, RunRecord, SlotName, Slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.vigilance import Intake
+from multistage.driver.stage_driver import StageDriver
 from multistage.errors import TrackerError
-from multistage.orchestrator.stage_driver import StageDriver
 from multistage.search.multistage import Proposal, StagedSearch
 from tests.states import make_settings
 

@@ -7,7 +7,7 @@ import pytest
 
 from multistage.cli import main
 from multistage.launchers.local import kind
-from multistage.orchestrator.preparation import read_parameters
+from multistage.request.preparation import read_parameters
 from tests import fake_nvml
 
 OWN = ("my:own", "--params", "x:0-1", "--metric", "y", "--budget", "20", "--program", "train.py")

@@ -15,6 +15,8 @@ from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, SlotName, Slots, Sl
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
+from multistage.driver.stage_protocols import Fleet, Tracker
+from multistage.driver.stage_verdict import StageVerdict, has_failed_whole
 from multistage.errors import (
     AllRunsFailedError,
     LaunchError,
@@ -24,8 +26,6 @@ from multistage.errors import (
     SweepFailedError,
     TrackerError,
 )
-from multistage.orchestrator.stage_protocols import Fleet, Tracker
-from multistage.orchestrator.stage_verdict import StageVerdict, has_failed_whole
 from multistage.search.multistage import Proposal, StagedSearch
 
 SUSPICIOUS = 3

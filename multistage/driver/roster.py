@@ -12,10 +12,10 @@ from multistage.domain.plan import RunOptions
 from multistage.domain.slots import Slot
 from multistage.domain.state import State
 from multistage.domain.workers import WorkerRecord
+from multistage.driver.launching import stop_workers
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Launcher
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import stop_workers
+from multistage.store.journal import Journal
 
 NOTED_COST = 0.01
 """Dollars by which the running cost must have changed to be noted again."""

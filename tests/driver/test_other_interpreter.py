@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import wandb
 
+from multistage.driver.launching import open_launcher
+from multistage.driver.roster import Roster
 from multistage.launchers.local.launcher import LocalLauncher
 from multistage.launchers.local.records import read_local
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import open_launcher
-from multistage.orchestrator.preparation import prepare_folder, read_parameters, take_up
-from multistage.orchestrator.roster import Roster
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.request.preparation import prepare_folder, read_parameters, take_up
 from multistage.request.resolution import resolve_request
+from multistage.store.journal import Journal
+from multistage.store.sweep_folder import SweepFolder
 from tests.queued_sweeps import (
     client_variables,
     list_runs,

@@ -12,9 +12,9 @@ from multistage.domain.plan import RunOptions, StageBrief, StageNumber
 from multistage.domain.state import CutShort, StageProgress, StageRecord
 from multistage.errors import FolderError, UsageError
 from multistage.launchers.local.cores import count_cores
-from multistage.orchestrator.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.request.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
 from multistage.request.resolution import ResolvedRequest, resolve_request
+from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_settings, make_stage
 
 
@@ -170,7 +170,7 @@ def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:
     asked, resolved = ask(tmp_path)
     begin(asked, resolved)
     code = (
-        "import sys; from pathlib import Path; from multistage.orchestrator.sweep_folder import SweepFolder\n"
+        "import sys; from pathlib import Path; from multistage.store.sweep_folder import SweepFolder\n"
         "with SweepFolder(Path(sys.argv[1])).lock(): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(asked.folder_path)]

@@ -15,17 +15,17 @@ from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, Slots, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
+from multistage.driver.launching import fetch_prices, open_launcher
+from multistage.driver.roster import Roster
+from multistage.driver.stage_driver import StageDriver, measure_progress
+from multistage.driver.sweep_tracker import SweepTracker
+from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.launching import fetch_prices, open_launcher
-from multistage.orchestrator.roster import Roster
-from multistage.orchestrator.server import find_server
-from multistage.orchestrator.stage_driver import StageDriver, measure_progress
-from multistage.orchestrator.sweep_folder import SweepFolder, write_atomically
-from multistage.orchestrator.sweep_tracker import SweepTracker
-from multistage.orchestrator.worker_fleet import WorkerFleet
 from multistage.report.links import link_sweep
 from multistage.search.multistage import StagedSearch
+from multistage.services.tracker_server import find_server
+from multistage.store.journal import Journal
+from multistage.store.sweep_folder import SweepFolder, write_atomically
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.runs import RunReader

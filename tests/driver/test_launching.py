@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from multistage.domain.plan import RunOptions
+from multistage.driver.launching import has_living_workers, keeps_workers, stop_workers, tell_workers_fate
 from multistage.errors import LaunchError, UsageError
-from multistage.orchestrator.launching import has_living_workers, keeps_workers, stop_workers, tell_workers_fate
 from tests.workers import make_local
 
 

@@ -12,15 +12,15 @@ from multistage.domain.plan import RunOptions
 from multistage.domain.resources import Resources
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
 from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
+from multistage.driver.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
+from multistage.driver.worker_fleet import WorkerFleet
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.modal.faults import judge_training
 from multistage.launchers.modal.prices import GRACE, Rates
 from multistage.launchers.modal.records import name_call, read_call
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
-from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.orchestrator.worker_fleet import WorkerFleet
+from multistage.store.journal import Journal
+from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_state
 from tests.workers import make_container
 
@@ -152,7 +152,7 @@ def test_a_cloud_that_is_away_is_borne(
     tmp_path: Path, launcher: MemoryLauncher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("multistage.orchestrator.roster.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("multistage.driver.roster.time.monotonic", lambda: clock[0])
     roster = open_roster(tmp_path, launcher)
     launcher.away = True
     with pytest.raises(CloudAwayError):  # it has never answered: the user hears of it at once

@@ -12,12 +12,12 @@ import pytest
 
 from multistage.cli import main
 from multistage.domain.workers import WorkerRecord
+from multistage.driver.live_sweeps import end_sweep, list_live_sweeps
 from multistage.launchers.local.records import read_local
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.live_records import list_records, locate_record, register_sweep
-from multistage.orchestrator.live_sweeps import end_sweep, list_live_sweeps
-from multistage.orchestrator.sweep_folder import SweepFolder, survey_sweeps
 from multistage.settings import Settings
+from multistage.store.journal import Journal
+from multistage.store.live_records import list_records, locate_record, register_sweep
+from multistage.store.sweep_folder import SweepFolder, survey_sweeps
 from tests.queued_sweeps import is_running
 from tests.states import make_state
 from tests.workers import make_local
@@ -144,8 +144,8 @@ def test_a_folder_that_cannot_be_written_keeps_no_worker_alive_and_no_other_swee
 HOLDER = """
 import signal, sys, time
 from pathlib import Path
-from multistage.orchestrator.live_records import register_sweep
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.live_records import register_sweep
+from multistage.store.sweep_folder import SweepFolder
 from multistage.settings import Settings
 folder = SweepFolder(Path(sys.argv[1]))
 with folder.lock():

@@ -11,12 +11,12 @@ import psutil
 from multistage.domain.model import Model
 from multistage.domain.state import State
 from multistage.domain.workers import WorkerRecord
+from multistage.driver.launching import has_living_workers, stop_workers
+from multistage.driver.roster import end_workers
 from multistage.errors import MultistageError, ServiceError
-from multistage.orchestrator.launching import has_living_workers, stop_workers
-from multistage.orchestrator.live_records import LiveRecord, forget_sweep, list_records
-from multistage.orchestrator.roster import end_workers
-from multistage.orchestrator.sweep_folder import SweepFolder
 from multistage.settings import Settings
+from multistage.store.live_records import LiveRecord, forget_sweep, list_records
+from multistage.store.sweep_folder import SweepFolder
 
 STOP_TIMEOUT = 20
 """Seconds that a driver has to end its workers and leave."""

@@ -15,7 +15,6 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
 from multistage.launchers.registry import find_kind
-from multistage.orchestrator.sweep_folder import SweepFolder, name_sweep
 from multistage.request.preferences import (
     FILE_SAYS,
     FLOW_RUN,
@@ -26,6 +25,7 @@ from multistage.request.preferences import (
 )
 from multistage.request.resolution import ResolvedRequest
 from multistage.request.subject import trains_bundled
+from multistage.store.sweep_folder import SweepFolder, name_sweep
 
 NOTHING: Mapping[str, Any] = {}
 

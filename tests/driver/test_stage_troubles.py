@@ -9,6 +9,7 @@ import pytest
 from multistage.domain.results import Config
 from multistage.domain.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.vigilance import Intake
+from multistage.driver.stage_verdict import HOPELESS
 from multistage.errors import (
     AllRunsFailedError,
     LaunchError,
@@ -17,8 +18,7 @@ from multistage.errors import (
     SweepFailedError,
     TrackerError,
 )
-from multistage.orchestrator.stage_verdict import HOPELESS
-from tests.orchestrator.drivers import MemoryFleet, MemoryTracker, fail, find_stage, finish, make_driver, make_sweep
+from tests.driver.drivers import MemoryFleet, MemoryTracker, fail, find_stage, finish, make_driver, make_sweep
 
 
 def test_a_metric_that_no_run_logs_ends_the_stage_early_and_lists_what_was_logged() -> None:
@@ -115,7 +115,7 @@ def test_dying_workers_end_the_stage() -> None:
 
 
 def test_a_sweep_stopped_from_outside_ends_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.driver.stage_driver.ASK_EVERY", 0.0)
     tracker = MemoryTracker(lambda _: "active")
     tracker.intake = "ended"
     with pytest.raises(SweepFailedError, match=r"ended from outside, with 0 of its 6 runs"):
@@ -146,7 +146,7 @@ def test_however_a_run_ends_its_slot_is_settled(phase: RunPhase, engine: Literal
 
 
 def test_a_stopped_sweep_of_wandbs_engine_ends_the_stage_once_its_runs_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.driver.stage_driver.ASK_EVERY", 0.0)
     tracker = MemoryTracker()
     tracker.intake = "ended"
     tracker.fill(3)
@@ -155,7 +155,7 @@ def test_a_stopped_sweep_of_wandbs_engine_ends_the_stage_once_its_runs_have(monk
 
 
 def test_a_server_that_leaves_when_it_is_asked_for_the_sweeps_state_is_endured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.driver.stage_driver.ASK_EVERY", 0.0)
 
     class Leaving(MemoryTracker):
         def read_intake(self) -> Intake:
@@ -169,7 +169,7 @@ def test_a_server_that_leaves_when_it_is_asked_for_the_sweeps_state_is_endured(m
 
 
 def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multistage.orchestrator.stage_driver.ASK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.driver.stage_driver.ASK_EVERY", 0.0)
     tracker, warnings = MemoryTracker(), list[str]()
 
     class Pausing(MemoryFleet):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from multistage.errors import FolderError
-from multistage.orchestrator.journal import Journal
-from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.store.journal import Journal
+from multistage.store.sweep_folder import SweepFolder
 from tests.states import BEGAN, make_state
 
 
@@ -28,7 +28,7 @@ def test_time_never_runs_backwards_in_the_state(journal: Journal, monkeypatch: p
         def now(cls, _: object = None) -> datetime:  # type: ignore[override]
             return cls.moment
 
-    monkeypatch.setattr("multistage.orchestrator.journal.datetime", Clock)
+    monkeypatch.setattr("multistage.store.journal.datetime", Clock)
     times: list[datetime] = []
     for jump in (timedelta(), timedelta(days=-400), timedelta(hours=3)):
         Clock.moment += jump

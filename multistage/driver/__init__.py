@@ -1,0 +1,1 @@
+"""What the process that drives a sweep does: its session, its stages, its workers."""
