@@ -155,7 +155,7 @@ class Session:
 
     def list_prior_runs(self, stage: StagePlan, box: SearchSpace) -> Sequence[str]:
         """List the earlier stages' runs within a stage's box, for W&B's engine to learn from."""
-        if stage.method != "bayes":
+        if self.settings.proposer == "ours" or stage.method != "bayes":
             return []
         earlier = self.read_earlier(stage.stage)
         return [one.run_id for one in earlier if one.outcome != "failed" and box.contains(one.config)]

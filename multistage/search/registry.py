@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from multistage.errors import MultistageError, UsageError
 from multistage.search.base import Searcher, SearcherKind, SearchProblem
+from multistage.search.vetting import VettedSearcher
 
 GROUP = "multistage.searchers"
 AUTO = "auto"
@@ -61,9 +62,10 @@ def create_searcher(search: str, problem: SearchProblem) -> Searcher:
     Raises:
         UsageError: As `check_search`.
     """
-    kind, (_, _, variant) = _load(search), search.partition(":")
+    kind, (name, _, variant) = _load(search), search.partition(":")
     kind.check(variant)
-    return kind(problem, variant)
+    searcher = kind(problem, variant)
+    return searcher if name in BUILT_IN else VettedSearcher(name, searcher, problem)
 
 
 def _find_foreign() -> Mapping[str, list[EntryPoint]]:
@@ -112,5 +114,5 @@ def _refuse(search: str, name: str) -> UsageError:
     known = list_searchers()
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     meant = f"Did you mean {near[0]}? " if near else ""
-    shown = [f"{one}:..." if one in WITH_VARIANTS else one for one in known]
+    shown = [f"{one}:SAMPLER" if one in WITH_VARIANTS else one for one in known]
     return UsageError(f"There is no searcher {search!r}.", f"{meant}There are {', '.join(shown)}.")

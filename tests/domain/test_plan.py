@@ -11,7 +11,15 @@ from pydantic import ValidationError
 from multistage.domain import plan
 from multistage.domain.budget import Split
 from multistage.domain.parameters import CategoricalParameter, FloatParameter
-from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
+from multistage.domain.plan import (
+    RunOptions,
+    SweepPlan,
+    SweepSettings,
+    derive_seed,
+    find_proposer,
+    grow_stages,
+    plan_sweep,
+)
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
 
@@ -236,3 +244,22 @@ def test_only_containers_are_kept_when_a_sweep_is_interrupted() -> None:
     assert (remote.keeps_workers, remote.tell_workers_fate()) == (True, "its containers go on")
     assert remote.tell_workers_fate(has_failed=True) == "its workers and trainings were ended"
     assert not remote.model_copy(update={"keep_workers": False}).keeps_workers
+
+
+@pytest.mark.parametrize(
+    ("search", "proposer", "method"),
+    [
+        ("gp", "ours", "gaussian process"),
+        ("wandb", "server", "bayes"),
+        ("optuna:tpe", "ours", "optuna:tpe"),
+        ("mine", "ours", "mine"),
+    ],
+)
+def test_who_proposes_is_apart_from_the_method(search: str, proposer: str, method: str) -> None:
+    settings = change(search=search, finalists=0)
+    assert settings.proposer == find_proposer(search) == proposer
+    assert [stage.method for stage in plan_sweep(settings).stages[1:]] == [method, method]
+    assert "proposer" not in settings.model_dump()
+    assert (settings.hash_identity() == SETTINGS.hash_identity()) == (search == "gp")
+    with pytest.raises(ValidationError):
+        change(search="")

@@ -15,8 +15,7 @@ from multistage.domain.space import SearchSpace
 from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
 from multistage.orchestrator.stage_driver import StageDriver
-from multistage.search.base import Proposal, SearchProblem
-from multistage.search.multistage import StagedSearch
+from multistage.search.base import Proposal, Searcher, SearchProblem
 from multistage.search.searchers.gp import GaussianProcessSearcher
 from tests.states import make_settings
 
@@ -176,7 +175,7 @@ def make_driver(
     number: StageNumber,
     tracker: MemoryTracker,
     *,
-    search: type[StagedSearch] = QuickSearch,
+    search: Callable[[SearchProblem], Searcher] = QuickSearch,
     earlier: Sequence[Evaluation] = (),
     fleet: MemoryFleet | None = None,
     report: Callable[[Slots], None] = lambda _: None,
