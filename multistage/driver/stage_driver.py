@@ -26,7 +26,7 @@ from multistage.errors import (
     SweepFailedError,
     TrackerError,
 )
-from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.base import Proposal, Searcher
 
 SUSPICIOUS = 3
 """So many runs of a stage, all that have ended and all failed, and a resume trains them again."""
@@ -62,7 +62,7 @@ class StageDriver:
         stage: StagePlan,
         box: SearchSpace,
         earlier: Sequence[Evaluation],
-        search: StagedSearch,
+        search: Searcher,
         tracker: Tracker,
         fleet: Fleet,
         ahead: int,
@@ -85,10 +85,10 @@ class StageDriver:
         self._stalls = StallWatch(stall_after)
         self._retired: set[str] = set()
         self._is_overdue = is_overdue
-        self._proposes = settings.search == "gp"
+        self._proposes = settings.proposer == "ours"
         self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
         self._table = SlotTable(MAX_ATTEMPTS if self._proposes else 1)
-        self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
+        self._planned = search.plan() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self._intake: Intake = "open"
         """At the last question."""

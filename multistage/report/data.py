@@ -53,7 +53,7 @@ class ReportData(Model):
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """What the used slots have shown, by stage and index."""
-        attempts = MAX_ATTEMPTS if self.state.settings.search == "gp" else 1
+        attempts = MAX_ATTEMPTS if self.state.settings.proposer == "ours" else 1
         stages = ([run for run in self.runs if run.name.stage == stage] for stage in (1, 2, 3))
         return [found for runs in stages for found in settle_slots(runs, attempts).list_evaluations()]
 

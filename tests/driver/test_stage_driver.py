@@ -13,7 +13,7 @@ from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, Slots
 from multistage.domain.state import StageProgress
 from multistage.driver.stage_driver import measure_progress
-from multistage.search.multistage import StagedSearch
+from multistage.search.searchers.gp import GaussianProcessSearcher
 from tests.driver.drivers import (
     MemoryFleet,
     MemoryTracker,
@@ -30,7 +30,9 @@ def test_three_stages_use_exactly_their_budgets_and_queue_little_ahead() -> None
     earlier: list[Evaluation] = []
     for number in STAGES:
         tracker, fleet = MemoryTracker(), MemoryFleet()
-        slots = make_driver(sweep, number, tracker, search=StagedSearch, earlier=earlier, fleet=fleet).drive()
+        slots = make_driver(
+            sweep, number, tracker, search=GaussianProcessSearcher, earlier=earlier, fleet=fleet
+        ).drive()
         runs = find_stage(sweep, number).runs
         assert list(slots) == list(range(runs))
         assert all(slot.status == "used" for slot in slots.values())
