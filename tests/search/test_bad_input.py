@@ -137,7 +137,7 @@ def sweep(space: SearchSpace, values: Sequence[float | None], goal: Goal, seed: 
                 under_way.add(key)
                 pending[used] = proposal
                 used += 1
-            answers.append(found)
+            answers.append(list(found))
             train(stage, min(pending), pending.pop(min(pending)))
         for index, proposal in pending.items():
             train(stage, index, proposal)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import STAGES
+from multistage.domain.plan import STAGES, StageNumber
 from multistage.domain.results import Evaluation
 from multistage.errors import MissingExtraError, MultistageError, SweepFailedError, UsageError
 from multistage.search.base import Searcher, SearchProblem
@@ -72,7 +72,7 @@ def test_a_broken_promise_is_told_by_the_suite_and_while_it_drives(
     with pytest.raises((AssertionError, SweepFailedError), match=words or "other answers"):
         check_searcher("corners")
     if words:
-        number = 1 if kind == "a short plan" else 2
+        number: StageNumber = 1 if kind == "a short plan" else 2
         with pytest.raises(SweepFailedError, match=f"The searcher 'corners' .*({words})"):
             make_driver(make_sweep(search="corners"), number, MemoryTracker(), search=make).drive()
 
