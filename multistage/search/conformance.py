@@ -74,6 +74,7 @@ EVIDENCE: Mapping[str, Sequence[float | None]] = {
     "all NaN": [math.nan],
     "NaN and infinite": [math.nan, 1.0, math.inf, 2.0, -math.inf, 3.0],
     "huge": [1e300, -1e300, 1.7e308],
+    "hugely bad": [-1.7e308, -1.7e308, -1.7e308, 1.0],
     "tiny": [1e-300, 5e-324, 0.0],
 }
 """Values by what is told apart, dealt out in turns to stage 1's runs."""
