@@ -34,7 +34,8 @@ from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.driver.stage_driver import StageDriver, measure_progress
 from multistage.driver.sweep_tracker import SweepTracker
-from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.base import Proposal, SearchProblem
+from multistage.search.searchers.gp import GaussianProcessSearcher
 from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.connection import Connection
@@ -91,7 +92,7 @@ class TimedTracker(SweepTracker):
             super().enqueue(name, config, seed)
 
 
-class TimedSearch(StagedSearch):
+class TimedSearch(GaussianProcessSearcher):
     """The search, which proposes at random while the sweep grows."""
 
     clock: Clock
@@ -169,7 +170,7 @@ def open_driver(server: ServerProcess, folder: SweepFolder, runs: int, clock: Cl
     stage = StagePlan(stage=2, runs=runs, method="gaussian process")
     connection = Connection(server.url, server.key, "local", PROJECT)
     sweep_id = create_sweep(connection, build_sweep_config(settings, stage, SPACE, "scale"))
-    search = TimedSearch(SPACE, "maximize", budgets=(0, runs, 0), finalists=0)
+    search = TimedSearch(SearchProblem(space=SPACE, goal="maximize", budgets=(0, runs, 0)))
     archive, ledger = RunArchive(folder.locate_archive(sweep_id)), SlotLedger(folder.locate_ledger(sweep_id))
     tracker = TimedTracker(connection, sweep_id, settings, stage, lambda: None, archive=archive, ledger=ledger)
     search.clock = tracker.clock = clock

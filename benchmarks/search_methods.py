@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from multistage.domain.budget import Split, count_finalists, split_budget
+from multistage.domain.plan import OWN_SEARCH
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
-from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.base import Proposal, SearchProblem
+from multistage.search.registry import create_searcher
 from multistage.search.sobol import key_of
 
 CONTENDERS = 5
@@ -29,13 +31,21 @@ class Method(Protocol):
 
 
 class Multistage:
-    """The product's own search, driven as the flow drives it: a stage begins when the one before has ended."""
+    """One of the product's searchers, driven as the flow drives it: a stage begins when the one before has ended."""
 
-    def __init__(self, space: SearchSpace, budget: int, seed: int, finalists: int | None = None) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        budget: int,
+        seed: int,
+        finalists: int | None = None,
+        search: str = OWN_SEARCH,
+    ) -> None:
         self._budgets = split_budget(budget, Split())
         count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
-        self._search = StagedSearch(space, "maximize", self._budgets, count, seed=seed)
-        self._planned = self._search.plan_stage1()
+        problem = SearchProblem(space=space, goal="maximize", budgets=self._budgets, finalists=count, seed=seed)
+        self._search = create_searcher(search, problem)
+        self._planned = self._search.plan()
         self._box, self._stage = space, 1
 
     def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:

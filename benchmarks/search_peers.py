@@ -28,10 +28,11 @@ from search_translations import (
 
 from multistage.domain.budget import Split, split_budget
 from multistage.domain.parameters import CategoricalParameter, FloatParameter
+from multistage.domain.plan import OWN_SEARCH
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import select_top
 from multistage.domain.space import SearchSpace
-from multistage.search.multistage import Proposal
+from multistage.search.base import Proposal
 
 
 class Original(Peer):
@@ -249,10 +250,15 @@ SLOW = ("optuna-gp", "smac", "hebo")
 """Peers of over 0.2 s a suggestion, which are run up to 150 runs only."""
 
 
+def is_own(name: str) -> bool:
+    """Whether a method is the product's own, with whatever searcher."""
+    return name.partition("/")[0] == "multistage"
+
+
 def make_method(
     name: str, space: SearchSpace, budget: int, seed: int, answers: Sequence[Proposal | None] | None = None
 ) -> Method:
-    """A method by its id: ``multistage``, a peer, or a peer with ``+rep``.
+    """A method by its id: ``multistage``, ``multistage/SEARCH``, a peer, or a peer with ``+rep``.
 
     Args:
         name: The id.
@@ -265,8 +271,8 @@ def make_method(
         KeyError: There is no such method.
         ModuleNotFoundError: Its package is not installed.
     """
-    if name == "multistage":
-        return Multistage(space, budget, seed)
+    if is_own(name):
+        return Multistage(space, budget, seed, search=name.partition("/")[2] or OWN_SEARCH)
     if not name.endswith("+rep"):
         return PEERS[name](space, budget, seed)
     inner = Recorded(answers) if answers else PEERS[name.removesuffix("+rep")](space, budget, seed)

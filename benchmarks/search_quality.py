@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from search_methods import Multistage
-from search_peers import PEERS, SLOW, make_method
+from search_peers import PEERS, SLOW, is_own, make_method
 from search_summary import Cell, draw_plot, summarize
 from search_tables import Table, TableError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -29,13 +29,16 @@ from multistage.domain.parameters import FloatParameter
 from multistage.domain.results import Evaluation
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
+from multistage.search.base import Proposal
 from multistage.search.gaussian_process import GaussianProcessSearch
-from multistage.search.multistage import Proposal
+from multistage.search.registry import check_search
 from multistage.search.sobol import sample_sobol
 
 WEAKEST_FIT = 0.5
 LARGEST_SLOW = 150
 """Runs up to which slow peers are run."""
+
+METHODS = f"multistage, multistage/SEARCH with any --search, {', '.join(PEERS)}, and peers with +rep"
 
 FIELDS = (
     "method", "table", "budget", "repeat", "regret", "regret_seen", "reported", "true", "suggest_s", "makespan",
@@ -171,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--budgets", type=_read_budgets, default="50,150", help="runs in all, with commas between")
     parser.add_argument("--repeats", type=int, default=10, help="0 to print what the file of cells says")
     parser.add_argument("--workers", type=_read_count, default=10)
-    parser.add_argument("--methods", default="multistage", help=f"multistage, {', '.join(PEERS)}, or peers with +rep")
+    parser.add_argument("--methods", default="multistage", help=METHODS)
     parser.add_argument("--json", type=Path, default=None, help="file of finished cells; appended to")
     parser.add_argument("--plot", type=Path, default=None, help="picture to draw of the result (.svg or .png)")
     parser.add_argument("--speed", action="store_true", help="print what a suggestion takes, and nothing else")
@@ -181,11 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(time_suggestions())
         return
     methods, budgets = options.methods.split(","), options.budgets
-    unknown = [name for name in methods if name != "multistage" and name.removesuffix("+rep") not in PEERS]
+    unknown = [name for name in methods if not is_own(name) and name.removesuffix("+rep") not in PEERS]
     if unknown:
-        parser.error(
-            f"there is no method {unknown[0]!r}; there are multistage, {', '.join(PEERS)}, and peers with +rep"
-        )
+        parser.error(f"there is no method {unknown[0]!r}; there are {METHODS}")
+    for name in filter(is_own, methods):
+        if searcher := name.partition("/")[2]:
+            check_search(searcher)
     for name in methods:
         if name.removesuffix("+rep") in SLOW and max(budgets) > LARGEST_SLOW:
             print(f"{name} takes over 0.2 s a suggestion: it is run up to {LARGEST_SLOW} runs", file=sys.stderr)

@@ -39,7 +39,7 @@ def multistage_sweep(
     name: str | None = None,
     workers: Annotated[int | None, Field(ge=1)] = None,
     tracker: Literal["auto", "embedded", "wandb"] | None = None,
-    search: Literal["auto", "gp", "wandb"] | None = None,
+    search: str | None = None,
     early_stop: Literal["auto", "hyperband", "none"] | None = None,
     program: str | None = None,
     command: str | None = None,
@@ -91,7 +91,7 @@ def multistage_sweep(
         name: The sweep's name and folder.
         workers: Workers at once; the cores, or GPUs, by default.
         tracker: The W&B server; auto by default.
-        search: Who proposes the configs; auto by default.
+        search: Who proposes: auto (by default), gp, wandb, optuna:tpe, ...
         early_stop: Whether poor runs are stopped; auto by default.
         program: Your own training script; name its metric, too.
         command: W&B's command, with its macros and ${config_id}.

@@ -13,7 +13,7 @@ from multistage.cli.deploying import deploy
 from multistage.cli.examining import doctor
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
-from multistage.cli.showing import best, report, status
+from multistage.cli.showing import best, report, runs, status
 from multistage.cli.single_sweeping import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
@@ -29,7 +29,8 @@ app = App(
 app.default(sweep)
 app.command(sweep, name="run")
 for command in (
-    single, plan, resume, status, approve, report, best, train, compare, settings, deploy, doctor, up, env, serve, down,
+    single, plan, resume, status, approve, report, best, runs, train, compare, settings, deploy, doctor, up, env, serve,
+    down,
 ):  # fmt: skip
     app.command(command)
 app.register_install_completion_command(help="Install shell completion for bash, zsh or fish.")

@@ -25,9 +25,9 @@ class SearchFlags:
     """A W&B sweep file: its parameters, metric, goal, program, command and early_terminate, instead of --params."""
     budget: int | None = None
     """Training runs in all. [default: 500]"""
-    search: Literal["auto", "gp", "wandb"] | None = None
-    """Who proposes: this project's Gaussian process or W&B's own engine; auto takes the first where it can be.
-    [default: auto]"""
+    search: str | None = None
+    """Who proposes: gp (this project's Gaussian process), wandb (W&B's own engine), random, sobol, optuna:tpe, or an
+    installed package's searcher; auto takes the first where it can be. [default: auto]"""
     early_stop: Literal["auto", "hyperband", "none"] | None = None
     """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb. [default: auto]"""
     program: str | None = None

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.services import print_services
+from multistage.errors import UsageError
 
 
 def status(
@@ -60,6 +61,37 @@ def report(name: str, /, *, runs_dir: Path | None = None) -> int:
         print(session.write_report(session.collect_report()))
     finally:
         close_session(folder.path)
+    return 0
+
+
+def runs(
+    name: str,
+    /,
+    *,
+    format: Literal["table", "csv", "json", "parquet"] = "table",
+    output: Path | None = None,
+    runs_dir: Path | None = None,
+) -> int:
+    """List a sweep's runs, one for each slot of its budget.
+
+    Args:
+        name: The sweep's name, its folder or its state.json.
+        format: table, csv, json, or parquet, which needs --output.
+        output: A file to write instead. [default: the standard output]
+        runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
+    """
+    from multistage.driver.open_sessions import close_session, open_session
+    from multistage.report.export import list_rows, write_rows
+    from multistage.store.sweep_folder import find_folder
+
+    if format == "parquet" and output is None:
+        raise UsageError("Parquet is no text for a terminal.", "Name a file: --output runs.parquet.")
+    folder = find_folder(name, *locate_runs(runs_dir))
+    try:
+        rows = list_rows(open_session(folder.path).collect_report())
+    finally:
+        close_session(folder.path)
+    write_rows(rows, format, output, Console())
     return 0
 
 

@@ -24,10 +24,14 @@ STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
 HYPERBAND: Mapping[str, Any] = MappingProxyType({"type": "hyperband", "min_iter": 100})
 """Early termination unless a sweep file has its own: 100 rows of the metric before a run may be stopped."""
 
-SearchEngine = Literal["gp", "wandb"]
+Proposer = Literal["ours", "server"]
+"""Who proposes a sweep's runs: a searcher of ours, which queues them, or the W&B server's own engine."""
+OWN_SEARCH = "gp"
+SERVER_ENGINE = "wandb"
+"""The one search with which the server proposes."""
 EarlyStop = Literal["hyperband", "none"]
-StageMethod = Literal["grid", "grid+sobol", "sobol", "gaussian process", "random", "bayes"]
-"""How a stage's configs are found; the last two, and the grid of ``--search wandb``, by W&B's own engine."""
+METHODS: Mapping[str, str] = MappingProxyType({OWN_SEARCH: "gaussian process", SERVER_ENGINE: "bayes"})
+"""What stages 2 and 3 do, by search; others go by their own name."""
 Stage1Method = Literal["auto", "grid", "sobol"]
 
 _IDENTITY = (
@@ -35,6 +39,11 @@ _IDENTITY = (
     "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
     "layout", "early_terminate", "definition",
 )  # fmt: skip
+
+
+def find_proposer(search: str) -> Proposer:
+    """Tell who proposes with a search."""
+    return "server" if search == SERVER_ENGINE else "ours"
 
 
 class AdoptedSweep(Model):
@@ -66,8 +75,8 @@ class SweepSettings(Model):
     split: Split
     stage1: Stage1Method = "auto"
     grid_resolution: Annotated[int, Field(ge=2, le=100)] = 5
-    search: SearchEngine = "gp"
-    """Who proposes: this project's own search, or W&B's engine on the server."""
+    search: Annotated[str, Field(min_length=1)] = OWN_SEARCH
+    """The searcher's name, with a colon and a variant where it has some; `multistage.search.registry` knows them."""
     early_stop: EarlyStop = "none"
     """Whether the server stops poor runs of stages 2 and 3."""
     early_terminate: dict[str, Any] | None = None
@@ -96,6 +105,11 @@ class SweepSettings(Model):
     """The config of the one W&B sweep that is run as it is; None for three stages of this project's own."""
     adopted: AdoptedSweep | None = None
     """Set where that sweep was there before."""
+
+    @property
+    def proposer(self) -> Proposer:
+        """Who proposes the runs; by which method is `search`."""
+        return find_proposer(self.search)
 
     @property
     def sweep_id(self) -> str | None:
@@ -193,7 +207,8 @@ class StagePlan(Model):
     stage: StageNumber
     runs: int
     """The stage's share of the budget, finalists included."""
-    method: StageMethod
+    method: str
+    """How its configs are found, in a word or two. Where the server proposes it is W&B's: grid, random or bayes."""
     grid_points: int = 0
     """Points of the grid among the stage's runs."""
     finalists: int = 0
@@ -244,7 +259,7 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
         return SweepPlan(settings=settings, stages=(whole,))
     share, second, third = split_budget(settings.budget, settings.split)
     first = _plan_stage1(settings, share)
-    later: StageMethod = "bayes" if settings.search == "wandb" else "gaussian process"
+    later = METHODS.get(settings.search, settings.search)
     again = first.defaults if third > 1 and not settings.finalists else {}
     return SweepPlan(
         settings=settings,
@@ -263,16 +278,16 @@ def _plan_stage1(settings: SweepSettings, runs: int) -> StagePlan:
             f"A grid of {points} points does not fit the {runs} runs of stage 1.",
             "Lower --grid-resolution, sweep fewer parameters, raise --budget, or use --stage1 auto.",
         )
-    if settings.stage1 == "grid" or (settings.search == "wandb" and points <= runs):
+    if settings.stage1 == "grid" or (settings.proposer == "server" and points <= runs):
         return StagePlan(stage=1, runs=points, method="grid", grid_points=points)
-    if settings.search == "wandb":
+    if settings.proposer == "server":
         return StagePlan(stage=1, runs=runs, method="random")
     rest = runs - points - bool(settings.baseline)
     if settings.baseline and points <= runs and settings.baseline in settings.space.grid(settings.grid_resolution):
         rest += 1  # they are one of its points
     if settings.stage1 == "sobol" or rest < 0:
         return StagePlan(stage=1, runs=runs, method="sobol", defaults=settings.baseline)
-    method: StageMethod = "grid+sobol" if rest else "grid"
+    method = "grid+sobol" if rest else "grid"
     return StagePlan(stage=1, runs=runs, method=method, grid_points=points, defaults=settings.baseline)
 
 

@@ -53,8 +53,8 @@ class SweepWishes(Model):
     """W&B project; the config id up to its colon by default."""
     tracker: TrackerWish = "auto"
     """The W&B server; auto takes W&B where the client is logged in, else the embedded one."""
-    search: Literal["auto", "gp", "wandb"] = "auto"
-    """Who proposes: this project's Gaussian process or W&B's own engine."""
+    search: str = "auto"
+    """Who proposes: auto, gp, wandb, random, sobol, optuna:tpe, or an installed package's searcher."""
     early_stop: Literal["auto", "hyperband", "none"] = "auto"
     """Whether poor runs of stages 2 and 3 are stopped."""
     program: str | None = None

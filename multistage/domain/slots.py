@@ -191,6 +191,7 @@ class Slots(dict[int, Slot]):
         """Attempts that failed, where there are any."""
         self.lost: dict[int, int] = {}
         """Attempts that do not count, where there are any."""
+        self._evaluations: dict[int, Evaluation] = {}
         for slot in slots:
             self.put(slot)
 
@@ -199,12 +200,16 @@ class Slots(dict[int, Slot]):
         """How many are used."""
         return len(self) - len(self.unsettled)
 
+    def list_evaluations(self) -> list[Evaluation]:
+        """List what the used ones tell the search, in the order of the slots."""
+        return [self._evaluations[index] for index in self if index in self._evaluations]
+
     def put(self, slot: Slot) -> None:
         """Take in a slot, new or changed."""
         index, before = slot.index, self.get(slot.index)
         for run in before.attempts if before else ():
             self.live.pop(run.run_id, None)
-        for kept in (self.unsettled, self.finished, self.failures, self.lost):
+        for kept in (self.unsettled, self.finished, self.failures, self.lost, self._evaluations):
             kept.pop(index, None)
         self.valued.discard(index)
         self.failed.discard(index)
@@ -216,6 +221,7 @@ class Slots(dict[int, Slot]):
         if slot.status != "used":
             self.unsettled[index] = slot
             return
+        self._evaluations[index] = _evaluate(slot)
         if slot.decisive.value is not None:
             self.valued.add(index)
         if slot.outcome == "finished":
@@ -280,13 +286,11 @@ class SlotTable:
             self._slots = Slots(self._slots[index] for index in sorted(indices))
 
 
-def evaluate_slot(stage: int, slot: Slot) -> Evaluation | None:
-    """Turn a used slot into evidence; None while it is open."""
-    if slot.outcome is None:
-        return None
+def _evaluate(slot: Slot) -> Evaluation:
+    assert slot.outcome is not None  # noqa: S101 - as a used slot has
     run = slot.decisive
     return Evaluation(
-        stage=stage,
+        stage=run.name.stage,
         index=slot.index,
         config=run.config,
         outcome=slot.outcome,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from multistage.domain.budget import Split, split_budget
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.grammar import parse_params
-from multistage.domain.plan import STAGES, RunOptions, StageMethod, StageNumber, StagePlan, SweepSettings
+from multistage.domain.plan import STAGES, RunOptions, StageNumber, StagePlan, SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config, Value
 
@@ -25,7 +25,7 @@ GUIDE_VERSION = 0
 """The Multi-Stage Sweep Guide's own files, which name no version."""
 GUIDE_KEYS = frozenset({"config_id", "entity", "project", "params", "metric_name", "total_budget", "stages_completed"})
 
-GUIDE_METHODS: tuple[StageMethod, StageMethod, StageMethod] = ("grid", "bayes", "bayes")
+GUIDE_METHODS: tuple[str, str, str] = ("grid", "bayes", "bayes")
 
 UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 """Stands for the times that the guide's files do not tell."""

@@ -3,7 +3,7 @@
 import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multistage.domain.cost import Cost
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import Slot, Slots, count_attempts, evaluate_slot, settle_slots
+from multistage.domain.slots import Slots, count_attempts, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.driver.launching import fetch_prices, open_launcher
@@ -22,7 +22,8 @@ from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
-from multistage.search.multistage import StagedSearch
+from multistage.search.base import SearchProblem
+from multistage.search.registry import create_searcher
 from multistage.services.tracker_server import find_server
 from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder, write_atomically
@@ -54,9 +55,9 @@ class Session:
         self.settings = self.state.settings
         self.connection = self._connect()
         runs = [stage.runs for stage in self.state.plan] + [0, 0]
-        self.search = StagedSearch(
-            self.settings.space,
-            self.settings.goal,
+        problem = SearchProblem(
+            space=self.settings.space,
+            goal=self.settings.goal,
             budgets=(runs[0], runs[1], runs[2]),
             finalists=self.state.plan[-1].finalists,
             defaults=self.settings.baseline or None,
@@ -66,6 +67,7 @@ class Session:
             first=self.state.plan[0].defaults or None,
             again=self.state.plan[-1].defaults or None,
         )
+        self.search = create_searcher(self.settings.search, problem)
         self.roster = Roster(self._journal, self._open_launcher())
         self._evaluations: dict[int, tuple[Evaluation, ...]] = {}
 
@@ -128,17 +130,16 @@ class Session:
             ledger = self.open_ledger(sweep_id)
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
-            attempts = count_attempts(self.settings.search == "gp")
+            attempts = count_attempts(self.settings.proposer == "ours")
             self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
         return self._evaluations[stage.stage]
 
     def open_ledger(self, sweep_id: str) -> SlotLedger | None:
         """Open what tells which run of a W&B sweep is which slot's; None where W&B's engine proposes the runs."""
-        return SlotLedger(self.folder.locate_ledger(sweep_id)) if self.settings.search == "gp" else None
+        return SlotLedger(self.folder.locate_ledger(sweep_id)) if self.settings.proposer == "ours" else None
 
-    def _keep_evaluations(self, stage: StagePlan, slots: Mapping[int, Slot]) -> None:
-        found = (evaluate_slot(stage.stage, slot) for slot in slots.values())
-        self._evaluations[stage.stage] = tuple(evaluation for evaluation in found if evaluation is not None)
+    def _keep_evaluations(self, stage: StagePlan, slots: Slots) -> None:
+        self._evaluations[stage.stage] = tuple(slots.list_evaluations())
 
     def read_earlier(self, stage: int) -> Sequence[Evaluation]:
         """Read the used slots of all stages before this one."""
@@ -151,7 +152,7 @@ class Session:
 
     def list_prior_runs(self, stage: StagePlan, box: SearchSpace) -> Sequence[str]:
         """List the earlier stages' runs within a stage's box, for W&B's engine to learn from."""
-        if stage.method != "bayes":
+        if self.settings.proposer == "ours" or stage.method != "bayes":
             return []
         earlier = self.read_earlier(stage.stage)
         return [one.run_id for one in earlier if one.outcome != "failed" and box.contains(one.config)]
@@ -193,7 +194,7 @@ class Session:
                 prior_runs=[one.run_id for one in earlier],
                 archive=RunArchive(self.folder.locate_archive(sweep_id)),
                 ledger=self.open_ledger(sweep_id),
-                planned=self.search.plan_stage1() if stage.stage == 1 and self.settings.search == "gp" else (),
+                planned=self.search.plan() if stage.stage == 1 and self.settings.proposer == "ours" else (),
             ),
             fleet=fleet,
             ahead=self.state.options.workers,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunRecord, Slot, SlotName, Slots, SlotTable, count_attempts, evaluate_slot
+from multistage.domain.slots import RunRecord, SlotName, Slots, SlotTable, count_attempts
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -26,7 +26,7 @@ from multistage.errors import (
     SweepFailedError,
     TrackerError,
 )
-from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.base import Proposal, Searcher
 
 SUSPICIOUS = 3
 """So many runs of a stage, all that have ended and all failed, and a resume trains them again."""
@@ -62,7 +62,7 @@ class StageDriver:
         stage: StagePlan,
         box: SearchSpace,
         earlier: Sequence[Evaluation],
-        search: StagedSearch,
+        search: Searcher,
         tracker: Tracker,
         fleet: Fleet,
         ahead: int,
@@ -85,12 +85,10 @@ class StageDriver:
         self._stalls = StallWatch(stall_after)
         self._retired: set[str] = set()
         self._is_overdue = is_overdue
-        self._proposes = settings.search == "gp"
+        self._proposes = settings.proposer == "ours"
         self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
         self._table = SlotTable(count_attempts(self._proposes))
-        self._evaluated: dict[int, tuple[Slot, Evaluation | None]] = {}
-        """What was last made of each slot."""
-        self._planned = search.plan_stage1() if stage.stage == 1 and self._proposes else []
+        self._planned = search.plan() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self._intake: Intake = "open"
         """At the last question."""
@@ -271,25 +269,16 @@ class StageDriver:
                 self._enqueue(SlotName(stage=self._stage.stage, index=index), proposal.config)
         return len(self._tracker.records) > count
 
-    def _propose(self, slots: Mapping[int, Slot], used: int, count: int) -> Sequence[Proposal]:
+    def _propose(self, slots: Slots, used: int, count: int) -> Sequence[Proposal]:
         stage = self._stage.stage
         if stage == 1:
             return []
         finalists_from = self._stage.runs - self._stage.finalists
-        evaluations, pending = [*self._earlier], []
-        for index, slot in slots.items():
-            evaluation = self._evaluate(slot)
-            if evaluation is not None:
-                evaluations.append(evaluation)
-            else:
-                pending.append(Proposal(config=slot.last.config, finalist=index >= finalists_from))
-        return self._search.propose(stage, self._box, evaluations, pending, used, count)
-
-    def _evaluate(self, slot: Slot) -> Evaluation | None:
-        known = self._evaluated.get(slot.index)
-        if known is None or known[0] is not slot:
-            known = self._evaluated[slot.index] = slot, evaluate_slot(self._stage.stage, slot)
-        return known[1]
+        pending = [
+            Proposal(config=slots[index].last.config, finalist=index >= finalists_from)
+            for index in sorted(slots.unsettled)
+        ]
+        return self._search.propose(stage, self._box, [*self._earlier, *slots.list_evaluations()], pending, used, count)
 
     def _enqueue(self, name: SlotName, config: Config) -> None:
         takes_seed = self._settings.seed_parameter is not None

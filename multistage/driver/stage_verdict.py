@@ -34,7 +34,7 @@ class StageVerdict:
         self._stage = stage
         self._explain_failure = explain_failure
         self._go_on = go_on
-        self._proposes = settings.search == "gp"
+        self._proposes = settings.proposer == "ours"
         self._known_faults: frozenset[str] | None = None
         """Runs that failed by the setup before this process looked: it may be mended by now."""
 

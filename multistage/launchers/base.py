@@ -31,6 +31,8 @@ class Traits(Model):
     """Whether it can tell if a worker still works."""
     reaches_loopback: bool = True
     """Whether its workers reach a server that listens on this machine's 127.0.0.1."""
+    sees_files: bool = True
+    """Whether its workers see this machine's files, under the same paths."""
     needs_canary: bool = False
     """Whether one worker has to prove itself, by a run's first row, before others are started."""
     can_keep: bool = False

@@ -26,7 +26,7 @@ def name_artifact(state: State, *parts: str) -> str:
 
 def name_tags(state: State) -> list[str]:
     """Name what a sweep's runs in Prefect are found by."""
-    search = "W&B's search" if state.settings.search == "wandb" else "gaussian process"
+    search = "W&B's search" if state.settings.proposer == "server" else state.plan[-1].method
     return [state.config_id, f"sweep: {state.name}", f"on: {state.options.launcher}", f"search: {search}"]
 
 

@@ -39,7 +39,7 @@ def collect_report(connection: Connection, state: State, folder: SweepFolder) ->
     for stage, sweep_id in sorted(sweeps.items()):
         prior = [run.run_id for run in runs]
         archive = RunArchive(folder.locate_archive(sweep_id))
-        ledger = SlotLedger(folder.locate_ledger(sweep_id)) if state.settings.search == "gp" else None
+        ledger = SlotLedger(folder.locate_ledger(sweep_id)) if state.settings.proposer == "ours" else None
         reader = RunReader(connection, sweep_id, state.settings, state.plan[stage - 1], prior, archive, ledger)
         reader.read()
         workers = read_workers(connection, sweep_id)

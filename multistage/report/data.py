@@ -8,7 +8,7 @@ from pathlib import Path
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank
-from multistage.domain.slots import RunRecord, count_attempts, evaluate_slot, settle_slots
+from multistage.domain.slots import RunRecord, count_attempts, settle_slots
 from multistage.domain.state import State
 from multistage.search.gaussian_process import GaussianProcessSearch
 
@@ -53,12 +53,9 @@ class ReportData(Model):
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """What the used slots have shown, by stage and index."""
-        attempts = count_attempts(self.state.settings.search == "gp")
-        found = []
-        for stage in (1, 2, 3):
-            slots = settle_slots((run for run in self.runs if run.name.stage == stage), attempts)
-            found += [one for slot in slots.values() if (one := evaluate_slot(stage, slot)) is not None]
-        return found
+        attempts = count_attempts(self.state.settings.proposer == "ours")
+        stages = ([run for run in self.runs if run.name.stage == stage] for stage in (1, 2, 3))
+        return [found for runs in stages for found in settle_slots(runs, attempts).list_evaluations()]
 
     @cached_property
     def valued(self) -> list[Evaluation]:

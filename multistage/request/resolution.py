@@ -7,7 +7,17 @@ from multistage.domain.account import EMBEDDED, Account
 from multistage.domain.budget import Split, check_budget, parse_finalists, parse_split, split_budget
 from multistage.domain.metric import parse_metric_value
 from multistage.domain.model import Model
-from multistage.domain.plan import HYPERBAND, EarlyStop, SearchEngine, SweepPlan, SweepSettings, plan_sweep
+from multistage.domain.plan import (
+    HYPERBAND,
+    OWN_SEARCH,
+    SERVER_ENGINE,
+    EarlyStop,
+    Proposer,
+    SweepPlan,
+    SweepSettings,
+    find_proposer,
+    plan_sweep,
+)
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError
 from multistage.request.assignments import note_texts
@@ -20,6 +30,7 @@ from multistage.request.subject import (
     find_baseline,
     read_subject,
 )
+from multistage.search.registry import AUTO, check_search
 
 USUAL_PROGRAM = "train.py"
 """What most projects call their training script."""
@@ -58,9 +69,10 @@ def resolve_request(
     split = parse_split(request.split)
     check_budget(request.budget)
     search = _choose_search(request, account)
-    early_stop = _choose_early_stop(request, search, subject)
+    proposer = find_proposer(search)
+    early_stop = _choose_early_stop(request, proposer, subject)
     seed_parameter = choose_seed_parameter(subject, request.seed_param)
-    seeded = search == "gp" and seed_parameter not in (*subject.fixed, *subject.space.names)
+    seeded = proposer == "ours" and seed_parameter not in (*subject.fixed, *subject.space.names)
     settings = SweepSettings(
         config_id=request.config_id,
         space=subject.space,
@@ -71,7 +83,7 @@ def resolve_request(
         split=split,
         stage1=request.stage1,
         grid_resolution=request.grid_resolution,
-        finalists=_count_finalists(request, split, search),
+        finalists=_count_finalists(request, split, proposer),
         seed=request.seed,
         seed_parameter=seed_parameter if seeded else None,
         program=subject.program,
@@ -117,30 +129,29 @@ def _tell_seeds(subject: Subject) -> Iterator[str]:
             )
 
 
-def _choose_search(request: SweepRequest, account: Account) -> SearchEngine:
-    match request.search:
-        case "wandb":
-            if request.stage1 == "sobol":
-                raise UsageError("W&B's engine draws no Sobol points.", "Use --search gp, or leave --stage1 out.")
-            return "wandb"
-        case "gp" if not account.can_enqueue:
-            raise UsageError(
-                f"The W&B server at {account.base_url} takes no runs enqueued by a client, which --search gp needs.",
-                "Use --search wandb, or --tracker embedded.",
-            )
-        case "auto" if not account.can_enqueue:
-            return "wandb"
-        case _:
-            return "gp"
+def _choose_search(request: SweepRequest, account: Account) -> str:
+    if request.search == AUTO:
+        return OWN_SEARCH if account.can_enqueue else SERVER_ENGINE
+    check_search(request.search)
+    proposer = find_proposer(request.search)
+    if proposer == "server" and request.stage1 == "sobol":
+        raise UsageError("W&B's engine draws no Sobol points.", "Use --search gp, or leave --stage1 out.")
+    if proposer == "ours" and not account.can_enqueue:
+        raise UsageError(
+            f"The W&B server at {account.base_url} takes no runs enqueued by a client, which --search {request.search} "
+            "needs.",
+            "Use --search wandb, or --tracker embedded.",
+        )
+    return request.search
 
 
 def _list_idle_flags(request: SweepRequest, plan: SweepPlan) -> Iterator[str]:
     """Say of what is known or was given for the evidence, and changes nothing, that it does."""
     settings = plan.settings
     if settings.baseline and not any(stage.defaults or stage.finalists for stage in plan.stages):
-        why = "W&B's engine proposes every run" if settings.search == "wandb" else "stage 1 is the grid alone"
+        why = "W&B's engine proposes every run" if settings.proposer == "server" else "stage 1 is the grid alone"
         yield f"The usual values are trained in no run, since {why}: nothing will tell whether they were beaten."
-    if request.seed_param and settings.search == "wandb":
+    if request.seed_param and settings.proposer == "server":
         yield f"W&B's engine proposes every run, and gives none a seed: {request.seed_param} stays the program's own."
     for text in request.baseline:
         name = text.partition("=")[0]
@@ -148,16 +159,16 @@ def _list_idle_flags(request: SweepRequest, plan: SweepPlan) -> Iterator[str]:
             yield f"--baseline gives {name}, which is not swept: use --train-arg {text} if runs are to have it."
 
 
-def _choose_early_stop(request: SweepRequest, search: SearchEngine, subject: Subject) -> EarlyStop:
+def _choose_early_stop(request: SweepRequest, proposer: Proposer, subject: Subject) -> EarlyStop:
     """Hyperband where a sweep file has it, and in the guide's way, by W&B's engine; the evidence is against it else."""
     if request.early_stop == "auto":
-        return "hyperband" if search == "wandb" or subject.early_terminate else "none"
+        return "hyperband" if proposer == "server" or subject.early_terminate else "none"
     return request.early_stop
 
 
-def _count_finalists(request: SweepRequest, split: Split, search: SearchEngine) -> int:
+def _count_finalists(request: SweepRequest, split: Split, proposer: Proposer) -> int:
     """Count the contenders' runs; W&B's engine proposes every run of its sweeps, so it has none."""
-    if search == "gp":
+    if proposer == "ours":
         return parse_finalists(request.finalists, request.budget, split_budget(request.budget, split)[2])
     if request.finalists not in ("auto", "0"):
         raise UsageError("W&B's engine cannot train contenders again.", "Use --search gp, or --finalists 0.")

@@ -4,15 +4,15 @@ The best value seen is a maximum over noise, and higher the more a method dwells
 is trained again, on the same fresh seeds for all and outside all budgets: those means are what is compared.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from multistage.domain.comparison import Comparison, Method, MethodResult, average, measure_gain
-from multistage.domain.plan import StageMethod, StagePlan, derive_seed
+from multistage.domain.plan import OWN_SEARCH, StagePlan, derive_seed
 from multistage.domain.results import Config
 from multistage.domain.selection import rank
-from multistage.domain.slots import Slot, evaluate_slot
+from multistage.domain.slots import Slot, Slots
 from multistage.driver.session import Session
 from multistage.errors import UsageError
 from multistage.report.tables import select_best
@@ -24,7 +24,8 @@ from multistage.retraining.replication import (
     replicate,
     takes_configs,
 )
-from multistage.search.multistage import StagedSearch
+from multistage.search.base import Searcher, SearchProblem
+from multistage.search.registry import create_searcher
 
 FRESH = 9
 """Stage number from which fresh seeds are drawn: no stage of a sweep has it."""
@@ -61,13 +62,13 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
         sweep = open_sweep(session)
         slots = sweep.train(lambda slots, method=method: tell(_describe(method, slots, state.budget_used)))  # type: ignore[misc]
         dollars.append(sweep.dollars)
-        evaluations = [one for slot in slots.values() if (one := evaluate_slot(1, slot)) is not None]
+        evaluations = slots.list_evaluations()
         ranked = rank(evaluations, state.goal)
         if not ranked:
             raise UsageError(f"No run of the {method} search has a finite value.", f"Look at {sweep.url}.")
         engine = "this project's" if takes_configs(session) else "W&B's engine"
         found.append((method, f"one stage, {engine}", len(evaluations), ranked[0].value, ranked[0].config, sweep.url))
-    staged = "three stages" if session.settings.search == "gp" else "three stages, W&B's engine"
+    staged = "three stages" if session.settings.proposer == "ours" else "three stages, W&B's engine"
     found.append(("multi-stage", staged, state.budget_used, state.best_metric, select_best(state), None))
     values: dict[Method, list[float | None]] = {}
     for method, _, _, _, config, _ in found:
@@ -100,13 +101,14 @@ def open_random(session: Session) -> SideSweep:
 def open_bayes(session: Session) -> SideSweep:
     """Open a sweep that the Gaussian process searches in one stage, over the whole space."""
     runs, settings = session.state.budget_used, session.settings
-    search = StagedSearch(settings.space, settings.goal, budgets=(0, runs, 0), seed=settings.seed)
+    problem = SearchProblem(space=settings.space, goal=settings.goal, budgets=(0, runs, 0), seed=settings.seed)
+    search = create_searcher(OWN_SEARCH, problem)
     return _open(session, "bayes", StagePlan(stage=2, runs=runs, method="gaussian process"), search)
 
 
-def _open(session: Session, title: str, stage: StagePlan, search: StagedSearch) -> SideSweep:
+def _open(session: Session, title: str, stage: StagePlan, search: Searcher) -> SideSweep:
     if not takes_configs(session):
-        method: StageMethod = "random" if title == "random" else "bayes"
+        method = "random" if title == "random" else "bayes"
         stage = StagePlan(stage=1, runs=stage.runs, method=method)
     settings = plan_beside(session)
     if takes_configs(session):
@@ -114,7 +116,7 @@ def _open(session: Session, title: str, stage: StagePlan, search: StagedSearch) 
     return SideSweep(session, f"comparison, {title}", settings, stage, search)
 
 
-def _describe(what: str, slots: Mapping[int, Slot], runs: int) -> str:
+def _describe(what: str, slots: Slots, runs: int) -> str:
     return f"{what}: {sum(slot.status == 'used' for slot in slots.values())} of {runs} runs"
 
 

@@ -6,13 +6,13 @@ what the sweep's own runs would. A second call with the same name finds what is 
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from multistage.domain.parameters import CategoricalParameter
-from multistage.domain.plan import SearchEngine, StageMethod, StagePlan, SweepSettings
-from multistage.domain.results import Config, Value
-from multistage.domain.slots import Slot
+from multistage.domain.plan import OWN_SEARCH, SERVER_ENGINE, StagePlan, SweepSettings
+from multistage.domain.results import Config, Evaluation, Value
+from multistage.domain.slots import Slots
 from multistage.domain.space import SearchSpace
 from multistage.driver.launching import stop_workers
 from multistage.driver.open_sessions import close_session, open_session
@@ -24,6 +24,7 @@ from multistage.driver.worker_fleet import WorkerFleet
 from multistage.errors import LaunchError
 from multistage.request.preparation import AskedSweep, prepare_folder
 from multistage.request.resolution import ResolvedRequest
+from multistage.search.base import Searcher, SearchProblem
 from multistage.search.multistage import StagedSearch
 from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import find_bundled
@@ -46,12 +47,19 @@ class GivenConfigs(StagedSearch):
     """
 
     def __init__(self, settings: SweepSettings, configs: Sequence[Config]) -> None:
-        super().__init__(settings.space, settings.goal, budgets=(len(configs), 0, 0))
+        super().__init__(SearchProblem(space=settings.space, goal=settings.goal, budgets=(len(configs), 0, 0)))
         self._configs = list(configs)
 
-    def plan_stage1(self) -> list[Config]:
+    def plan(self) -> Sequence[Config]:
         """Give the configs."""
         return self._configs
+
+    def suggest(
+        self, box: SearchSpace, evaluations: Sequence[Evaluation], pending: Sequence[Config], count: int
+    ) -> Sequence[Config]:
+        """Suggest no others."""
+        del box, evaluations, pending, count
+        return ()
 
 
 class SideSweep:
@@ -72,7 +80,7 @@ class SideSweep:
         title: str,
         settings: SweepSettings,
         stage: StagePlan,
-        search: StagedSearch,
+        search: Searcher,
         box: SearchSpace | None = None,
     ) -> None:
         self._session = session
@@ -88,7 +96,7 @@ class SideSweep:
         self._id = found or create_sweep(session.connection, config)
         self.url = f"{session.connection.base_url}/{session.connection.path}/sweeps/{self._id}"
 
-    def train(self, report: Callable[[Mapping[int, Slot]], None] = lambda _: None) -> Mapping[int, Slot]:
+    def train(self, report: Callable[[Slots], None] = lambda _: None) -> Slots:
         """Train what is not trained yet.
 
         Args:
@@ -104,7 +112,7 @@ class SideSweep:
         """
         session, sweep = self._session, self._path
         fleet = WorkerFleet(session.roster, sweep)
-        ledger = SlotLedger(session.folder.locate_ledger(self._id)) if self._settings.search == "gp" else None
+        ledger = SlotLedger(session.folder.locate_ledger(self._id)) if self._settings.proposer == "ours" else None
         driver = StageDriver(
             settings=self._settings,
             stage=self._stage,
@@ -149,12 +157,12 @@ class SideSweep:
 
 def takes_configs(session: Session) -> bool:
     """Whether the sweep's server takes configs that this project proposes."""
-    return session.settings.search == "gp" or session.settings.tracker == "embedded"
+    return session.settings.proposer == "ours" or session.settings.tracker == "embedded"
 
 
 def plan_beside(session: Session) -> SweepSettings:
     """Give the settings of a side sweep: the multi-stage sweep's, and no run is stopped early."""
-    search: SearchEngine = "gp" if takes_configs(session) else "wandb"
+    search = OWN_SEARCH if takes_configs(session) else SERVER_ENGINE
     return session.settings.model_copy(update={"early_stop": "none", "early_terminate": None, "search": search})
 
 
@@ -185,7 +193,7 @@ def replicate(session: Session, title: str, config: Config, seeds: Sequence[int]
         parameters=tuple(CategoricalParameter(name=name, choices=tuple(values)) for name, values in choices.items())
     )
     # A server that takes no configs searches a box of this one alone: all its seeds, or itself again and again.
-    method: StageMethod = "sobol" if takes else "random" if parameter is None else "grid"
+    method = "sobol" if takes else "random" if parameter is None else "grid"
     stage = StagePlan(stage=1, runs=len(seeds), method=method)
     return SideSweep(session, title, settings, stage, GivenConfigs(settings, configs), box)
 

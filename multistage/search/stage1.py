@@ -1,15 +1,12 @@
 """The first stage's configs, all known before it starts."""
 
-from typing import Literal
-
 import numpy as np
 
+from multistage.domain.plan import Stage1Method
 from multistage.domain.results import Config
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
 from multistage.search.sobol import sample_sobol
-
-Stage1Method = Literal["auto", "grid", "sobol"]
 
 
 def plan_stage1(

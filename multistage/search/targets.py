@@ -11,6 +11,9 @@ from multistage.domain.results import Evaluation, Goal
 
 Vector = NDArray[np.float64]
 
+LARGEST = 1e100
+"""Value beyond which all count as the same; sums and squares of such are still numbers."""
+
 
 class Targets:
     """Values turned so that more is better, scaled by the better half, with the worse half drawn in by rank.
@@ -35,6 +38,7 @@ class Targets:
             self.values = np.zeros(len(raw))
             return
         raw[~finite] = raw[finite].min()
+        raw = np.clip(raw, -LARGEST, LARGEST)
         self._centre = float(np.median(raw))
         upper = raw[raw >= self._centre] - self._centre
         # The root mean square of the better half is the standard deviation of a symmetric whole.

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from multistage.errors import ServiceError
 from multistage.services.prefect import PrefectServer
 from multistage.services.prefect_secret import read_secret
 from multistage.settings import Settings
@@ -30,8 +32,30 @@ def use_prefect_server(server: PrefectServer) -> Iterator[None]:
 
 @contextmanager
 def open_prefect_client(server: PrefectServer) -> Iterator["SyncPrefectClient"]:
-    """Give a client of a server, in a process that uses it meanwhile."""
+    """Give a client of a server, in a process that uses it meanwhile.
+
+    Raises:
+        ServiceError: If the server refuses a request, or does not answer it.
+    """
+    import httpx
     from prefect.client.orchestration import get_client
 
     with use_prefect_server(server), get_client(sync_client=True) as client:
-        yield client
+        try:
+            yield client
+        except httpx.HTTPStatusError as error:
+            raise _explain_refusal(server, error.response.status_code, error.request.url.path) from error
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise ServiceError(f"The Prefect server {server.api_url} does not answer: {reason}.") from error
+
+
+def _explain_refusal(server: PrefectServer, status: int, path: str) -> ServiceError:
+    if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return ServiceError(f"The Prefect server {server.api_url} answered {status} to {path}.")
+    return ServiceError(
+        f"The Prefect server {server.api_url} lets nobody in without its secret ({status}).",
+        "`multistage-sweep down`, then `multistage-sweep up`, makes a new one."
+        if server.secret
+        else "Set PREFECT_API_KEY for Prefect Cloud, or PREFECT_API_AUTH_STRING for a server with a password.",
+    )

@@ -104,7 +104,7 @@ class RunInterpreter:
         has overwritten that, as with sweeps of a release that wrote nothing down.
         """
         known = records.get(run.id)
-        if self._settings.search == "gp":
+        if self._settings.proposer == "ours":
             name = parse_slot_name(run.name or "")
             if name is not None:
                 return None if self._ledger and self._ledger.has(name) else name
@@ -144,7 +144,7 @@ class RunInterpreter:
         """Tell a run that early termination ended from one that the machine lost, as far as the state shows it."""
         if self._settings.early_stop == "none" or (self._stage.stage == 1 and self._settings.definition is None):
             return False
-        return state == "killed" or (state == "crashed" and value is not None and self._settings.search == "wandb")
+        return state == "killed" or (state == "crashed" and value is not None and self._settings.proposer == "server")
 
     def _read_value(self, run: Run, last: float | None) -> float | None:
         metric, goal = self._settings.metric, self._settings.goal

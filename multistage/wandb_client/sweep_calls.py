@@ -78,16 +78,13 @@ def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpa
         config["command"] = list(settings.command)
     if settings.early_terminate is not None and stage.stage > 1:
         config["early_terminate"] = settings.early_terminate
-    resolution = settings.grid_resolution
-    match stage.method:
-        case "grid" if settings.search == "wandb":
-            swept: dict[str, dict[str, Any]] = {one.name: {"values": one.grid(resolution)} for one in box.parameters}
-            config |= {"method": "grid", "run_cap": stage.runs}
-        case "random" | "bayes":
-            swept = {one.name: describe_parameter(one) for one in box.parameters}
+    swept: dict[str, dict[str, Any]] = {one.name: describe_parameter(one) for one in box.parameters}
+    match settings.proposer:
+        case "server":
+            if stage.method == "grid":
+                swept = {one.name: {"values": one.grid(settings.grid_resolution)} for one in box.parameters}
             config |= {"method": stage.method, "run_cap": stage.runs}
-        case _:
-            swept = {one.name: describe_parameter(one) for one in box.parameters}
+        case "ours":
             scheduler = {"name": OWN_SCHEDULER, "engine": "custom", "runs": stage.runs}
             config |= {"method": "custom", "scheduler": scheduler}
     specs = {key: {"value": decode_value(key, value, settings.layout)} for key, value in settings.fixed.items()}

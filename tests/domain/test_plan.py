@@ -10,7 +10,14 @@ from pydantic import ValidationError
 from multistage.domain import plan
 from multistage.domain.budget import Split
 from multistage.domain.parameters import CategoricalParameter, FloatParameter
-from multistage.domain.plan import SweepPlan, SweepSettings, derive_seed, grow_stages, plan_sweep
+from multistage.domain.plan import (
+    SweepPlan,
+    SweepSettings,
+    derive_seed,
+    find_proposer,
+    grow_stages,
+    plan_sweep,
+)
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
 
@@ -226,3 +233,22 @@ def test_w_and_b_s_engine_takes_the_grid_where_it_fits_and_else_draws_at_random(
     assert [(stage.method, stage.runs) for stage in fits.stages] == [("grid", 25), ("bayes", 55), ("bayes", 20)]
     large = plan_sweep(change(budget=50, search="wandb"))
     assert [(stage.method, stage.runs) for stage in large.stages] == [("random", 15), ("bayes", 25), ("bayes", 10)]
+
+
+@pytest.mark.parametrize(
+    ("search", "proposer", "method"),
+    [
+        ("gp", "ours", "gaussian process"),
+        ("wandb", "server", "bayes"),
+        ("optuna:tpe", "ours", "optuna:tpe"),
+        ("mine", "ours", "mine"),
+    ],
+)
+def test_who_proposes_is_apart_from_the_method(search: str, proposer: str, method: str) -> None:
+    settings = change(search=search, finalists=0)
+    assert settings.proposer == find_proposer(search) == proposer
+    assert [stage.method for stage in plan_sweep(settings).stages[1:]] == [method, method]
+    assert "proposer" not in settings.model_dump()
+    assert (settings.hash_identity() == SETTINGS.hash_identity()) == (search == "gp")
+    with pytest.raises(ValidationError):
+        change(search="")

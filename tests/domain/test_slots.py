@@ -16,7 +16,6 @@ from multistage.domain.slots import (
     SlotTable,
     classify_run,
     count_attempts,
-    evaluate_slot,
     parse_slot_name,
     settle_slot,
     settle_slots,
@@ -143,22 +142,20 @@ def test_an_attempt_given_up_as_lost_that_finishes_after_all_settles_its_slot() 
 
 
 def test_an_open_slot_is_no_evidence() -> None:
-    assert evaluate_slot(1, settle_slot(0, [make_run("active")])) is None
+    assert settle_slots([make_run("active")]).list_evaluations() == []
 
 
 def test_a_used_slot_is_evidence_of_its_decisive_run() -> None:
     lost, ended = make_run("lost", 3), make_run("finished", 3, 1, value=0.5, finalist=True)
-    evaluation = evaluate_slot(2, settle_slot(3, [ended, lost]))
-    assert evaluation is not None
-    assert (evaluation.stage, evaluation.index, evaluation.outcome) == (2, 3, "finished")
+    [evaluation] = settle_slots([ended, lost]).list_evaluations()
+    assert (evaluation.stage, evaluation.index, evaluation.outcome) == (1, 3, "finished")
     assert (evaluation.value, evaluation.run_id, evaluation.seed) == (0.5, "run-3-1", 3)
     assert evaluation.config == ended.config
     assert evaluation.finalist
 
 
 def test_what_a_failed_run_logged_before_is_no_value() -> None:
-    evaluation = evaluate_slot(1, settle_slot(0, [make_run("failed", value=0.9)]))
-    assert evaluation is not None
+    [evaluation] = settle_slots([make_run("failed", value=0.9)]).list_evaluations()
     assert (evaluation.outcome, evaluation.value) == ("failed", None)
 
 
@@ -184,6 +181,7 @@ def test_a_table_settles_as_if_it_saw_all_for_the_first_time(
         assert vars(slots) == vars(anew)
         used = [slot for slot in slots.values() if slot.status == "used"]
         assert slots.used == len(used)
+        assert [one.index for one in slots.list_evaluations()] == [slot.index for slot in used]
         assert slots.live == {run_id: run for run_id, run in runs.items() if run.phase in ("queued", "active")}
         assert slots.failed == {slot.index for slot in used if slot.outcome == "failed"}
         assert slots.valued == {slot.index for slot in used if slot.decisive.value is not None}

@@ -10,12 +10,13 @@ import numpy as np
 from multistage.domain.parameters import FloatParameter
 from multistage.domain.plan import StageNumber, StagePlan, SweepSettings, plan_sweep
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, evaluate_slot
+from multistage.domain.slots import RunPhase, RunRecord, SlotName, Slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.vigilance import Intake
 from multistage.driver.stage_driver import StageDriver
 from multistage.errors import TrackerError
-from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.base import Proposal, Searcher, SearchProblem
+from multistage.search.searchers.gp import GaussianProcessSearcher
 from tests.states import make_settings
 
 SPACE = SearchSpace(
@@ -153,7 +154,7 @@ def make_sweep(budget: int = 20, **changes: object) -> SweepSettings:
     return make_settings(space=SPACE, budget=budget, metric="score", seed_parameter="seed", **changes)
 
 
-class QuickSearch(StagedSearch):
+class QuickSearch(GaussianProcessSearcher):
     """Proposes the middle of the box, for tests of the driver alone."""
 
     def propose(
@@ -166,7 +167,7 @@ class QuickSearch(StagedSearch):
         count: int,
     ) -> list[Proposal]:
         middle = box.from_unit(np.full(len(box.names), 0.5))
-        return [Proposal(config=middle)] * min(count, self._budgets[stage - 1] - used)
+        return [Proposal(config=middle)] * min(count, self.problem.budgets[stage - 1] - used)
 
 
 def make_driver(
@@ -174,35 +175,30 @@ def make_driver(
     number: StageNumber,
     tracker: MemoryTracker,
     *,
-    search: type[StagedSearch] = QuickSearch,
+    search: Callable[[SearchProblem], Searcher] = QuickSearch,
     earlier: Sequence[Evaluation] = (),
     fleet: MemoryFleet | None = None,
-    report: Callable[[Mapping[int, Slot]], None] = lambda _: None,
+    report: Callable[[Slots], None] = lambda _: None,
     **options: Any,
 ) -> StageDriver:
     plan = plan_sweep(sweep).stages
-    proposer = search(
-        sweep.space,
-        sweep.goal,
-        (plan[0].runs, plan[1].runs, plan[2].runs),
+    problem = SearchProblem(
+        space=sweep.space,
+        goal=sweep.goal,
+        budgets=(plan[0].runs, plan[1].runs, plan[2].runs),
         finalists=plan[2].finalists,
         seed=sweep.seed,
         first=plan[0].defaults or None,
         again=plan[2].defaults or None,
     )
     return StageDriver(
-        settings=sweep, stage=plan[number - 1], box=sweep.space, earlier=earlier, search=proposer, tracker=tracker,
-        fleet=fleet or MemoryFleet(), ahead=2, report=report, **options,
+        settings=sweep, stage=plan[number - 1], box=sweep.space, earlier=earlier, search=search(problem),
+        tracker=tracker, fleet=fleet or MemoryFleet(), ahead=2, report=report, **options,
     )  # fmt: skip
 
 
 def find_stage(sweep: SweepSettings, number: StageNumber) -> StagePlan:
     return plan_sweep(sweep).stages[number - 1]
-
-
-def evaluate_all(number: StageNumber, slots: Mapping[int, Slot]) -> list[Evaluation]:
-    found = [evaluate_slot(number, slot) for slot in slots.values()]
-    return [evaluation for evaluation in found if evaluation is not None]
 
 
 def make_evaluation(index: int) -> Evaluation:

@@ -13,11 +13,10 @@ from multistage.domain.results import Evaluation
 from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, Slots
 from multistage.domain.state import StageProgress
 from multistage.driver.stage_driver import measure_progress
-from multistage.search.multistage import StagedSearch
+from multistage.search.searchers.gp import GaussianProcessSearcher
 from tests.driver.drivers import (
     MemoryFleet,
     MemoryTracker,
-    evaluate_all,
     find_stage,
     make_driver,
     make_evaluation,
@@ -31,14 +30,16 @@ def test_three_stages_use_exactly_their_budgets_and_queue_little_ahead() -> None
     earlier: list[Evaluation] = []
     for number in STAGES:
         tracker, fleet = MemoryTracker(), MemoryFleet()
-        slots = make_driver(sweep, number, tracker, search=StagedSearch, earlier=earlier, fleet=fleet).drive()
+        slots = make_driver(
+            sweep, number, tracker, search=GaussianProcessSearcher, earlier=earlier, fleet=fleet
+        ).drive()
         runs = find_stage(sweep, number).runs
         assert list(slots) == list(range(runs))
         assert all(slot.status == "used" for slot in slots.values())
         assert sorted(name.index for name, _, _ in tracker.enqueued) == list(range(runs))
         assert max(sum(each) for each in fleet.work) == (runs if number == 1 else 4)
         assert fleet.work[-1] == (0, 0)
-        earlier += evaluate_all(number, slots)
+        earlier += slots.list_evaluations()
     assert len(earlier) == sweep.budget
 
 

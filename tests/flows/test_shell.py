@@ -95,7 +95,9 @@ def test_a_configured_server_is_not_shown_the_secret(
     url, shown = foreign
     commands.run("up")
     held = commands.read_exports() | {"PREFECT_API_URL": url}
-    commands.run("up", code=1, variables=held)
+    turned_away = commands.run("up", code=1, variables=held)
+    assert "lets nobody in without its secret (401)" in turned_away.stderr
+    assert "Traceback" not in turned_away.stderr
     assert len(shown) > 1
     assert set(shown) == {""}
     theirs = "somebody:else"

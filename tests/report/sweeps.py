@@ -14,7 +14,7 @@ from multistage.domain.plan import STAGES, RunOptions, SweepSettings, plan_sweep
 from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config
 from multistage.domain.selection import select_top
-from multistage.domain.slots import RunPhase, RunRecord, SlotName, evaluate_slot, settle_slots
+from multistage.domain.slots import RunPhase, RunRecord, SlotName, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Recommended, StageRecord, State, TopConfig
 from multistage.report.data import Curve, ReportData
@@ -117,7 +117,7 @@ def make_whole(parameters: Sequence[Parameter] = (LR, NOISE), budget: int = 60, 
             runs.append(one)
             clock[worker] += timedelta(seconds=seconds + 1)
         slots = settle_slots(run for run in runs if run.name.stage == stage)
-        top = select_top([found for slot in slots.values() if (found := evaluate_slot(stage, slot))], "maximize")
+        top = select_top(slots.list_evaluations(), "maximize")
         narrowing = narrow(state.settings.space, box, top, 2 if stage == 1 else 1) if stage < 3 else None
         records.append(
             StageRecord(

@@ -21,8 +21,9 @@ from multistage.domain.parameters import (
 )
 from multistage.domain.results import Evaluation, Goal
 from multistage.domain.space import SearchSpace
-from multistage.search.multistage import Proposal, StagedSearch
+from multistage.search.base import Proposal
 from multistage.search.sobol import key_of
+from tests.search.searches import make_search
 
 BUDGETS = (14, 8, 8)
 FINALISTS = 4
@@ -100,7 +101,7 @@ def spaces(draw: Draw) -> SearchSpace:
 def sweep(space: SearchSpace, values: Sequence[float | None], goal: Goal, seed: int) -> list[list[Proposal]]:
     """A whole sweep whose runs end with these values, again and again; what was proposed, answer by answer."""
     defaults = space.from_unit([0.5] * len(space))
-    search = StagedSearch(space, goal, BUDGETS, FINALISTS, defaults, seed=seed)
+    search = make_search(space, goal, BUDGETS, FINALISTS, defaults=defaults, seed=seed)
     done: list[Evaluation] = []
 
     def train(stage: int, index: int, proposal: Proposal) -> None:
@@ -117,7 +118,7 @@ def sweep(space: SearchSpace, values: Sequence[float | None], goal: Goal, seed: 
             )
         )
 
-    answers = [[Proposal(config=config) for config in search.plan_stage1()]]
+    answers = [[Proposal(config=config) for config in search.plan()]]
     for index, proposal in enumerate(answers[0]):
         train(1, index, proposal)
     box = space
@@ -136,7 +137,7 @@ def sweep(space: SearchSpace, values: Sequence[float | None], goal: Goal, seed: 
                 under_way.add(key)
                 pending[used] = proposal
                 used += 1
-            answers.append(found)
+            answers.append(list(found))
             train(stage, min(pending), pending.pop(min(pending)))
         for index, proposal in pending.items():
             train(stage, index, proposal)

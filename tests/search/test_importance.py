@@ -7,8 +7,8 @@ from multistage.domain.grammar import parse_params
 from multistage.domain.plan import StageNumber
 from multistage.domain.results import Config, Evaluation
 from multistage.search.importance import FEWEST, measure_importance
-from multistage.search.multistage import StagedSearch
 from multistage.search.sobol import sample_sobol
+from tests.search.searches import make_search
 
 SPACE = parse_params("policy_lr,n_steps,act:[a|b|c],k:int:1-50,x:0-1")
 
@@ -44,7 +44,7 @@ def test_what_decides_the_metric_is_found_and_nothing_else() -> None:
 def test_where_the_search_crowded_does_not_pass_for_what_matters(seed: int) -> None:
     space = parse_params("much:0-1,some:0-1,little:0-1,nothing:0-1")
     random = np.random.default_rng(seed)
-    search = StagedSearch(space, "maximize", (45, 75, 30), seed=seed)
+    search = make_search(space, "maximize", (45, 75, 30), seed=seed)
     runs: list[Evaluation] = []
 
     def train(stage: StageNumber, config: Config) -> None:
@@ -54,7 +54,7 @@ def test_where_the_search_crowded_does_not_pass_for_what_matters(seed: int) -> N
         run = Evaluation(stage=stage, index=len(runs), config=config, outcome="finished", value=value)
         runs.append(run)
 
-    for config in search.plan_stage1():
+    for config in search.plan():
         train(1, config)
     box = search.narrow(2, runs, space).space
     for used in range(75):
@@ -80,7 +80,7 @@ def test_too_little_evidence_says_nothing() -> None:
 
 
 def test_a_narrowing_tells_importance_and_leaves_idle_choices_alone() -> None:
-    result = StagedSearch(SPACE, "maximize", (60, 30, 10)).narrow(2, explore(60), SPACE)
+    result = make_search(SPACE, "maximize", (60, 30, 10)).narrow(2, explore(60), SPACE)
     notes = {note.name: note for note in result.notes}
     assert (notes["policy_lr"].importance or 0) > 0.5
     assert result.space["act"] == SPACE["act"]

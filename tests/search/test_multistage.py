@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from multistage.domain.budget import Split, split_budget
 from multistage.domain.grammar import parse_params
 from multistage.domain.results import Config, Evaluation, Goal
+from multistage.search.base import Proposal
 from multistage.search.finalists import DEFAULTS_RUNS, Recommendation, propose_finalists, recommend
-from multistage.search.multistage import Proposal, StagedSearch
 from multistage.search.sobol import key_of
+from tests.search.searches import make_search
 
 SPACE = parse_params("policy_lr,n_steps,act:[a|b]")
 
@@ -38,7 +39,7 @@ def run_sweep(
     random = np.random.default_rng(seed)
     sign = 1.0 if goal == "maximize" else -1.0
     first = defaults if compared else None
-    search = StagedSearch(SPACE, goal, budgets, finalists, defaults, seed=seed, first=first, again=first)
+    search = make_search(SPACE, goal, budgets, finalists, defaults=defaults, seed=seed, first=first, again=first)
     done: list[Evaluation] = []
 
     def train(stage: int, index: int, proposal: Proposal) -> None:
@@ -54,7 +55,7 @@ def run_sweep(
             )
         )
 
-    for index, config in enumerate(search.plan_stage1()):
+    for index, config in enumerate(search.plan()):
         train(1, index, Proposal(config=config))
     box = SPACE
     for stage in (2, 3):
@@ -148,7 +149,7 @@ def test_a_sweep_without_a_race_says_whether_it_beat_the_defaults(
 
 
 def test_a_single_lucky_run_is_no_improvement() -> None:
-    planned = StagedSearch(SPACE, "maximize", (40, 0, 0), first=GOOD).plan_stage1()
+    planned = make_search(SPACE, "maximize", (40, 0, 0), first=GOOD).plan()
     random = np.random.default_rng(1)
     runs = [
         Evaluation(stage=1, index=index, config=config, outcome="finished", value=0.2 * random.normal())
@@ -161,10 +162,10 @@ def test_a_single_lucky_run_is_no_improvement() -> None:
 
 def test_defaults_outside_the_space_narrow_nothing() -> None:
     lead: Config = {**OUTSIDE, "act": "b"}
-    search = StagedSearch(SPACE, "maximize", (12, 10, 10), 0, lead, first=lead)
+    search = make_search(SPACE, "maximize", (12, 10, 10), 0, defaults=lead, first=lead)
     runs = [
         Evaluation(stage=1, index=index, config=config, outcome="finished", value=9.0 if not index else measure(config))
-        for index, config in enumerate(search.plan_stage1())
+        for index, config in enumerate(search.plan())
     ]
     assert runs[0].config == lead
     assert search.narrow(2, runs, SPACE) == search.narrow(2, runs[1:], SPACE)
@@ -180,7 +181,7 @@ def test_the_defaults_run_of_the_search_counts_in_the_race() -> None:
 
 
 def test_defaults_that_lead_are_recommended_though_they_did_not_race() -> None:
-    planned = StagedSearch(SPACE, "maximize", (20, 0, 0), first=GOOD).plan_stage1()
+    planned = make_search(SPACE, "maximize", (20, 0, 0), first=GOOD).plan()
     runs = [Evaluation(stage=1, index=i, config=c, outcome="finished", value=measure(c)) for i, c in enumerate(planned)]
     second = max(planned[1:], key=measure)
     runs.append(runs[0].model_copy(update={"stage": 3, "config": second, "value": measure(second), "finalist": True}))
@@ -191,9 +192,9 @@ def test_defaults_that_lead_are_recommended_though_they_did_not_race() -> None:
 
 def test_a_stage_3_that_goes_on_trains_the_defaults_once() -> None:
     done, _ = run_sweep((5, 5, 4), 0, defaults=POOR, compared=True)
-    grown = StagedSearch(SPACE, "maximize", (5, 5, 9), 0, POOR, first=POOR, again=POOR)
+    grown = make_search(SPACE, "maximize", (5, 5, 9), 0, defaults=POOR, first=POOR, again=POOR)
     assert POOR not in [one.config for one in grown.propose(3, SPACE, done, [], 4, 5)]
-    search = StagedSearch(SPACE, "maximize", (5, 5, 4), 0, POOR, first=POOR, again=POOR)
+    search = make_search(SPACE, "maximize", (5, 5, 4), 0, defaults=POOR, first=POOR, again=POOR)
     assert len(search.propose(3, SPACE, done, [Proposal(config=POOR)], 3, 1)) == 1
     lacking = [run for run in done if run.stage < 3]
     assert [one.config for one in search.propose(3, SPACE, lacking, [], 3, 4)] == [POOR]
@@ -214,7 +215,7 @@ def test_defaults_outside_the_space_race_as_well() -> None:
     outside: Config = {"policy_lr": 0.0, "n_steps": 2048, "act": "c"}
     runs = [
         Evaluation(stage=1, index=index, config=config, outcome="finished", value=measure(config))
-        for index, config in enumerate(StagedSearch(SPACE, "maximize", (20, 0, 0)).plan_stage1())
+        for index, config in enumerate(make_search(SPACE, "maximize", (20, 0, 0)).plan())
     ]
     chosen = propose_finalists(SPACE, runs, [], outside, 12, 12, "maximize", 0)
     assert len(chosen) == 12
@@ -228,13 +229,13 @@ def test_defaults_outside_the_space_race_as_well() -> None:
 def test_the_search_goes_on_after_a_race_whose_defaults_have_no_logarithm() -> None:
     space = parse_params("ent_coef:log:1e-5-1e-2,n_steps")
     defaults: Config = {"ent_coef": 0.0, "n_steps": 0}
-    search = StagedSearch(space, "maximize", (20, 10, 10), 5, defaults)
+    search = make_search(space, "maximize", (20, 10, 10), 5, defaults=defaults)
     runs = [
         Evaluation(stage=1, index=index, config=config, outcome="finished", value=float(index % 7))
-        for index, config in enumerate(search.plan_stage1())
+        for index, config in enumerate(search.plan())
     ]
     runs.append(Evaluation(stage=3, index=9, config=defaults, outcome="finished", value=3.0, finalist=True))
-    grown = StagedSearch(space, "maximize", (20, 10, 40), 5, defaults)
+    grown = make_search(space, "maximize", (20, 10, 40), 5, defaults=defaults)
     for proposal in grown.propose(3, space, runs, [Proposal(config=defaults, finalist=True)], 10, 3):
         assert space.contains(proposal.config)
     assert np.all(space.to_unit(defaults) < 0)
@@ -248,10 +249,10 @@ def test_without_a_race_the_model_recommends_a_trained_config() -> None:
 
 
 def test_where_nothing_has_a_value_nothing_is_recommended() -> None:
-    search = StagedSearch(SPACE, "maximize", (5, 5, 5), 3)
+    search = make_search(SPACE, "maximize", (5, 5, 5), 3)
     failed = [
         Evaluation(stage=1, index=index, config=config, outcome="failed", value=None)
-        for index, config in enumerate(search.plan_stage1())
+        for index, config in enumerate(search.plan())
     ]
     assert search.recommend(failed) is None
     assert search.propose(3, SPACE, failed, [], 2, 3) == []
@@ -260,7 +261,7 @@ def test_where_nothing_has_a_value_nothing_is_recommended() -> None:
 
 
 def test_a_contender_that_fails_on_a_fresh_seed_is_not_recommended() -> None:
-    configs = StagedSearch(SPACE, "maximize", (30, 0, 0)).plan_stage1()
+    configs = make_search(SPACE, "maximize", (30, 0, 0)).plan()
     runs = [Evaluation(stage=1, index=i, config=c, outcome="finished", value=measure(c)) for i, c in enumerate(configs)]
     first = recommend(SPACE, runs, None, "maximize")
     assert first is not None

@@ -31,10 +31,12 @@ def test_the_benchmark_scores_resumes_and_compares(tmp_path: Path) -> None:
     }  # fmt: skip
     with out.open("a") as file:
         file.write('{"method": "mul')
-    printed = run_benchmark("--methods", "multistage,random,random+rep", "--repeats", "2", "--json", str(out))
+    printed = run_benchmark(
+        "--methods", "multistage,multistage/random,random,random+rep", "--repeats", "2", "--json", str(out)
+    )
     cells = [json.loads(line) for line in out.read_text().splitlines() if line.endswith("}")]
     assert cells[0] == first
-    assert len({(cell["method"], cell["repeat"]) for cell in cells}) == 6 == len(cells)
+    assert len({(cell["method"], cell["repeat"]) for cell in cells}) == 8 == len(cells)
     assert all(-0.01 <= cell["regret"] <= 2 for cell in cells)
     assert all(1 <= cell["makespan"] < 2 for cell in cells)
     assert "## 20 runs" in printed

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from multistage.errors import ServiceError
-from multistage.services import service_processes as processes
+from multistage.services import service_processes
 from multistage.services.local_service import LocalService, ServiceRecord
 from multistage.services.service_processes import is_alive
 from multistage.services.watch import ServiceWatch
@@ -52,7 +52,7 @@ def make_service(folder: Path, source: str = SERVER, timeout: float = 20) -> Loc
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalService]:
-    monkeypatch.setattr(processes, "GRACE", 0.5)
+    monkeypatch.setattr(service_processes, "GRACE", 0.5)
     service = make_service(tmp_path / "service")
     yield service
     service.stop()

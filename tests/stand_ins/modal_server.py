@@ -51,6 +51,8 @@ class Wire:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
+        self.sent = bytearray()
+        """All that clients sent to the control plane."""
         self.away = False
         self.lost_replies: Counter[str] = Counter()
         """So many replies to an RPC are lost, though it was done."""
@@ -72,7 +74,7 @@ def make_servicer(plane: ControlPlane, container: Container | None, wire: Wire |
         handler = find_handler(name)
 
         async def answer(_: ModalClientBase, stream: "Stream[Any, Any]") -> None:
-            request = await stream.recv_message()
+            request: Any = await stream.recv_message()
             if handler is None:
                 raise GRPCError(Status.UNIMPLEMENTED, f"The stand-in has no {name}")
             if wire is None:
@@ -80,6 +82,7 @@ def make_servicer(plane: ControlPlane, container: Container | None, wire: Wire |
                 return
             metadata = dict(stream.metadata or {})
             wire.requests[name] += 1
+            wire.sent += request.SerializeToString()
             if wire.away:
                 raise GRPCError(Status.UNAVAILABLE, "The control plane is away")
             if wire.failures[name] > 0:

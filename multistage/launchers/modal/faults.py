@@ -29,7 +29,7 @@ def judge_training(error: str) -> LaunchError | None:
 
 
 def judge_result(result: Mapping[str, Any]) -> WorkerEnd:
-    """Judge what `modal_app.work` returned.
+    """Judge what `app.work` returned.
 
     A worker that trained is judged by its runs, one by one, where they are settled; here it did its duty.
     """

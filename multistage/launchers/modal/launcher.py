@@ -44,7 +44,13 @@ MIB_A_GIB = 1024
 
 
 TRAITS = Traits(
-    title="Modal", costs_money=True, reaches_loopback=False, needs_canary=True, can_keep=True, workers="containers"
+    title="Modal",
+    costs_money=True,
+    reaches_loopback=False,
+    sees_files=False,
+    needs_canary=True,
+    can_keep=True,
+    workers="containers",
 )
 
 

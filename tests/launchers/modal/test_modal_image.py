@@ -14,14 +14,15 @@ from multistage.launchers.modal.app import TRAINER_EXTRAS, describe_content
 ROOT = Path(__file__).parents[2]
 
 BARE = """
-import importlib.abc, sys
+import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {absent!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+class Image(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {absent!r} else super().find_spec(name, path, target)
 
-sys.meta_path.insert(0, Absent())
+sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Image]
 import multistage.launchers.modal.app
 import multistage.worker.program
 from multistage.training.catalogue import find_trainer

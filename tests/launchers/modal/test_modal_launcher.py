@@ -9,6 +9,7 @@ import pytest
 from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
 from multistage.domain.resources import Resources
+from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
 from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.roster import Roster
 from multistage.errors import CloudAwayError, LaunchError
@@ -208,3 +209,14 @@ def test_a_sweep_that_goes_on_elsewhere_ends_its_containers_and_keeps_their_cost
     assert state.cost.dollars == state.cost.ended > 0
     roster.settle_costs()
     assert folder.load_state().cost == state.cost
+
+
+def test_no_container_is_given_what_opens_prefect_s_server(
+    server: ModalServer, launcher: ModalLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in (PREFECT_AUTH, PREFECT_SERVER_AUTH):
+        monkeypatch.setenv(variable, "multistage:planted")
+    list(launcher.launch(SWEEP, 1))
+    uploads = [file.read_bytes() for file in server.plane.folder.rglob("*") if file.is_file()]
+    assert SWEEP.encode() in server.wire.sent  # so what is not in there was not sent
+    assert not any(b"planted" in content for content in (bytes(server.wire.sent), *uploads))

@@ -1,0 +1,1 @@
+"""The searchers that come with this project, one a file."""
