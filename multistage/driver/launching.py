@@ -1,7 +1,7 @@
 """Which launcher a sweep's workers come from, and whether what was asked of it can be done."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from multistage.domain.account import Account
 from multistage.domain.cost import Prices, Quote
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.worker_records import WorkerEnd, WorkerRecord
-from multistage.errors import UsageError
+from multistage.errors import MultistageError, UsageError
 from multistage.launchers.base import Assignment, Launcher, LauncherKind
 from multistage.launchers.registry import find_kind
 
@@ -54,9 +54,16 @@ def stop_workers(records: Sequence[WorkerRecord], logs: Path) -> Sequence[Worker
         UsageError: The launcher of some is not installed.
     """
     ended: dict[str, WorkerRecord] = {}
-    for launcher, own in _attend(records, logs):
-        launcher.stop(own)
-        ended |= {one.worker_id: _note_end(launcher, one) for one in own}
+    trouble: MultistageError | None = None
+    for name, own in _group(records).items():
+        try:
+            with closing(find_kind(name).attend(logs)) as launcher:
+                launcher.stop(own)
+                ended |= {one.worker_id: _note_end(launcher, one) for one in own}
+        except MultistageError as error:  # the others are ended all the same
+            trouble = trouble or error
+    if trouble is not None:
+        raise trouble
     return [ended.get(one.worker_id, one) for one in records]
 
 
@@ -74,18 +81,20 @@ def has_living_workers(records: Sequence[WorkerRecord], logs: Path) -> bool:
     Raises:
         UsageError: The launcher of some is not installed.
     """
-    return any(launcher.is_alive(record) for launcher, own in _attend(records, logs) for record in own)
+    for name, own in _group(records).items():
+        with closing(find_kind(name).attend(logs)) as launcher:
+            if any(launcher.is_alive(record) for record in own):
+                return True
+    return False
 
 
-def _attend(records: Sequence[WorkerRecord], logs: Path) -> Iterator[tuple[Launcher, Sequence[WorkerRecord]]]:
-    """Open a launcher for each kind of workers that may live, those of no price first, since they are at hand."""
+def _group(records: Sequence[WorkerRecord]) -> Mapping[str, Sequence[WorkerRecord]]:
+    """Group workers that may live by their launcher, those of no price first, since they are at hand."""
     groups: dict[str, list[WorkerRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda one: one.fee is not None):
         if record.end is None:
             groups[record.launcher].append(record)
-    for name, own in groups.items():
-        with closing(find_kind(name).attend(logs)) as launcher:
-            yield launcher, own
+    return groups
 
 
 def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Quote | None:

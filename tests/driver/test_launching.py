@@ -1,7 +1,11 @@
 """What a launcher says of itself decides what is done with its workers."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from multistage.domain.plan import RunOptions
@@ -25,6 +29,23 @@ def test_workers_whose_launcher_is_not_installed_are_neither_dead_nor_ended(tmp_
         with pytest.raises(UsageError, match="no launcher 'elsewhere'") as refused:
             ask([record], tmp_path)
         assert "local, modal" in refused.value.hint
+
+
+def test_the_others_are_ended_though_one_launcher_is_gone(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"],
+        env={**os.environ, "MULTISTAGE_WORKER": "here-1"},
+        start_new_session=True,
+    )
+    try:
+        here = make_local("here-1", process.pid, psutil.Process(process.pid).create_time())
+        gone = here.model_copy(update={"launcher": "elsewhere", "worker_id": "gone-1"})
+        with pytest.raises(UsageError, match="no launcher 'elsewhere'"):
+            stop_workers([gone, here], tmp_path)
+        assert process.wait(5) < 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
