@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from multistage.domain.resources import Resources
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.launchers.modal.app import describe_content
 from multistage.launchers.modal.launcher import ModalLauncher
 from multistage.store.sweep_folder import write_atomically

@@ -24,7 +24,7 @@ from selenium.webdriver.chrome.service import Service
 from server import fill
 from server_load import Client, Server
 
-from multistage.wandb_server.pages.login import make_login_link, make_token, name_cookie
+from multistage.wandb_server.pages.login_links import make_login_link, make_token, name_cookie
 from multistage.wandb_server.store import Store, dump_json
 from tests.browser import CHROMEDRIVER, CHROMIUM, OPTIONS, Browser
 

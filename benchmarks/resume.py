@@ -31,7 +31,7 @@ from multistage.services.embedded import build_wandb_service
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_server.nodes import ensure_project
-from multistage.wandb_server.runs import create_run
+from multistage.wandb_server.run_resolvers import create_run
 from multistage.wandb_server.store import Store, dump_json, generate_id
 from tests.flows.kill_points import SELF, Kill, order_kills, persisted
 

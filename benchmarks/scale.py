@@ -41,7 +41,7 @@ from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.slot_ledger import SlotLedger
-from multistage.wandb_client.sweeps import build_sweep_config, create_sweep
+from multistage.wandb_client.sweep_calls import build_sweep_config, create_sweep
 from tests.driver.drivers import SPACE, MemoryFleet, judge
 from tests.server_process import ServerProcess
 from tests.states import BEGAN, make_settings, make_state

@@ -15,7 +15,7 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field, create_model
 
-from multistage.domain.approval import GO_ON, approve, describe_proposal, find_proposal, name_fields, read_ranges
+from multistage.domain.approval_form import GO_ON, approve, describe_proposal, find_proposal, name_fields, read_ranges
 from multistage.domain.grammar import format_range
 from multistage.domain.plan import StageNumber
 from multistage.domain.space import SearchSpace

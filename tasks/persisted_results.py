@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.state import StageCount, StageRecord, TopConfig
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.store.sweep_folder import write_atomically
 
 KINDS: Mapping[str, type[BaseModel]] = MappingProxyType(

@@ -26,7 +26,7 @@ from multistage.request.resolution import resolve_request
 from multistage.request.single import adopt_sweep, describe_single
 from multistage.settings import Settings
 from multistage.store.live_records import register_sweep
-from multistage.wandb_client import sweeps
+from multistage.wandb_client import sweep_calls
 from multistage.wandb_client.login import open_account
 
 
@@ -100,12 +100,12 @@ def create_sweep(brief: StageBrief) -> str:
     session = open_session(brief.folder)
     adopted = session.settings.adopted
     if adopted is not None:
-        sweeps.cap_runs(session.connection, adopted.sweep_id, adopted.runs + brief.stage.runs)
+        sweep_calls.cap_runs(session.connection, adopted.sweep_id, adopted.runs + brief.stage.runs)
         return adopted.sweep_id
     name = session.name_sweep(brief.stage.stage)
-    config = sweeps.build_sweep_config(session.settings, brief.stage, brief.box, name)
-    found = sweeps.find_sweep(session.connection, name)
+    config = sweep_calls.build_sweep_config(session.settings, brief.stage, brief.box, name)
+    found = sweep_calls.find_sweep(session.connection, name)
     if found is not None:
-        sweeps.take_up_sweep(session.connection, found, config)
+        sweep_calls.take_up_sweep(session.connection, found, config)
         return found
-    return sweeps.create_sweep(session.connection, config, session.list_prior_runs(brief.stage, brief.box))
+    return sweep_calls.create_sweep(session.connection, config, session.list_prior_runs(brief.stage, brief.box))

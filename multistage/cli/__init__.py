@@ -8,13 +8,13 @@ from importlib.util import find_spec
 
 from cyclopts import App, CycloptsError
 
-from multistage.cli.approval import approve
+from multistage.cli.approving import approve
 from multistage.cli.deploying import deploy
-from multistage.cli.doctor import doctor
-from multistage.cli.results import best, report, runs, status
+from multistage.cli.examining import doctor
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
-from multistage.cli.sweep_files import single
+from multistage.cli.showing import best, report, runs, status
+from multistage.cli.single_sweeping import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback

@@ -51,8 +51,8 @@ def deploy(
 def _list_given(config_id: str | None, flags: SweepFlags) -> dict[str, Any]:
     given = {**flags.list_given(), **({"config_id": config_id} if config_id else {})}
     if flags.sweep_file is not None:
-        from multistage.cli.sweep_files import read_content, read_run_cap
         from multistage.domain.sweep_file import name_config_id
+        from multistage.request.sweep_file_content import read_content, read_run_cap
 
         content = read_content(flags.sweep_file)
         named = {"config_id": name_config_id(content) or flags.sweep_file.stem, "budget": read_run_cap(content)}

@@ -151,8 +151,8 @@ def collect_parameters(config_id: str | None, flags: SweepFlags, resume: str | N
 
     given = flags.list_given()
     if flags.sweep_file is not None:
-        from multistage.cli.sweep_files import read_content, read_run_cap
         from multistage.domain.sweep_file import name_config_id
+        from multistage.request.sweep_file_content import read_content, read_run_cap
 
         content = read_content(flags.sweep_file)
         given["sweep_file"] = content

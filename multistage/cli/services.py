@@ -134,10 +134,11 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
     """
     import logging
 
+    from multistage.domain.variables import is_loopback_host
     from multistage.settings import Settings
     from multistage.wandb_server import serving
     from multistage.wandb_server.lifecycle import Timing
-    from multistage.wandb_server.pages.login import make_login_link
+    from multistage.wandb_server.pages.login_links import make_login_link
 
     if not 0 <= port < 2**16:
         raise UsageError(f"There is no port {port}.", "Choose one from 1 to 65535, or 0 for a free one.")
@@ -147,7 +148,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
     def announce(url: str, key: str) -> None:
         print(f"W&B pages: {url}, data in {folder}")
         print(f"To log a browser in, within the hour: {make_login_link(url, key)}")
-        if not serving.is_loopback(host):
+        if not is_loopback_host(host):
             print(
                 f"Warning: it listens on {host}, beyond this machine. Whoever has the key may read and change all of "
                 f"it, and nothing is encrypted. Elsewhere it is http://{socket.gethostname()}:{url.rpartition(':')[2]}."

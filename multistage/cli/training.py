@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from multistage.cli.results import locate_runs
+from multistage.cli.showing import locate_runs
 from multistage.cli.sweeping import explain_interruption
 from multistage.errors import UsageError
 
@@ -118,7 +118,7 @@ def compare(
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ...") as status, open_for_training(name, *locate_runs(runs_dir)) as session:
         from multistage.report.comparison import draw_comparison
-        from multistage.retraining.comparison import compare_methods
+        from multistage.retraining.other_searches import compare_methods
         from multistage.store.sweep_folder import write_atomically
 
         with explain_interruption(console, f"Go on with: multistage-sweep compare {name} --seeds {seeds}"):

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from multistage.domain.model import Model
-from multistage.domain.workers import Fee
+from multistage.domain.worker_records import Fee
 
 
 class Prices(Model):

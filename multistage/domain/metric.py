@@ -1,14 +1,15 @@
-"""What a run's value is: ``--metric-value last|best|mean:N``."""
+"""What a run's value is: ``--metric-value last|best|mean:N``, and how a metric is read from what a run has logged."""
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import Field
 
 from multistage.domain.model import Model
 from multistage.domain.results import Goal
+from multistage.domain.values import is_finite
 from multistage.errors import UsageError
 
 _LESS_IS_BETTER = re.compile(r"(^|[_./-])(loss|error|err|mse|mae|rmse|nll|perplexity)([_./-]|$)", re.IGNORECASE)
@@ -92,3 +93,36 @@ def suggest_metric(logged: Sequence[str], goal: Goal) -> tuple[str, Goal]:
 
     best = min(logged, key=rate)
     return best, guess_goal(best) or goal
+
+
+def look_up(row: Mapping[str, Any], key: str) -> Any:
+    """A row's value of a metric: the key as it is, or else a nested value of that path; None where it has none."""
+    if key in row:
+        return row[key]
+    value: Any = row
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def read_metric(summary: Mapping[str, Any], metric: str, goal: str) -> float | None:
+    """Read a metric from a run's summary.
+
+    A metric's name may be one flat key with slashes or dots, or a path into nested dicts. Where the training asked for
+    another summary (`define_metric`), the entry is a dict such as ``{"min": 0.1}``: the goal's own end is taken, else
+    the last, else whichever there is. W&B writes NaN and infinities as strings.
+    """
+    found = look_up(summary, metric)
+    if isinstance(found, Mapping):
+        end = "max" if goal == "maximize" else "min"
+        found = next((found[key] for key in (end, "last", "best", "mean", "min", "max") if key in found), None)
+    if isinstance(found, str) and found in ("NaN", "Infinity", "-Infinity"):
+        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}[found]
+    return read_logged_number(found)
+
+
+def read_logged_number(value: Any) -> float | None:
+    """Read a number; None for anything else, True and False included. What no float holds is infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if isinstance(value, float) or is_finite(value) else math.copysign(math.inf, value > 0 or -1)

@@ -137,6 +137,15 @@ class Slot(Model):
         return sum(run.phase == "lost" or (run.phase == "failed" and run is not self.decisive) for run in self.attempts)
 
 
+def count_attempts(proposes: bool) -> int:
+    """Count the attempts that a slot may have: one where W&B's engine proposes, which knows no slots.
+
+    Args:
+        proposes: Whether this project proposes the configs.
+    """
+    return MAX_ATTEMPTS if proposes else 1
+
+
 def settle_slot(index: int, attempts: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Slot:
     """Decide where a slot stands from its attempts.
 

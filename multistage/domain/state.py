@@ -17,7 +17,7 @@ from multistage.domain.request import SweepRequest
 from multistage.domain.results import Config, Value
 from multistage.domain.space import SearchSpace
 from multistage.domain.state_versions import SCHEMA_VERSION, find_version, upgrade_state
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.errors import FolderError, UsageError
 
 SweepStatus = Literal["running", "completed", "failed", "stopped"]

@@ -1,6 +1,7 @@
 """Variables of a user's environment that would lead runs, or requests to this machine, astray."""
 
 from collections.abc import Iterable, Mapping, MutableMapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -28,8 +29,18 @@ PREFECT_SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 
 
 def is_loopback(url: str | None) -> bool:
-    """Whether a server is on this machine."""
-    return urlsplit(url or "").hostname in LOOPBACK_HOSTS
+    """Whether a server, by its address, is on this machine."""
+    return is_loopback_host(urlsplit(url or "").hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether only programs of this machine reach what listens on a host."""
+    if host in LOOPBACK_HOSTS:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def list_strays(environment: Mapping[str, str], server: str | None) -> list[str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from multistage.domain.account import Account
 from multistage.domain.cost import Prices, Quote
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
-from multistage.domain.variables import is_loopback
-from multistage.domain.workers import WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import UsageError
-from multistage.launchers.base import Assignment, Launcher, Traits
+from multistage.launchers.base import Assignment, Launcher, LauncherKind
 from multistage.launchers.registry import find_kind
 
 
@@ -100,7 +99,7 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Q
     """
     kind = find_kind(options.launcher)
     kind.check(plan, options)
-    _check_server(account, kind.traits)
+    _check_server(account, kind)
     if not kind.traits.costs_money:
         return None
     quote = kind.quote(options, kind.fetch_prices())
@@ -113,15 +112,15 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Q
     return quote
 
 
-def _check_server(account: Account, traits: Traits) -> None:
-    if traits.reaches_loopback:
-        return
-    workers = f"{traits.workers.capitalize()} on {traits.title}"
-    login = "Log in with `wandb login`, so that they report to W&B."
-    if account.kind == "embedded":
-        raise UsageError(f"{workers} cannot reach the embedded W&B server on this machine.", login)
-    if is_loopback(account.base_url):
-        raise UsageError(f"{workers} cannot reach {account.base_url}, which is this machine.", login)
+def _check_server(account: Account, kind: LauncherKind) -> None:
+    if not kind.reaches(account):
+        server = "the embedded W&B server on this machine"
+        if account.kind == "wandb":
+            server = f"{account.base_url}, which is this machine"
+        raise UsageError(
+            f"{kind.traits.workers.capitalize()} on {kind.traits.title} cannot reach {server}.",
+            "Log in with `wandb login`, so that they report to W&B.",
+        )
 
 
 def review_launching(

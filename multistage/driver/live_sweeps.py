@@ -10,7 +10,7 @@ import psutil
 
 from multistage.domain.model import Model
 from multistage.domain.state import State
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.launching import has_living_workers, stop_workers
 from multistage.driver.roster import end_workers
 from multistage.errors import MultistageError, ServiceError

@@ -11,7 +11,7 @@ from typing import Any
 from multistage.domain.plan import RunOptions
 from multistage.domain.slots import Slot
 from multistage.domain.state import State
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.launching import stop_workers
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Launcher

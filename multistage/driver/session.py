@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from multistage.domain.cost import Cost
 from multistage.domain.plan import StageNumber, StagePlan
 from multistage.domain.results import Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, Slots, settle_slots
+from multistage.domain.slots import Slots, count_attempts, settle_slots
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.driver.launching import fetch_prices, open_launcher
@@ -29,9 +29,9 @@ from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder, write_atomically
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
-from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.run_reader import RunReader
 from multistage.wandb_client.slot_ledger import SlotLedger
-from multistage.wandb_client.sweeps import end_sweep
+from multistage.wandb_client.sweep_calls import end_sweep
 
 if TYPE_CHECKING:
     from multistage.report.data import ReportData
@@ -130,7 +130,7 @@ class Session:
             ledger = self.open_ledger(sweep_id)
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
-            attempts = MAX_ATTEMPTS if self.settings.proposer == "ours" else 1
+            attempts = count_attempts(self.settings.proposer == "ours")
             self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
         return self._evaluations[stage.stage]
 

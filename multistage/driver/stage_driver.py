@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
 from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, SlotName, Slots, SlotTable
+from multistage.domain.slots import RunRecord, SlotName, Slots, SlotTable, count_attempts
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import StageProgress
 from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
@@ -87,7 +87,7 @@ class StageDriver:
         self._is_overdue = is_overdue
         self._proposes = settings.proposer == "ours"
         self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
-        self._table = SlotTable(MAX_ATTEMPTS if self._proposes else 1)
+        self._table = SlotTable(count_attempts(self._proposes))
         self._planned = search.plan() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self._intake: Intake = "open"

@@ -9,12 +9,12 @@ from multistage.domain.slots import RunRecord, SlotName
 from multistage.domain.variables import is_loopback
 from multistage.domain.vigilance import Intake
 from multistage.errors import TrackerError
-from multistage.wandb_client.agents import read_workers
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
-from multistage.wandb_client.runs import RunReader
+from multistage.wandb_client.run_reader import RunReader
 from multistage.wandb_client.slot_ledger import SlotEntry, SlotLedger
-from multistage.wandb_client.sweeps import ENDED, enqueue_run, open_sweep, read_sweep_state, reopen_sweep
+from multistage.wandb_client.sweep_calls import ENDED, enqueue_run, open_sweep, read_sweep_state, reopen_sweep
+from multistage.wandb_client.worker_lookup import read_workers
 
 LOCAL_INTERVAL = 0.3
 """Seconds between two looks at a server on this machine."""

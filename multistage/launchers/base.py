@@ -12,7 +12,8 @@ from multistage.domain.cost import Prices, Quote
 from multistage.domain.model import Model
 from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.request import SweepRequest
-from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.variables import is_loopback
+from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.installation import Look
 
@@ -209,6 +210,11 @@ class LauncherKind:
     def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
         """Say where trainings would run, a sentence each; empty where the launcher's name says it."""
         return ()
+
+    def reaches(self, account: Account) -> bool:
+        """Whether its workers reach a sweep's W&B server."""
+        is_here = account.kind == "embedded" or is_loopback(account.base_url)
+        return self.traits.reaches_loopback or not is_here
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""

@@ -9,11 +9,11 @@ from multistage.domain.slots import RunRecord
 from multistage.domain.state import State
 from multistage.report.data import Curve, ReportData
 from multistage.store.sweep_folder import SweepFolder
-from multistage.wandb_client.agents import read_workers
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
-from multistage.wandb_client.runs import PAGE, RunReader
+from multistage.wandb_client.run_reader import PAGE, RunReader
 from multistage.wandb_client.slot_ledger import SlotLedger
+from multistage.wandb_client.worker_lookup import read_workers
 
 MOST_CURVES = 24
 """Runs whose learning curves are read: a request each."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank
-from multistage.domain.slots import MAX_ATTEMPTS, RunRecord, settle_slots
+from multistage.domain.slots import RunRecord, count_attempts, settle_slots
 from multistage.domain.state import State
 from multistage.search.gaussian_process import GaussianProcessSearch
 
@@ -53,7 +53,7 @@ class ReportData(Model):
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """What the used slots have shown, by stage and index."""
-        attempts = MAX_ATTEMPTS if self.state.settings.proposer == "ours" else 1
+        attempts = count_attempts(self.state.settings.proposer == "ours")
         stages = ([run for run in self.runs if run.name.stage == stage] for stage in (1, 2, 3))
         return [found for runs in stages for found in settle_slots(runs, attempts).list_evaluations()]
 

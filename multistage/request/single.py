@@ -17,8 +17,8 @@ from multistage.request.subject import Subject, choose_entity, choose_project
 from multistage.services.tracker_server import find_server
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import open_account
-from multistage.wandb_client.runs import find_newest
-from multistage.wandb_client.sweeps import read_sweep
+from multistage.wandb_client.run_reader import find_newest
+from multistage.wandb_client.sweep_calls import read_sweep
 
 
 def describe_single(parameters: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from multistage.domain.sweep_file import SweepFile, find_config_id, read_sweep_f
 from multistage.domain.values import require_number
 from multistage.errors import SpaceError, UsageError
 from multistage.request.assignments import parse_assignments
-from multistage.request.metric import choose_metric
+from multistage.request.metric_choice import choose_metric
 from multistage.request.programs import settle_program
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
 

@@ -29,7 +29,13 @@ from multistage.search.multistage import StagedSearch
 from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import find_bundled
 from multistage.wandb_client.slot_ledger import SlotLedger
-from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, find_sweep, finish_sweep, take_up_sweep
+from multistage.wandb_client.sweep_calls import (
+    build_sweep_config,
+    create_sweep,
+    find_sweep,
+    finish_sweep,
+    take_up_sweep,
+)
 
 
 class GivenConfigs(StagedSearch):

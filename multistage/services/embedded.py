@@ -12,7 +12,7 @@ from multistage.errors import ServiceError
 from multistage.pids import CLOCK_TOLERANCE
 from multistage.services.local_service import LocalService, answers
 from multistage.settings import Settings
-from multistage.wandb_server.pages.login import make_login_link
+from multistage.wandb_server.pages.login_links import make_login_link
 from multistage.wandb_server.release import describe_release
 
 

@@ -1,9 +1,7 @@
 """A server process of one's own on this machine: started once, found again, ended whole."""
 
 import fcntl
-import os
 import socket
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
-from multistage.services.processes import ProcessRecord, is_alive, start_process, stop_session
+from multistage.services.service_processes import ProcessRecord, is_alive, start_process, stop_session
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at something that is awaited."""
@@ -204,10 +203,7 @@ class LocalService:
         )
 
     def _write_record(self, record: ServiceRecord) -> None:
-        descriptor, temporary = tempfile.mkstemp(dir=self.folder, prefix=".process-")
-        with os.fdopen(descriptor, "w") as file:
-            file.write(record.model_dump_json())
-        Path(temporary).replace(self._record_path)
+        replace_file(self._record_path, record.model_dump_json())
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -6,12 +6,12 @@ Where a command takes NAME, it takes a sweep's name, its folder or its ``state.j
 import contextlib
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
 
+from multistage.atomic_files import replace_file
 from multistage.domain.state import State, format_state, parse_state
 from multistage.errors import FolderError
 from multistage.pids import find_living
@@ -78,28 +78,14 @@ def make_private(folder: Path) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content so that a reader, or a crash, sees the old or the new one, never a part.
+    """Replace a file of a sweep's; its folder is made where it is missing.
 
     Raises:
         FolderError: If the folder cannot be written or the disk is full; the old file stays.
     """
     try:
         make_private(path.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, text)
     except OSError as error:
         raise _refuse_write(path, error) from error
 

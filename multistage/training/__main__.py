@@ -3,7 +3,7 @@
 import os
 import sys
 
-from multistage.training.program import leave, run_training
+from multistage.training.training_program import leave, run_training
 
 
 def main() -> None:

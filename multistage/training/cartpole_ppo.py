@@ -2,7 +2,7 @@
 
 from multistage.training.ppo import train_ppo
 from multistage.training.recorder import Recorder
-from multistage.training.settings import PpoSettings, TrainerSettings
+from multistage.training.trainer_settings import PpoSettings, TrainerSettings
 
 ENVIRONMENT = "CartPole-v1"
 

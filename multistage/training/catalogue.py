@@ -12,7 +12,13 @@ from multistage.domain.plan import SweepSettings
 from multistage.domain.results import Goal, Value
 from multistage.errors import MissingExtraError
 from multistage.training.recorder import Recorder
-from multistage.training.settings import DigitsMlpSettings, PongSettings, PpoSettings, TrainerSettings, list_defaults
+from multistage.training.trainer_settings import (
+    DigitsMlpSettings,
+    PongSettings,
+    PpoSettings,
+    TrainerSettings,
+    list_defaults,
+)
 
 PPO_PARAMETERS: Mapping[str, Parameter] = {
     **GUIDE_PARAMETERS,

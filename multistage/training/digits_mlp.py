@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from multistage.errors import TrainingError
 from multistage.training.recorder import Recorder
-from multistage.training.settings import DigitsMlpSettings, TrainerSettings
+from multistage.training.trainer_settings import DigitsMlpSettings, TrainerSettings
 
 SPLIT_SEED = 0
 """The validation part is the same for every run, so that configs are compared and not splits."""

@@ -1,7 +1,7 @@
 """``ALE-Pong-v5:objects_ppo``: Pong from its objects, by proximal policy optimization; some ten minutes a run."""
 
 from multistage.training.recorder import Recorder
-from multistage.training.settings import PongSettings, TrainerSettings
+from multistage.training.trainer_settings import PongSettings, TrainerSettings
 
 
 def warm_up() -> None:

@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from multistage.errors import TrainingError
 from multistage.training.recorder import Recorder
 from multistage.training.rows import RowGrid
-from multistage.training.settings import PpoSettings
+from multistage.training.trainer_settings import PpoSettings
 
 if TYPE_CHECKING:
     import gymnasium

@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from wandb.apis.public.runs import Run
 
 from multistage.domain.layout import flatten_config
-from multistage.domain.metric import extract_value, parse_metric_value
+from multistage.domain.metric import extract_value, parse_metric_value, read_logged_number, read_metric
 from multistage.domain.plan import StagePlan, SweepSettings
 from multistage.domain.results import Config
 from multistage.domain.slots import FAULT_KEY, NOTE_KEY, RunRecord, SlotName, classify_run, parse_slot_name
-from multistage.wandb_client.run_fields import find_beginning, list_logged, parse_time, read_metric, read_number
+from multistage.wandb_client.run_fields import find_beginning, list_logged, parse_time
 from multistage.wandb_client.slot_ledger import SlotEntry, SlotLedger
 
 
@@ -57,7 +57,7 @@ class RunInterpreter:
         value = read_metric(summary, self._settings.metric, self._settings.goal)
         fault = str(summary.get(FAULT_KEY) or "")
         phase = classify_run(run.state, stop_requested=self._was_stopped(run.state, value), fault=fault)
-        runtime = read_number(summary.get("_runtime"))
+        runtime = read_logged_number(summary.get("_runtime"))
         heartbeat_at = parse_time(run.heartbeat_at)
         return RunRecord(
             run_id=run.id,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.controllers import answer_schedule, find_schedule, is_local
 from multistage.wandb_server.filters import Clause
 from multistage.wandb_server.lifecycle import LIVE
@@ -18,12 +19,11 @@ from multistage.wandb_server.nodes import (
     parse_object,
 )
 from multistage.wandb_server.pagination import fetch_page, parse_order
-from multistage.wandb_server.runs import create_run
+from multistage.wandb_server.run_resolvers import create_run
+from multistage.wandb_server.run_values import unwrap_values, wrap_values
 from multistage.wandb_server.searches import parse_config, parse_plan
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, format_time, generate_id
-from multistage.wandb_server.sweeps import is_full
-from multistage.wandb_server.values import unwrap_values, wrap_values
+from multistage.wandb_server.sweep_resolvers import is_full
 
 MAX_HOST = 256
 

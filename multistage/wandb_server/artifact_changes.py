@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from multistage.wandb_server.artifacts import (
+from multistage.wandb_server.artifact_resolvers import (
     find_collection,
     find_version,
     get_collection,
@@ -16,6 +16,7 @@ from multistage.wandb_server.artifacts import (
     read_manifest,
     require_artifact,
 )
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.nodes import (
     RefusedError,
     check_name,
@@ -26,7 +27,6 @@ from multistage.wandb_server.nodes import (
     find_run,
     parse_object,
 )
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, dump_json
 
 MAX_ENTRIES = 10_000

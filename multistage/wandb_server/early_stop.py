@@ -10,8 +10,8 @@ from multistage.domain.results import Goal
 from multistage.domain.sweep_config import Hyperband
 from multistage.wandb_server.lifecycle import Lifecycle
 from multistage.wandb_server.nodes import get_run
+from multistage.wandb_server.run_values import read_number
 from multistage.wandb_server.store import Row, Store
-from multistage.wandb_server.values import read_number
 
 
 class EarlyStop:

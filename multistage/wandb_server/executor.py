@@ -39,8 +39,8 @@ from graphql import (
     visit,
 )
 
+from multistage.wandb_server.context import MAX_FIELDS, CostlyError, Request, Resolver, Resolvers
 from multistage.wandb_server.nodes import RefusedError
-from multistage.wandb_server.state import MAX_FIELDS, CostlyError, Request, Resolver, Resolvers
 from multistage.wandb_server.store import format_time
 
 logger = logging.getLogger(__name__)

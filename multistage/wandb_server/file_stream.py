@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from multistage.domain.metric import look_up
+from multistage.wandb_server.context import State
 from multistage.wandb_server.history import Stream
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.nodes import RefusedError, find_project, find_run, get_run, parse_object
 from multistage.wandb_server.searches import parse_plan
-from multistage.wandb_server.state import State
 from multistage.wandb_server.store import Row, dump_json
-from multistage.wandb_server.values import look_up
 
 STREAMS = {
     "wandb-history.jsonl": Stream.HISTORY,

@@ -3,6 +3,7 @@
 import mimetypes
 from typing import Any
 
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.nodes import (
     RefusedError,
     decode_node,
@@ -12,7 +13,6 @@ from multistage.wandb_server.nodes import (
     name_node,
 )
 from multistage.wandb_server.pagination import page_by_offset
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.storage import MAX_FILE_NAME
 from multistage.wandb_server.store import Row, Store
 

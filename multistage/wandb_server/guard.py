@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from multistage.wandb_server.connections import TRUSTED
 from multistage.wandb_server.credentials import check_basic, check_signature
-from multistage.wandb_server.pages import login
+from multistage.wandb_server.pages import login_links
 from multistage.wandb_server.pages.door import answer_stranger
 
-OPEN_PATHS = ("/healthz", login.LOGIN_PATH, "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
+OPEN_PATHS = ("/healthz", login_links.LOGIN_PATH, "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
 """What answers without the key; nothing is read or stored there."""
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="multistage-sweep, user api, password the API key"'}
@@ -42,7 +42,7 @@ class Guard:
         app = self.app
         if scope["type"] == "http":
             http = Request(scope)
-            if http.method not in ("GET", "HEAD") and login.is_foreign(http):
+            if http.method not in ("GET", "HEAD") and login_links.is_foreign(http):
                 # A browser may hold the key (HTTP Basic): no other site's page may use it.
                 app = refuse("A page of another site may not write here.", 403)
             elif self._is_known(http):
@@ -53,7 +53,7 @@ class Guard:
 
     def _is_open(self, http: Request) -> bool:
         path = http.scope["path"]
-        return path in OPEN_PATHS or path.startswith(login.ASSETS_PATH)
+        return path in OPEN_PATHS or path.startswith(login_links.ASSETS_PATH)
 
     def _is_known(self, http: Request) -> bool:
         if check_basic(http.headers.get("authorization"), self.key):
@@ -62,4 +62,4 @@ class Guard:
         if path.startswith("/storage/"):
             signature = http.query_params.get("signature", "")
             return check_signature(self.key, http.method, path, signature)
-        return login.may_look(http, self.key)
+        return login_links.may_look(http, self.key)

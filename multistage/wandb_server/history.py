@@ -6,11 +6,11 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any
 
+from multistage.domain.metric import look_up
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.pagination import clamp_page
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Reader, Row
-from multistage.wandb_server.values import look_up
 
 DEFAULT_SAMPLES = 500
 MAX_SAMPLES = 100_000

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.filters import Clause, translate_filters
 from multistage.wandb_server.nodes import (
     DEFAULT_ENTITY,
@@ -12,7 +13,6 @@ from multistage.wandb_server.nodes import (
     find_sweep,
 )
 from multistage.wandb_server.pagination import fetch_page, page_by_offset, parse_order
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row
 
 FEATURES = ("SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING", "MARK_RUN_FILES_UPLOADED")

@@ -8,13 +8,14 @@ from typing import Any
 
 from multistage.domain.choices import write_key
 from multistage.domain.distributions import SweepParameter
+from multistage.domain.metric import read_metric
 from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.space import SearchSpace
 from multistage.domain.sweep_config import SearchPlan
 from multistage.wandb_server.lifecycle import LIVE_STATES
+from multistage.wandb_server.run_values import read_number, unwrap_values
 from multistage.wandb_server.store import Row, Store
-from multistage.wandb_server.values import look_up, read_number, unwrap_values
 
 Proposal = dict[str, Any]
 
@@ -78,7 +79,7 @@ class SweepSearch:
             self._points[run["id"]] = point
             return
         self._points.pop(run["id"], None)
-        value = read_metric(run["summary"], self.plan.metric or "", self.plan.goal)
+        value = read_number(read_metric(json.loads(run["summary"]), self.plan.metric or "", self.plan.goal))
         broken = run["state"] in ("failed", "crashed") or value is None
         self._results[run["id"]] = Evaluation(
             stage=1,
@@ -135,14 +136,6 @@ class SweepSearch:
                 return None
             point[parameter.name] = place
         return point
-
-
-def read_metric(summary: str, metric: str, goal: str) -> float | None:
-    """A run's value of a metric: the last one, or what ``define_metric`` made of it; None where it has none."""
-    value = look_up(json.loads(summary), metric)
-    if isinstance(value, dict):
-        value = value.get("max" if goal == "maximize" else "min", value.get("last"))
-    return read_number(value)
 
 
 def _is_swept(parameter: SweepParameter) -> bool:

@@ -5,10 +5,10 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from multistage.wandb_server.bodies import dump_answer, parse_body, read_body
+from multistage.wandb_server.context import Request, State
 from multistage.wandb_server.executor import Answer, Executor
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.searches import warm_plans
-from multistage.wandb_server.state import Request, State
 
 MAX_BODY = 20_000_000
 

@@ -9,24 +9,22 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
 import uvicorn
 
+from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
-from multistage.wandb_server.app import build_app, open_state
 from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
 from multistage.wandb_server.lifecycle import Timing
 from multistage.wandb_server.log import quieten
 from multistage.wandb_server.release import describe_release
+from multistage.wandb_server.web_app import build_app, open_state
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client of this machine finds such a server
 
 
@@ -80,10 +78,7 @@ class AnnouncedServer(uvicorn.Server):
 def write_announcement(path: Path, url: str) -> None:
     """Write ``server.json`` atomically."""
     content = {"url": url, "pid": os.getpid(), "started_at": time.time(), "release": describe_release()}
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".server-")
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file)
-    Path(temporary).replace(path)
+    replace_file(path, json.dumps(content))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -111,16 +106,6 @@ def leave(signum: int, _: FrameType | None) -> NoReturn:
     """End with exit code 0: uvicorn raises the signal that stopped it once more when all is closed."""
     logging.getLogger(__name__).info("Ended by %s", signal.Signals(signum).name)
     sys.exit(0)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a server that listens on a host."""
-    if host in LOOPBACK:
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(

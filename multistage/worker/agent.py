@@ -20,16 +20,16 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from multistage.domain.styles import fill_macros
 from multistage.domain.variables import is_loopback
-from multistage.domain.workers import name_host
+from multistage.domain.worker_records import name_host
 from multistage.worker import lingering
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
-from multistage.worker.connection import connect
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.descendants import adopt_orphans, bury_orphans, end_descendants, trains_on
 from multistage.worker.endings import EndReporter, Remains
 from multistage.worker.lingering import LingerWatch
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.supply import Supply
+from multistage.worker.tracker_connection import connect
 from multistage.worker.trainings import PATIENCE, ProgramTraining, Training, end_trainings, start_training
 
 logger = logging.getLogger(__name__)

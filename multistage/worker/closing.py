@@ -10,8 +10,8 @@ from wandb.apis.public.runs import RunNotFoundError
 from wandb.errors import CommError
 
 from multistage.domain.slots import FAULT_KEY, NOTE_KEY
-from multistage.worker.connection import connect
 from multistage.worker.conventions import CAN_FORK
+from multistage.worker.tracker_connection import connect
 
 CLOSE_LIMIT = 30.0
 """Seconds within which a run that its program has left open is closed."""

@@ -22,11 +22,11 @@ from wandb.sdk.sweeps import SweepNotFoundError
 
 from multistage.domain.variables import is_loopback, settle_variables, spare_loopback, withhold_secrets
 from multistage.errors import MultistageError, TrackerError, UsageError
-from multistage.training.program import leave
+from multistage.training.training_program import leave
 from multistage.worker.agent import SweepAgent
-from multistage.worker.connection import connect, is_refused
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter, enter_interpreter
 from multistage.worker.memory import MemoryGuard
+from multistage.worker.tracker_connection import connect, is_refused
 
 logger = logging.getLogger("multistage.worker")
 

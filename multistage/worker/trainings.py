@@ -22,7 +22,7 @@ import psutil
 import wandb
 
 from multistage.training.catalogue import PROGRAM, find_trainer
-from multistage.training.program import leave, parse_arguments, run_training
+from multistage.training.training_program import leave, parse_arguments, run_training
 from multistage.worker.conventions import CAN_FORK, RUN_VARIABLE
 from multistage.worker.outputs import open_log
 

@@ -1,8 +1,16 @@
 import math
+from typing import Any
 
 import pytest
 
-from multistage.domain.metric import MetricValue, extract_value, guess_goal, parse_metric_value, suggest_metric
+from multistage.domain.metric import (
+    MetricValue,
+    extract_value,
+    guess_goal,
+    parse_metric_value,
+    read_metric,
+    suggest_metric,
+)
 from multistage.domain.results import Goal
 from multistage.errors import UsageError
 
@@ -73,3 +81,38 @@ def test_an_evaluation_is_suggested_before_training_and_a_return_before_a_loss(
     logged: tuple[str, ...], expected: tuple[str, Goal]
 ) -> None:
     assert suggest_metric(logged, "maximize") == expected
+
+
+@pytest.mark.parametrize(
+    ("summary", "metric", "goal", "value"),
+    [
+        ({"score": 1}, "score", "maximize", 1.0),
+        ({"val/acc": 0.5}, "val/acc", "maximize", 0.5),
+        ({"val.acc": 0.5}, "val.acc", "maximize", 0.5),
+        ({"val": {"acc": 0.5}}, "val.acc", "maximize", 0.5),
+        ({"val": 0.5}, "val.acc", "maximize", None),
+        ({"score": {"min": 1, "max": 2}}, "score", "maximize", 2.0),
+        ({"score": {"min": 1, "max": 2}}, "score", "minimize", 1.0),
+        ({"score": {"last": 3}}, "score", "minimize", 3.0),
+        ({"score": {"mean": 3}}, "score", "minimize", 3.0),
+        ({"score": {}}, "score", "minimize", None),
+        ({"score": "Infinity"}, "score", "maximize", math.inf),
+        ({"score": "-Infinity"}, "score", "maximize", -math.inf),
+        ({"score": 10**400}, "score", "maximize", math.inf),
+        ({"score": -(10**400)}, "score", "maximize", -math.inf),
+        ({"score": "good"}, "score", "maximize", None),
+        ({"score": True}, "score", "maximize", None),
+        ({"score": None}, "score", "maximize", None),
+        ({}, "score", "maximize", None),
+    ],
+)
+def test_a_metric_is_read_from_whatever_summary(
+    summary: dict[str, Any], metric: str, goal: str, value: float | None
+) -> None:
+    assert read_metric(summary, metric, goal) == value
+
+
+def test_a_nan_stays_one() -> None:
+    value = read_metric({"score": "NaN"}, "score", "maximize")
+    assert value is not None
+    assert math.isnan(value)

@@ -15,6 +15,7 @@ from multistage.domain.slots import (
     SlotName,
     SlotTable,
     classify_run,
+    count_attempts,
     parse_slot_name,
     settle_slot,
     settle_slots,
@@ -207,3 +208,7 @@ def test_a_table_settles_only_what_has_changed_anew() -> None:
     assert list(after) == [0, 1]
     assert after[0] is before[0]
     assert (after[1].outcome, after[1].decisive.value) == ("finished", 0.5)
+
+
+def test_only_where_this_project_proposes_is_a_slot_trained_again() -> None:
+    assert (count_attempts(True), count_attempts(False)) == (MAX_ATTEMPTS, 1)

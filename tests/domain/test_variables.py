@@ -73,7 +73,17 @@ def test_what_is_meant_for_one_run_is_taken_out_and_runs_go_online() -> None:
     assert far == {"WANDB_MODE": "online", "WANDB_TAGS": "a", "WANDB_HTTP_PROXY": PROXY}
     settle_variables(environment, "http://127.0.0.1:8080")
     assert environment == {"WANDB_MODE": "online", "WANDB_TAGS": "a"}
-    assert not is_loopback(None)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        (None, False), ("https://api.wandb.ai", False), ("http://10.0.0.1:1", False), ("http://127.0.0.1:1", True),
+        ("http://localhost", True), ("http://[::1]:80", True), ("http://127.8.0.1", True),
+    ],
+)  # fmt: skip
+def test_a_server_is_on_this_machine_by_its_address(url: str | None, is_here: bool) -> None:
+    assert is_loopback(url) == is_here
 
 
 def test_what_opens_a_prefect_server_is_withheld() -> None:

@@ -11,7 +11,7 @@ from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
 from multistage.domain.resources import Resources
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
-from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.driver.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.errors import CloudAwayError, LaunchError

@@ -15,7 +15,7 @@ from multistage.driver.stage_driver import ASK_EVERY
 from multistage.driver.sweep_tracker import LONGEST_INTERVAL, LONGEST_OUTAGE, REMOTE_INTERVAL, SweepTracker
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
-from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, read_sweep
+from multistage.wandb_client.sweep_calls import build_sweep_config, create_sweep, read_sweep
 from tests.server_process import ServerProcess
 from tests.states import make_settings
 from tests.wandb_client.counting_proxy import CountingProxy
@@ -88,7 +88,7 @@ def test_looking_at_500_runs_takes_less_than_30_requests_a_minute(
 def test_more_waiting_runs_than_a_filter_takes_are_asked_for_in_turn(
     wandb_server: ServerProcess, settings: SweepSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multistage.wandb_client.runs.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.wandb_client.run_reader.LOOK_EVERY", 0.0)
     many = settings.model_copy(update={"budget": 7000, "project": "many"})
     connection = Connection(wandb_server.url, wandb_server.key, "local", many.project)
     tracker = track(connection, fill(wandb_server, connection, many, 2100), many)

@@ -32,13 +32,13 @@ LOST_ANSWER = KillPoint("multistage.wandb_server.nodes", "encode_node", "'QueueI
 
 POINTS = {
     "folder begun": KillPoint("multistage.request.preparation", "prepare_folder"),
-    "sweep created": KillPoint("multistage.wandb_client.sweeps", "create_sweep"),
+    "sweep created": KillPoint("multistage.wandb_client.sweep_calls", "create_sweep"),
     "sweep's id persisted": persisted("stage1-create_sweep"),
     "worker spawned": KillPoint("multistage.launchers.local.launcher", "LocalLauncher._launch"),
     "workers persisted": persisted("stage1-launch_workers"),
     "run enqueued": KillPoint("multistage.driver.sweep_tracker", "SweepTracker.enqueue"),
     "state written": KillPoint("multistage.store.sweep_folder", "SweepFolder.write_state", "used=1"),
-    "sweep ended": KillPoint("multistage.wandb_client.sweeps", "finish_sweep"),
+    "sweep ended": KillPoint("multistage.wandb_client.sweep_calls", "finish_sweep"),
     "count persisted": persisted("stage1-wait_for_runs"),
     "top configs persisted": persisted("stage1-fetch_top_configs"),
     "ranges persisted": persisted("stage1-narrow_ranges"),

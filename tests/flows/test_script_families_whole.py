@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from multistage.domain.metric import read_metric
 from multistage.domain.results import Value
 from multistage.store.sweep_folder import SweepFolder
-from multistage.wandb_client.run_fields import read_metric
 from multistage.wandb_client.slot_ledger import SlotLedger
 from tests.flows.command_line import NOTHING, CommandLine, TrackedRun, check_budget
 

@@ -8,12 +8,12 @@ from typing import Literal, get_args
 
 import psutil
 
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.launchers.local.records import read_local
 from multistage.launchers.local.worker_processes import find_processes, find_worker
 from multistage.services.embedded import find_wandb_server
 from multistage.services.prefect import build_prefect_service
-from multistage.services.processes import find_session
+from multistage.services.service_processes import find_session
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder
 

@@ -17,7 +17,7 @@ import psutil
 
 from multistage.domain.plan import RunWishes
 from multistage.domain.request import SweepRequest
-from multistage.domain.workers import WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Assignment, LauncherKind, Traits
 from multistage.pids import find_living

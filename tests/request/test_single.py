@@ -15,7 +15,7 @@ from multistage.request.resolution import resolve_request
 from multistage.request.single import adopt_sweep
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import open_account
-from multistage.wandb_client.sweeps import create_sweep
+from multistage.wandb_client.sweep_calls import create_sweep
 from tests.server_process import ServerProcess
 
 FILE: dict[str, Any] = {

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from multistage.errors import ServiceError
-from multistage.services import processes
+from multistage.services import service_processes as processes
 from multistage.services.local_service import LocalService, ServiceRecord
-from multistage.services.processes import is_alive
+from multistage.services.service_processes import is_alive
 from multistage.services.watch import ServiceWatch
 
 SERVER = """

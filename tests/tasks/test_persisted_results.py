@@ -10,7 +10,7 @@ from prefect.results import ResultStore
 
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.state import StageCount, TopConfig
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.pipeline.tasks.persisted_results import KINDS, ResultSerializer, upgrade_results
 from tests.states import make_settings, make_stage
 from tests.workers import make_local

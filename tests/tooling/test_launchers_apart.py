@@ -26,14 +26,12 @@ def list_files() -> Iterator[Path]:
                 yield path
 
 
-def find_branches(tree: ast.AST) -> Iterator[int]:
-    """Lines that compare something with a launcher's name, or look it up in a table of such names."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Compare(left=left, comparators=others, lineno=line) if any(map(_names_launcher, (left, *others))):
-                yield line
-            case ast.MatchValue(value=ast.expr() as value) if _names_launcher(value):
-                yield value.lineno
+def has_branch(tree: ast.AST) -> bool:
+    """Whether something is compared with a launcher's name, or looked up in a table of such names."""
+    nodes = list(ast.walk(tree))
+    compared = [part for one in nodes if isinstance(one, ast.Compare) for part in (one.left, *one.comparators)]
+    matched = [one.value for one in nodes if isinstance(one, ast.MatchValue)]
+    return any(map(_names_launcher, (*compared, *matched)))
 
 
 def _names_launcher(node: ast.AST) -> bool:
@@ -48,28 +46,25 @@ def _names_launcher(node: ast.AST) -> bool:
             return False
 
 
-def find_imports(tree: ast.AST) -> Iterator[int]:
-    """Lines that import a launcher's folder or something of it."""
-    folders = tuple(f"multistage.launchers.{name}" for name in BUILT_IN)
+def has_import(tree: ast.AST) -> bool:
+    """Whether a launcher's folder, or something of it, is imported."""
+    names: list[str] = []
     for node in ast.walk(tree):
-        match node:
-            case ast.Import():
-                names = [one.name for one in node.names]
-            case ast.ImportFrom():
-                names = [str(node.module), *(f"{node.module}.{one.name}" for one in node.names)]
-            case _:
-                continue
-        if any(name == folder or name.startswith(f"{folder}.") for name in names for folder in folders):
-            yield node.lineno
+        if isinstance(node, ast.Import):
+            names += [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [str(node.module), *(f"{node.module}.{one.name}" for one in node.names)]
+    folders = tuple(f"multistage.launchers.{name}" for name in BUILT_IN)
+    return any(f"{name}.".startswith(f"{folder}.") for name in names for folder in folders)
 
 
 def test_nothing_branches_on_a_launchers_name() -> None:
-    found = {str(path.relative_to(ROOT)) for path in list_files() if any(find_branches(ast.parse(path.read_text())))}
+    found = {str(path.relative_to(ROOT)) for path in list_files() if has_branch(ast.parse(path.read_text()))}
     assert found - CONTROLLERS <= OPTIONS
 
 
 def test_nothing_imports_a_launcher() -> None:
-    found = [path for path in list_files() if any(find_imports(ast.parse(path.read_text())))]
+    found = [path for path in list_files() if has_import(ast.parse(path.read_text()))]
     assert found == []
 
 
@@ -83,7 +78,7 @@ def test_nothing_imports_a_launcher() -> None:
     ],
 )
 def test_a_branch_is_found(line: str) -> None:
-    assert list(find_branches(ast.parse(line)))
+    assert has_branch(ast.parse(line))
 
 
 @pytest.mark.parametrize(
@@ -96,5 +91,5 @@ def test_a_branch_is_found(line: str) -> None:
     ],
 )
 def test_an_import_is_found(line: str) -> None:
-    assert list(find_imports(ast.parse(line)))
-    assert not list(find_imports(ast.parse("from multistage.launchers.registry import find_kind")))
+    assert has_import(ast.parse(line))
+    assert not has_import(ast.parse("from multistage.launchers.registry import find_kind"))

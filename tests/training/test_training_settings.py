@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.errors import MissingExtraError, UsageError
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
-from multistage.training.program import parse_arguments
 from multistage.training.rows import RowGrid
-from multistage.training.settings import DigitsMlpSettings, PpoSettings, TrainerSettings, check_settings
+from multistage.training.trainer_settings import DigitsMlpSettings, PpoSettings, TrainerSettings, check_settings
+from multistage.training.training_program import parse_arguments
 
 
 @given(st.integers(1, 2000), st.integers(1, 300), st.lists(st.integers(1, 64), min_size=1, max_size=400))

@@ -18,12 +18,12 @@ from multistage.domain.space import SearchSpace
 from multistage.driver import sweep_tracker
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.errors import TrackerError
-from multistage.wandb_client import runs as run_reading
-from multistage.wandb_client import sweeps
-from multistage.wandb_client.agents import read_workers
+from multistage.wandb_client import run_reader as run_reading
+from multistage.wandb_client import sweep_calls
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.slot_ledger import SlotLedger
-from multistage.wandb_client.sweeps import build_sweep_config, create_sweep, decode_run_id
+from multistage.wandb_client.sweep_calls import build_sweep_config, create_sweep, decode_run_id
+from multistage.wandb_client.worker_lookup import read_workers
 from multistage.worker.conventions import WORKER_VARIABLE
 from tests.server_process import ServerProcess
 from tests.states import make_settings
@@ -156,7 +156,7 @@ def test_a_run_that_was_asked_for_and_not_written_down_is_found_or_asked_for_aga
     """The orchestrator is killed in the instant in which only the server could know; its run is even trained then."""
     killed = Orchestrator(connection, sweep_id, settings, ledger_path)
     killed.enqueue(0, VALUES[0])
-    real = sweeps.enqueue_run
+    real = sweep_calls.enqueue_run
 
     def die(*arguments: Any) -> str | None:
         if answered:
@@ -192,7 +192,7 @@ def test_an_answer_that_is_a_node_id_is_read_or_looked_up(
     assert decode_run_id(encode("Run:v1:a1b2c3d4:my-project:me")) == "a1b2c3d4"
     assert decode_run_id(encode("Run:1234")) is None
     assert decode_run_id(encode("no run")) == encode("no run")
-    real = sweeps.enqueue_run
+    real = sweep_calls.enqueue_run
     monkeypatch.setattr(sweep_tracker, "enqueue_run", lambda *given: decode_run_id(encode(f"Run:{real(*given)}")))
     orchestrator = Orchestrator(connection, sweep_id, settings, ledger_path)
     for index, x in enumerate(VALUES):

@@ -23,8 +23,8 @@ from multistage.domain.sweep_file import read_sweep_file
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
-from multistage.wandb_client.runs import RunReader
-from multistage.wandb_client.sweeps import (
+from multistage.wandb_client.run_reader import RunReader
+from multistage.wandb_client.sweep_calls import (
     DELETED,
     build_sweep_config,
     cap_runs,
@@ -264,7 +264,7 @@ def test_runs_that_are_deleted_are_lost_to_their_slots(
     connection: Connection, settings: SweepSettings, wandb_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that trains is missed at the next looks, one that waits when the queue is looked at."""
-    monkeypatch.setattr("multistage.wandb_client.runs.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("multistage.wandb_client.run_reader.LOOK_EVERY", 0.0)
     sweep_id = make_sweep(connection, settings, "deleted")
     enqueue(connection, sweep_id, [0.1, 0.2, 0.3])
     reader = RunReader(connection, sweep_id, settings, find_stage(settings))

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from multistage.wandb_server.pages import login
+from multistage.wandb_server.pages import login_links
 from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session
 
@@ -25,7 +25,7 @@ def session(wandb_server: ServerProcess) -> Iterator[Session]:
 @pytest.fixture
 def cookie(wandb_server: ServerProcess) -> dict[str, str]:
     key = wandb_server.key
-    return {"Cookie": f"{login.name_cookie(key)}={login.make_token(key, 'session', 60)}"}
+    return {"Cookie": f"{login_links.name_cookie(key)}={login_links.make_token(key, 'session', 60)}"}
 
 
 def ask(session: Session, path: str, method: str = "GET", body: bytes | None = None, /, **headers: str) -> Any:
@@ -33,7 +33,7 @@ def ask(session: Session, path: str, method: str = "GET", body: bytes | None = N
 
 
 def test_a_link_logs_a_browser_in_and_holds_no_key(session: Session, wandb_server: ServerProcess) -> None:
-    link = login.make_login_link(wandb_server.url, wandb_server.key)
+    link = login_links.make_login_link(wandb_server.url, wandb_server.key)
     assert wandb_server.key not in link
     answer = ask(session, link.removeprefix(wandb_server.url))
     assert (answer.status, answer.headers["location"]) == (303, "/")
@@ -46,12 +46,12 @@ def test_a_link_logs_a_browser_in_and_holds_no_key(session: Session, wandb_serve
 
 def test_the_key_typed_once_logs_a_browser_in(session: Session, wandb_server: ServerProcess) -> None:
     form = urlencode({"key": wandb_server.key, "next": PAGE}).encode()
-    answer = ask(session, login.LOGIN_PATH, "POST", form, Origin=wandb_server.url)
+    answer = ask(session, login_links.LOGIN_PATH, "POST", form, Origin=wandb_server.url)
     assert (answer.status, answer.headers["location"]) == (303, PAGE)
-    wrong = ask(session, login.LOGIN_PATH, "POST", urlencode({"key": "0" * 40}).encode())
+    wrong = ask(session, login_links.LOGIN_PATH, "POST", urlencode({"key": "0" * 40}).encode())
     assert wrong.status == 401
     assert "set-cookie" not in wrong.headers
-    assert ask(session, login.LOGIN_PATH, "POST", form, Origin="https://evil.example").status == 403
+    assert ask(session, login_links.LOGIN_PATH, "POST", form, Origin="https://evil.example").status == 403
 
 
 def test_a_stranger_is_told_how_to_get_in_and_nothing_else(session: Session) -> None:
@@ -67,20 +67,26 @@ def test_a_stranger_is_told_how_to_get_in_and_nothing_else(session: Session) -> 
     "target", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:x", "/\nx"]
 )
 def test_a_login_leads_nowhere_else(session: Session, wandb_server: ServerProcess, target: str) -> None:
-    query = urlencode({"token": login.make_token(wandb_server.key, "login", 60), "next": target})
-    assert ask(session, f"{login.LOGIN_PATH}?{query}").headers["location"] == "/"
+    query = urlencode({"token": login_links.make_token(wandb_server.key, "login", 60), "next": target})
+    assert ask(session, f"{login_links.LOGIN_PATH}?{query}").headers["location"] == "/"
 
 
 def test_tokens_end_and_serve_one_purpose(session: Session, wandb_server: ServerProcess) -> None:
     key = wandb_server.key
-    past = login.make_token(key, "login", -1)
-    for token in (past, login.make_token(key, "session", 60), login.make_token("0" * 40, "login", 60), "", "9.9.9"):
-        assert ask(session, f"{login.LOGIN_PATH}?{urlencode({'token': token})}").status == 401
+    past = login_links.make_token(key, "login", -1)
+    for token in (
+        past,
+        login_links.make_token(key, "session", 60),
+        login_links.make_token("0" * 40, "login", 60),
+        "",
+        "9.9.9",
+    ):
+        assert ask(session, f"{login_links.LOGIN_PATH}?{urlencode({'token': token})}").status == 401
     until = int(time.time()) + 1000
     stretched = f"{until}{past[past.index('.') :]}"
-    assert not login.check_token(key, "login", stretched)
-    for token in (login.make_token(key, "login", 60), login.make_token(key, "session", -1)):
-        assert ask(session, PAGE, Cookie=f"{login.name_cookie(key)}={token}").status == 401
+    assert not login_links.check_token(key, "login", stretched)
+    for token in (login_links.make_token(key, "login", 60), login_links.make_token(key, "session", -1)):
+        assert ask(session, PAGE, Cookie=f"{login_links.name_cookie(key)}={token}").status == 401
 
 
 def test_a_login_is_for_looking_alone(session: Session, cookie: dict[str, str]) -> None:
@@ -120,7 +126,7 @@ def test_every_page_forbids_what_it_does_not_need(session: Session, cookie: dict
 
 @pytest.mark.parametrize("name", ["..%2Fdoor.py", "..%2F..%2F..%2F..%2Fkey", "%2Fetc%2Fpasswd", "none.js", "templates"])
 def test_assets_are_the_pages_own(session: Session, name: str) -> None:
-    assert ask(session, f"{login.ASSETS_PATH}x/{name}").status in (401, 404)
+    assert ask(session, f"{login_links.ASSETS_PATH}x/{name}").status in (401, 404)
 
 
 def test_what_is_not_there_is_said_on_a_page(session: Session, cookie: dict[str, str]) -> None:

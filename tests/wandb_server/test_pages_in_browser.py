@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from multistage.wandb_server.pages.login import make_login_link
+from multistage.wandb_server.pages.login_links import make_login_link
 from tests.browser import PHONE, Browser
 from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session

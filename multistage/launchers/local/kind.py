@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from multistage.domain.account import Account
-from multistage.domain.gpus import GpuShare, check_share, split_gpu
+from multistage.domain.gpu_shares import GpuShare, check_share, split_gpu
 from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError

@@ -16,7 +16,7 @@ from typing import Self
 import psutil
 
 from multistage.domain.variables import spare_loopback, withhold_secrets
-from multistage.domain.workers import WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.local.gpus import GpuDealer

@@ -1,5 +1,6 @@
 """What a sweep in containers on Modal needs, and what it costs."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettin
 from multistage.domain.request import SweepRequest
 from multistage.domain.resources import name_gpu
 from multistage.domain.styles import runs_module
-from multistage.domain.workers import Fee
+from multistage.domain.variables import is_loopback
+from multistage.domain.worker_records import Fee
 from multistage.errors import UsageError
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
 from multistage.launchers.modal import prices as tariff
 from multistage.launchers.modal.app import SECRET, SECRET_KEY, list_contents
 from multistage.launchers.modal.faults import explain_refusal
-from multistage.launchers.modal.launcher import ModalLauncher, find_traits
+from multistage.launchers.modal.launcher import TRAITS, ModalLauncher
 from multistage.launchers.modal.options import ModalOptions
 from multistage.launchers.modal.prices import GRACE, Rates
 from multistage.launchers.modal.records import NAME
@@ -42,7 +44,7 @@ class ModalKind(LauncherKind):
     @property
     def traits(self) -> Traits:
         """They cost money, and the first has to prove itself."""
-        return find_traits()
+        return TRAITS
 
     def open(self, assignment: Assignment) -> ModalLauncher:
         """Open a launcher that starts a sweep's workers."""
@@ -91,6 +93,11 @@ class ModalKind(LauncherKind):
     ) -> tuple[str, ...]:
         """Say that an interpreter of this machine means nothing in a container."""
         return ("Containers have a Python of their own: --python counts for nothing.",) if options.python else ()
+
+    def reaches(self, account: Account) -> bool:
+        """Whether containers reach a W&B server; those of a Modal on this machine reach one that listens here."""
+        is_modal_here = is_loopback(os.environ.get("MODAL_SERVER_URL"))
+        return super().reaches(account) or (is_modal_here and account.kind == "wandb")
 
     def fetch_prices(self) -> Prices:
         """Ask Modal; where it does not tell, the dated table stands."""

@@ -1,7 +1,6 @@
 """Starts, watches and ends workers in containers on Modal."""
 
 import asyncio
-import os
 import secrets
 import threading
 import time
@@ -16,8 +15,7 @@ import modal
 import modal.exception as refusals
 
 from multistage.domain.resources import Resources
-from multistage.domain.variables import is_loopback
-from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.modal.app import (
@@ -45,17 +43,15 @@ STOP_PATIENCE = 8.0
 MIB_A_GIB = 1024
 
 
-def find_traits() -> Traits:
-    """Say what containers can do. A stand-in on this machine, named as Modal's server, has them on this machine too."""
-    return Traits(
-        title="Modal",
-        costs_money=True,
-        reaches_loopback=is_loopback(os.environ.get("MODAL_SERVER_URL")),
-        sees_files=False,
-        needs_canary=True,
-        can_keep=True,
-        workers="containers",
-    )
+TRAITS = Traits(
+    title="Modal",
+    costs_money=True,
+    reaches_loopback=False,
+    sees_files=False,
+    needs_canary=True,
+    can_keep=True,
+    workers="containers",
+)
 
 
 class ModalLauncher:
@@ -71,6 +67,8 @@ class ModalLauncher:
         directory: Where trainings run, for a program of the user's own.
         rates: Prices.
     """
+
+    traits = TRAITS
 
     def __init__(
         self,
@@ -96,11 +94,6 @@ class ModalLauncher:
         self._app = ""
         self._function: Any = None
         self._lock = threading.Lock()
-
-    @property
-    def traits(self) -> Traits:
-        """What containers can do."""
-        return find_traits()
 
     @property
     def fee(self) -> Fee:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from multistage.wandb_server.bodies import read_body
 from multistage.wandb_server.credentials import check_key
 from multistage.wandb_server.nodes import RefusedError
-from multistage.wandb_server.pages import login
+from multistage.wandb_server.pages import login_links
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -62,7 +62,7 @@ def load_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["assets"] = f"{login.ASSETS_PATH}{hash_assets()}"
+    environment.globals["assets"] = f"{login_links.ASSETS_PATH}{hash_assets()}"
     return environment
 
 
@@ -105,16 +105,18 @@ async def answer_login(http: Request, key: str) -> Response:
         allowed = check_key(form.get("key", "").strip(), key)
     else:
         target = http.query_params.get("next", "/")
-        allowed = login.check_token(key, "login", http.query_params.get("token", "")) or login.may_look(http, key)
-    if not login.is_local_path(target):
+        allowed = login_links.check_token(key, "login", http.query_params.get("token", "")) or login_links.may_look(
+            http, key
+        )
+    if not login_links.is_local_path(target):
         target = "/"
     if not allowed:
         return render("door.html", 401, target=target, again=False, wrong=True)
     answer = RedirectResponse(target, 303, HEADERS)
     answer.set_cookie(
-        login.name_cookie(key),
-        login.make_token(key, "session", login.SESSION_SECONDS),
-        max_age=login.SESSION_SECONDS,
+        login_links.name_cookie(key),
+        login_links.make_token(key, "session", login_links.SESSION_SECONDS),
+        max_age=login_links.SESSION_SECONDS,
         httponly=True,
         samesite="strict",
         secure=http.url.scheme == "https",

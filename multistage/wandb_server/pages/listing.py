@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from multistage.wandb_server.filters import Clause
+from multistage.wandb_server.run_values import unwrap_values
 from multistage.wandb_server.store import Reader, Row
-from multistage.wandb_server.values import unwrap_values
 
 MAX_RUNS = 10_000
 """Runs that a page holds; of more, the newest."""

@@ -11,14 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from multistage.wandb_server.context import State
 from multistage.wandb_server.filters import Clause
 from multistage.wandb_server.history import Stream
 from multistage.wandb_server.nodes import RefusedError, find_project, find_run, find_sweep
-from multistage.wandb_server.pages import door, login
+from multistage.wandb_server.pages import door, login_links
 from multistage.wandb_server.pages.curves import read_metric_curves, read_series
 from multistage.wandb_server.pages.listing import list_changes
-from multistage.wandb_server.pages.runs import describe_run, list_files, read_log, read_media
-from multistage.wandb_server.pages.sweeps import (
+from multistage.wandb_server.pages.run_page import describe_run, list_files, read_log, read_media
+from multistage.wandb_server.pages.sweep_pages import (
     describe_sweep,
     list_agents,
     list_sweeps,
@@ -26,9 +27,8 @@ from multistage.wandb_server.pages.sweeps import (
     name_sweep,
     parse_stage,
 )
-from multistage.wandb_server.state import State
 from multistage.wandb_server.store import Reader, Row
-from multistage.wandb_server.sweeps import select_runs
+from multistage.wandb_server.sweep_resolvers import select_runs
 
 MAX_CURVES = 40
 MAX_PROJECTS = 500
@@ -117,8 +117,8 @@ def build_routes(state: State) -> list[Route]:
         f"{project}{run}/log": _read_earlier,
     }
     return [
-        Route(f"{login.ASSETS_PATH}{{version}}/{{name}}", door.answer_asset),
-        Route(login.LOGIN_PATH, partial(_login, state=state), methods=["GET", "POST"]),
+        Route(f"{login_links.ASSETS_PATH}{{version}}/{{name}}", door.answer_asset),
+        Route(login_links.LOGIN_PATH, partial(_login, state=state), methods=["GET", "POST"]),
         *(Route(path, partial(_answer_data, state=state, answer=answer)) for path, answer in data.items()),
         *(Route(path, partial(_answer_page, state=state, answer=answer)) for path, answer in pages.items()),
     ]

@@ -11,7 +11,7 @@ import pytest
 import wandb
 
 from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.local import launcher as local
 from multistage.launchers.local.launcher import LocalLauncher

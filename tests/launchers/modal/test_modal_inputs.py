@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, wandb_server: ServerProcess
         ((*SWEEP, "--workers", "50"), {}, "Use --workers 10"),
         ((*SWEEP, "--max-cost", "0.001"), {}, "lower --modal-timeout"),
         ((*SWEEP, "--image-python", "3.9"), {}, "--image-python"),
-        ((*SWEEP, "--tracker", "embedded"), {"MODAL_SERVER_URL": "https://api.modal.com"}, "wandb login"),
+        ((*SWEEP, "--tracker", "embedded"), {}, "wandb login"),
         ((*SWEEP, "--project-dir", "missing"), {}, "does not exist"),
         (SWEEP, {"MODAL_SERVER_URL": "https://api.modal.com"}, "which is this machine"),
         (OWN, {}, "--project-dir"),

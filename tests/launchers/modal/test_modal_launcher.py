@@ -10,7 +10,7 @@ from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
 from multistage.domain.resources import Resources
 from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
-from multistage.domain.workers import WorkerRecord
+from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.roster import Roster
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.local.launcher import LocalLauncher

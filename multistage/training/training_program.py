@@ -23,7 +23,7 @@ from multistage.domain.values import read_value
 from multistage.errors import MultistageError, UsageError
 from multistage.training.catalogue import TRAINERS, find_trainer
 from multistage.training.recorder import Recorder
-from multistage.training.settings import TrainerSettings, check_settings
+from multistage.training.trainer_settings import TrainerSettings, check_settings
 
 INTERRUPTED = 255
 """A run's exit code when a signal ended it."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from multistage.wandb_server.context import Request, Resolver, Resolvers
 from multistage.wandb_server.nodes import (
     RefusedError,
     decode_node,
@@ -12,7 +13,6 @@ from multistage.wandb_server.nodes import (
     parse_object,
 )
 from multistage.wandb_server.pagination import page_by_offset
-from multistage.wandb_server.state import Request, Resolver, Resolvers
 from multistage.wandb_server.store import Row, Store, format_time
 
 MAX_MANIFEST = 50_000_000

@@ -18,15 +18,16 @@ from starlette.types import ASGIApp
 from multistage.wandb_server import (
     agents,
     artifact_changes,
-    artifacts,
+    artifact_resolvers,
     file_stream,
     files,
     history,
     projects,
-    runs,
-    sweeps,
+    run_resolvers,
+    sweep_resolvers,
 )
 from multistage.wandb_server.bodies import read_body, receive_file
+from multistage.wandb_server.context import Resolvers, State
 from multistage.wandb_server.credentials import load_key
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
@@ -37,7 +38,6 @@ from multistage.wandb_server.pages.routes import build_routes
 from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.questions import answer_question
 from multistage.wandb_server.searches import Searches
-from multistage.wandb_server.state import Resolvers, State
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
 
@@ -49,11 +49,11 @@ FLUSH_SECONDS = 5.0
 
 RESOLVERS = (
     projects.RESOLVERS,
-    runs.RESOLVERS,
+    run_resolvers.RESOLVERS,
     history.RESOLVERS,
-    sweeps.RESOLVERS,
+    sweep_resolvers.RESOLVERS,
     agents.RESOLVERS,
-    artifacts.RESOLVERS,
+    artifact_resolvers.RESOLVERS,
     artifact_changes.RESOLVERS,
     files.RESOLVERS,
 )

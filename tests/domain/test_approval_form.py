@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from multistage.domain.approval import approve, describe_proposal, find_proposal, name_fields, read_ranges
+from multistage.domain.approval_form import approve, describe_proposal, find_proposal, name_fields, read_ranges
 from multistage.domain.grammar import format_range, parse_params
 from multistage.domain.narrowing import ParameterNarrowing
 from multistage.domain.space import SearchSpace

@@ -13,7 +13,7 @@ from multistage.domain.sweep_config import SearchPlan, read_plan
 from multistage.errors import SpaceError
 from multistage.wandb_server.searches import parse_config
 from multistage.wandb_server.store import Reader, Row
-from multistage.wandb_server.sweeps import count_expected
+from multistage.wandb_server.sweep_resolvers import count_expected
 
 STAGE = re.compile(r"(?P<name>.+) stage (?P<stage>[1-9]) \((?P<uid>[^()]+)\)")
 """How the multi-stage sweep calls the sweep of a stage."""

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.history import Stream, count_lines, find_steps
 from multistage.wandb_server.lifecycle import LIVE_STATES, RUN_STATES
 from multistage.wandb_server.nodes import (
@@ -19,7 +20,6 @@ from multistage.wandb_server.nodes import (
     parse_object,
 )
 from multistage.wandb_server.projects import USER
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, format_time, generate_id
 
 COLUMNS = {

@@ -4,6 +4,7 @@ import math
 from typing import Any, Literal, get_args
 
 from multistage.domain.sweep_config import SearchPlan
+from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.controllers import read_controller
 from multistage.wandb_server.filters import NUMBERS, Clause, resolve_field, translate_filters
 from multistage.wandb_server.lifecycle import CONSOLE_SUFFIX, LIVE
@@ -22,11 +23,10 @@ from multistage.wandb_server.nodes import (
 )
 from multistage.wandb_server.pagination import MAX_PAGE, fetch_page, parse_order
 from multistage.wandb_server.projects import USER
-from multistage.wandb_server.runs import create_run
+from multistage.wandb_server.run_resolvers import create_run
+from multistage.wandb_server.run_values import wrap_values
 from multistage.wandb_server.searches import parse_config, parse_plan
-from multistage.wandb_server.state import Request, Resolvers
 from multistage.wandb_server.store import Row, Store, dump_json, generate_id
-from multistage.wandb_server.values import wrap_values
 
 SweepState = Literal["PENDING", "RUNNING", "PAUSED", "CANCELED", "FINISHED"]
 SWEEP_STATES: tuple[SweepState, ...] = get_args(SweepState)

@@ -3,10 +3,11 @@
 Scripts may have written anything else into each of them.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from multistage.domain.values import is_finite
+from multistage.domain.metric import read_logged_number
 
 CLIENTS_OWN = "_wandb"
 """The key under which the client keeps what is no hyperparameter."""
@@ -22,23 +23,10 @@ def unwrap_values(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value["value"] if _is_wrapped(value) else value for key, value in config.items() if key != CLIENTS_OWN}
 
 
-def look_up(row: dict[str, Any], key: str) -> Any:
-    """A row's value of a metric: the key as it is, or else a nested value of that path; None where it has none."""
-    if key in row:
-        return row[key]
-    value: Any = row
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
 def read_number(value: Any) -> float | None:
     """The finite number that a script logged; None for a text, a boolean, and what no float holds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
-        return None
-    return float(value)
+    number = read_logged_number(value)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _is_wrapped(value: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.workers import Fee, WorkerEnd, WorkerRecord, name_host, read_worker_id
+from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord, name_host, read_worker_id
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 COMMON: dict[str, Any] = {"worker_id": "1", "sweep": "a/b/c", "launched_at": NOW}

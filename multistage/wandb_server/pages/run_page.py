@@ -6,7 +6,7 @@ from typing import Any
 from multistage.wandb_server.history import Stream, count_lines, parse_console
 from multistage.wandb_server.nodes import find_sweep
 from multistage.wandb_server.pages.listing import read_config, read_summary
-from multistage.wandb_server.pages.sweeps import name_sweep, parse_stage
+from multistage.wandb_server.pages.sweep_pages import name_sweep, parse_stage
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Reader, Row
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from multistage.domain.gpus import GpuShare, check_share, choose_gpus, share_gpus, split_gpu
+from multistage.domain.gpu_shares import GpuShare, check_share, choose_gpus, share_gpus, split_gpu
 from multistage.errors import UsageError
 
 

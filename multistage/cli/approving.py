@@ -7,7 +7,7 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from multistage.cli.results import locate_runs
+from multistage.cli.showing import locate_runs
 from multistage.errors import ServiceError, SpaceError, UsageError
 
 
@@ -27,7 +27,7 @@ def approve(
         stop: End the sweep instead; a resume asks again.
         runs_dir: Where the sweeps' folders lie.
     """
-    from multistage.domain.approval import GO_ON, find_proposal, name_fields, read_ranges
+    from multistage.domain.approval_form import GO_ON, find_proposal, name_fields, read_ranges
     from multistage.domain.grammar import split_params
     from multistage.services.prefect import enter_prefect_server, find_prefect_server
     from multistage.settings import Settings

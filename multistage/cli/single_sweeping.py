@@ -1,8 +1,7 @@
-"""W&B sweep files as the command line reads them, and the command that runs one as it is."""
+"""The command that runs one W&B sweep as it is."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -36,6 +35,7 @@ def single(
     from multistage.domain.sweep_file import name_config_id
     from multistage.request.preferences import gather_parameters
     from multistage.request.single import adopt_sweep, count_runs
+    from multistage.request.sweep_file_content import read_content
 
     if (file is None) == (sweep_id is None):
         raise UsageError(
@@ -57,26 +57,3 @@ def single(
         "runs_dir": Path(gathered.parameters.get("runs_dir", "runs")).absolute(),
     }
     return run_sweep(parameters, Console(stderr=as_json), as_json, gathered.notes)
-
-
-def read_content(path: Path) -> dict[str, Any]:
-    """Read a W&B sweep file.
-
-    Raises:
-        UsageError: If it cannot be read.
-        SpaceError: If it is no YAML mapping.
-    """
-    from multistage.domain.sweep_config import parse_config
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        raise UsageError(f"The sweep file {path} cannot be read: {reason}.", "Name a YAML file of W&B's.") from error
-    return parse_config(text)
-
-
-def read_run_cap(content: Mapping[str, Any]) -> int | None:
-    """Give a sweep file's own bound on its runs, where it has a sensible one."""
-    cap = content.get("run_cap")
-    return cap if isinstance(cap, int) and not isinstance(cap, bool) else None
