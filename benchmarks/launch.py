@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from multistage.domain.resources import Resources
 from multistage.domain.workers import WorkerRecord
 from multistage.launchers.modal import ModalLauncher
 from multistage.launchers.modal_app import describe_content
+from multistage.options.modal import Resources
 from multistage.orchestrator.sweep_folder import write_atomically
 from tests.launchers.modal_sweeps import ModalSweeps
 from tests.server_process import ServerProcess

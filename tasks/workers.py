@@ -10,8 +10,8 @@ from prefect.logging.loggers import flow_run_logger
 from multistage.domain.plan import StageBrief
 from multistage.domain.workers import WorkerRecord
 from multistage.orchestrator.open_sessions import open_session, stop_sweep
-from multistage.orchestrator.preparation import fill_name, locate_folder
 from multistage.pipeline.tasks.persistence import PERSISTED
+from multistage.request.asked_sweep import fill_name, locate_folder
 
 
 @task(task_run_name="launch_workers stage {brief.stage.stage}", **PERSISTED)

@@ -6,15 +6,16 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CoercionError, CycloptsError
 
 from multistage.cli.approval import approve
 from multistage.cli.deploying import deploy
 from multistage.cli.doctor import doctor
+from multistage.cli.flags import explain_flag
 from multistage.cli.results import best, report, status
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
-from multistage.cli.sweep_files import single
+from multistage.cli.single import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _settle_proxies()
     try:
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
+    except CoercionError as error:
+        refusal = explain_flag(error) or UsageError(str(error), "See multistage-sweep --help.")
+        code = _complain(refusal.message, refusal.hint, refusal.exit_code)
     except CycloptsError as error:
         code = _complain(str(error), "See multistage-sweep --help.", UsageError.exit_code)
     except MetricUnnamedError as error:

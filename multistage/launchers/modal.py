@@ -14,7 +14,7 @@ from typing import Any, Self
 import modal
 import modal.exception as refusals
 
-from multistage.domain.resources import GRACE, Rates, Resources
+from multistage.domain.resources import GRACE, Rates
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.call_watch import CallWatch
@@ -28,6 +28,7 @@ from multistage.launchers.modal_app import (
     cancel_worker,
     open_notes,
 )
+from multistage.options.modal import Resources
 
 LONGEST_IDLE = 45.0
 """Seconds without a run after which a container leaves at the latest: with its own end it is gone within a minute."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from multistage.domain.account import Account
 from multistage.domain.gpus import check_share
 from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
-from multistage.domain.resources import GRACE, Rates, Resources
+from multistage.domain.resources import GRACE, Rates
 from multistage.domain.styles import runs_module
 from multistage.domain.variables import is_loopback
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
@@ -17,6 +17,7 @@ from multistage.launchers.gpus import GpuDealer, find_gpus
 from multistage.launchers.launcher import Launcher
 from multistage.launchers.local import LocalLauncher
 from multistage.launchers.modules import check_module
+from multistage.options.modal import Resources
 from multistage.training.catalogue import Trainer, find_trainer
 from multistage.wandb_client.surroundings import review_surroundings
 from multistage.worker.interpreter import Interpreter, inspect_interpreter

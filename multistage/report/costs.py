@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from multistage.domain.plan import RunOptions, SweepPlan
-from multistage.domain.resources import Rates, name_gpu
+from multistage.domain.resources import Rates
 from multistage.domain.state import State
+from multistage.options.modal import name_gpu
 
 RUN_LENGTHS = {"1 minute": 60, "10 minutes": 600, "1 hour": 3600, "6 hours": 21_600}
 """How long a run takes is known only to whoever asks."""

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from multistage.domain.resources import GPU_PRICES, Cost, Rates, Resources, name_gpu
+from multistage.domain.resources import GPU_PRICES, Cost, Rates
+from multistage.options.modal import GPUS, Resources, name_gpu
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,10 @@ def test_a_container_costs_its_cores_its_memory_and_its_gpus() -> None:
     assert rates.price(Resources(cpu=2, memory=4, region="us-east")) == pytest.approx(7.0)
     with_gpus = rates.price(Resources(cpu=2, memory=4, gpu="L4:3"))
     assert with_gpus == pytest.approx(4.0 + 3 * GPU_PRICES["L4"])
+
+
+def test_every_gpu_that_can_be_asked_for_has_a_price() -> None:
+    assert tuple(GPU_PRICES) == GPUS
 
 
 def test_costs_add_up_by_sweep() -> None:

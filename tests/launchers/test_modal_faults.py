@@ -9,12 +9,13 @@ import pytest
 from multistage.domain.account import EMBEDDED, Account
 from multistage.domain.plan import RunOptions, SweepPlan
 from multistage.domain.request import SweepRequest
-from multistage.domain.resources import Rates, Resources
+from multistage.domain.resources import Rates
 from multistage.errors import UsageError
 from multistage.launchers.faults import judge_error, judge_result
 from multistage.launchers.modal_app import describe_content
+from multistage.options.modal import Resources
 from multistage.orchestrator.launching import check_launching
-from multistage.orchestrator.preparation import read_parameters
+from multistage.request.asked_sweep import read_parameters
 from multistage.request.resolution import resolve_request
 
 

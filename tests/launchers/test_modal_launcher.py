@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from multistage.domain.plan import RunOptions
-from multistage.domain.resources import Cost, Rates, Resources
+from multistage.domain.resources import Cost, Rates
 from multistage.domain.workers import ModalWorker, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.local import LocalLauncher
 from multistage.launchers.modal import ModalLauncher
 from multistage.launchers.modal_app import TRAINER_EXTRAS, build_app, describe_content, list_contents
 from multistage.launchers.modal_rates import fetch_rates
+from multistage.options.modal import Resources
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.roster import Roster
 from multistage.orchestrator.sweep_folder import SweepFolder

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from multistage.cli import main
-from multistage.orchestrator import preparation
-from multistage.orchestrator.preparation import read_parameters
+from multistage.request import asked_sweep
+from multistage.request.asked_sweep import read_parameters
 from tests import fake_nvml
 
 OWN = ("my:own", "--params", "x:0-1", "--metric", "y", "--budget", "20", "--program", "train.py")
@@ -16,7 +16,7 @@ OWN = ("my:own", "--params", "x:0-1", "--metric", "y", "--budget", "20", "--prog
 @pytest.fixture(autouse=True)
 def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (workplace / "train.py").touch()
-    monkeypatch.setattr(preparation, "count_cores", lambda: 8)
+    monkeypatch.setattr(asked_sweep, "count_cores", lambda: 8)
     monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "home"))
     return workplace
 
@@ -50,7 +50,7 @@ def test_workers_follow_from_the_gpus(
         (("--gpus-per-run", "1", "--workers", "3"), "suffice for 2 workers"),
         (("--gpus-per-run", "1.5"), "--gpus-per-run cannot be 1.5"),
         (("--gpus-per-run", "-1"), "--gpus-per-run cannot be -1"),
-        (("--gpus-per-run", "1", "--launcher", "modal"), "for trainings on this machine"),
+        (("--gpus-per-run", "1", "--launcher", "modal"), "--gpus-per-run has no meaning on Modal"),
     ],
 )
 def test_too_much_is_one_line_and_starts_nothing(

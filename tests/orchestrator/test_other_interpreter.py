@@ -12,10 +12,12 @@ from multistage.domain.workers import LocalWorker
 from multistage.launchers.local import LocalLauncher
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.launching import open_launcher
-from multistage.orchestrator.preparation import prepare_folder, read_parameters, take_up
+from multistage.orchestrator.preparation import prepare_folder
 from multistage.orchestrator.roster import Roster
 from multistage.orchestrator.sweep_folder import SweepFolder
+from multistage.request.asked_sweep import read_parameters
 from multistage.request.resolution import resolve_request
+from multistage.request.resumption import take_up
 from tests.queued_sweeps import (
     client_variables,
     list_runs,
@@ -47,7 +49,7 @@ def begin(folder: SweepFolder, parameters: dict[str, Any], server: dict[str, str
     place = folder.path.parents[1]
     asked = read_parameters({**parameters, "runs_dir": folder.path.parent, "name": folder.name}, place)
     resolved = resolve_request(asked.request, place)
-    state = prepare_folder(folder, asked.request, resolved, asked.options, asked.resume)
+    state = prepare_folder(folder, asked.request, resolved.plan, asked.options, asked.resume)
     journal = Journal(folder)
     launcher = open_launcher(
         resolved.plan.settings,

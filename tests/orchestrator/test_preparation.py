@@ -11,9 +11,10 @@ import pytest
 from multistage.domain.plan import RunOptions, StageBrief, StageNumber
 from multistage.domain.state import CutShort, StageProgress, StageRecord
 from multistage.errors import FolderError, UsageError
-from multistage.orchestrator.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
+from multistage.orchestrator.preparation import check_folder, prepare_folder
 from multistage.orchestrator.sweep_folder import SweepFolder
-from multistage.request.resolution import ResolvedRequest, count_cores, resolve_request
+from multistage.request.asked_sweep import AskedSweep, count_cores, locate_folder, read_parameters
+from multistage.request.resolution import ResolvedRequest, resolve_request
 from tests.states import make_settings, make_stage
 
 
@@ -30,7 +31,7 @@ def ask(place: Path, **changes: Any) -> tuple[AskedSweep, ResolvedRequest]:
 
 
 def begin(asked: AskedSweep, resolved: ResolvedRequest) -> Any:
-    return prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume)
+    return prepare_folder(asked.folder, asked.request, resolved.plan, asked.options, asked.resume)
 
 
 def test_none_stands_for_a_default(tmp_path: Path) -> None:
@@ -71,12 +72,9 @@ def test_a_folder_that_holds_a_sweep_is_not_begun_again(tmp_path: Path) -> None:
 
 
 def test_a_resume_needs_a_sweep(tmp_path: Path) -> None:
+    asked, resolved = ask(tmp_path, resume=True)
     with pytest.raises(FolderError, match="does not exist"):
-        check_folder(*reversed_order(ask(tmp_path, resume=True)), resume=True)
-
-
-def reversed_order(asked: tuple[AskedSweep, ResolvedRequest]) -> tuple[SweepFolder, ResolvedRequest]:
-    return asked[0].folder, asked[1]
+        check_folder(asked.folder, resolved.plan, resume=True)
 
 
 def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(tmp_path: Path) -> None:
@@ -178,9 +176,9 @@ def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:
         assert driver.stdout.readline() == "held\n"
         for resume in (True, False):
             with pytest.raises(FolderError, match=f"Process {driver.pid} is already driving"):
-                check_folder(asked.folder, resolved, resume)
+                check_folder(asked.folder, resolved.plan, resume)
     with asked.folder.lock():
-        assert check_folder(asked.folder, resolved, resume=True) is not None
+        assert check_folder(asked.folder, resolved.plan, resume=True) is not None
 
 
 def test_a_hook_finds_the_folder_from_either_flows_parameters(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from multistage.domain.plan import RunOptions
-from multistage.domain.resources import GRACE, Cost, Rates, Resources
+from multistage.domain.resources import GRACE, Cost, Rates
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
 from multistage.domain.workers import ModalWorker, WorkerEnd, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
+from multistage.options.modal import Resources
 from multistage.orchestrator.journal import Journal
 from multistage.orchestrator.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
 from multistage.orchestrator.sweep_folder import SweepFolder
