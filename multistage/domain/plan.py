@@ -17,6 +17,7 @@ from multistage.domain.model import Model
 from multistage.domain.results import Config, Goal
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
+from multistage.options.catalogue import SETTLED
 from multistage.options.local import LocalOptions
 from multistage.options.modal import ModalOptions
 from multistage.options.running import ApprovalOptions, ForeignOptions, WorkerOptions
@@ -33,11 +34,7 @@ StageMethod = Literal["grid", "grid+sobol", "sobol", "gaussian process", "random
 """How a stage's configs are found; the last two, and the grid of ``--search wandb``, by W&B's own engine."""
 Stage1Method = Literal["auto", "grid", "sobol"]
 
-_IDENTITY = (
-    "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
-    "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
-    "layout", "early_terminate", "definition",
-)  # fmt: skip
+_IDENTITY = (*SETTLED, "server", "layout", "early_terminate", "definition")
 
 
 class AdoptedSweep(Model):

@@ -115,3 +115,8 @@ RIVALS: Mapping[str, str] = MappingProxyType(
     {name: one.option.rival for name, one in OPTIONS.items() if one.option.rival is not None}
 )
 """What says the same in other words: the nearer one is meant."""
+
+SETTLED: Mapping[str, str] = MappingProxyType(
+    {one.option.settles: name for name, one in OPTIONS.items() if one.option.settles is not None}
+)
+"""What makes a sweep what it is: by setting, the option that says it."""

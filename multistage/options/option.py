@@ -47,6 +47,8 @@ class Option:
     """Keys of a W&B sweep file that say the same, nearer than the settings."""
     rival: str | None = None
     """Another option that says the same in other words: the nearer one is meant."""
+    settles: str | None = None
+    """The setting that it makes part of what the sweep is, which a resume cannot change; None where it can."""
     elsewhere: str | None = None
     """What to do instead where another launcher trains."""
     idle_alone: bool = False

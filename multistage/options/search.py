@@ -14,7 +14,7 @@ class SubjectOptions(Options):
     title: ClassVar[str] = "What is searched"
     mark: ClassVar[str] = "search"
 
-    config_id: Annotated[str, Option(common=True, flag=False, filed=False)]
+    config_id: Annotated[str, Option(settles="config_id", common=True, flag=False, filed=False)]
     """What to train, such as CartPole-v1:ppo."""
 
 
@@ -25,34 +25,34 @@ class SearchOptions(Options):
     mark: ClassVar[str] = "search"
     stages_only: ClassVar[bool] = True
 
-    params: Annotated[str, Option(common=True, sign="TEXT", file_says=("parameters",))] = ""
+    params: Annotated[str, Option(settles="space", common=True, sign="TEXT", file_says=("parameters",))] = ""
     """Swept hyperparameters, such as policy_lr,clip_range:0.1-0.3: name, name:min-max, name:log:min-max,
     name:int:min-max, name:[a|b|c]."""
     budget: Annotated[int, Field(ge=10), Option(common=True, sign="N", told=True)] = 500
     """Training runs in all, finalists included; 300 or more narrow well."""
-    split: Annotated[str, Option(sign="A/B/C", told=True)] = "30/50/20"
+    split: Annotated[str, Option(settles="split", sign="A/B/C", told=True)] = "30/50/20"
     """Percent of the budget a stage."""
-    stage1: Annotated[Literal["auto", "grid", "sobol"], Option(told=True)] = "auto"
+    stage1: Annotated[Literal["auto", "grid", "sobol"], Option(settles="stage1", told=True)] = "auto"
     """How stage 1 explores; auto takes the grid where it fits, filled up with Sobol points."""
-    grid_resolution: Annotated[int, Field(ge=2, le=100), Option(sign="N", told=True)] = 5
+    grid_resolution: Annotated[int, Field(ge=2, le=100), Option(settles="grid_resolution", sign="N", told=True)] = 5
     """Values a parameter on the grid."""
     finalists: Annotated[
         str, Option(usually="auto: none up to 50 runs, 12% from 150 on", sign="auto|N|N%", told=True)
     ] = "auto"
     """Runs that train contenders again on fresh seeds: auto, a number or a percentage."""
-    seed: Annotated[int, Field(ge=0), Option(common=True, sign="N", told=True)] = 0
+    seed: Annotated[int, Field(ge=0), Option(settles="seed", common=True, sign="N", told=True)] = 0
     """Makes the search and the trainings reproducible."""
-    seed_param: Annotated[str | None, Option(sign="NAME")] = None
+    seed_param: Annotated[str | None, Option(settles="seed_parameter", sign="NAME")] = None
     """Hyperparameter of your own program that takes each run's seed; bundled trainers have theirs."""
     baseline: Annotated[Pairs, Option(sign="KEY=VALUE")] = ()
     """Your own program's usual key=value of a swept hyperparameter, which is trained first and races the contenders;
     may be given several times."""
-    search: Annotated[Literal["auto", "gp", "wandb"], Option(told=True)] = "auto"
+    search: Annotated[Literal["auto", "gp", "wandb"], Option(settles="search", told=True)] = "auto"
     """Who proposes in stages 2 and 3: this project's Gaussian process or W&B's own engine; auto takes the first where
     the server can queue configs."""
-    early_stop: Annotated[Literal["auto", "hyperband", "none"], Option(told=True, file_says=("early_terminate",))] = (
-        "auto"
-    )
+    early_stop: Annotated[
+        Literal["auto", "hyperband", "none"], Option(settles="early_stop", told=True, file_says=("early_terminate",))
+    ] = "auto"
     """Whether poor runs of stages 2 and 3 are stopped; auto does with --search wandb."""
 
 
@@ -92,15 +92,16 @@ class MetricOptions(Options):
     mark: ClassVar[str] = "metric"
 
     metric: Annotated[
-        str | None, Option(common=True, usually="the trainer's own", sign="KEY", file_says=("metric",))
+        str | None,
+        Option(settles="metric", common=True, usually="the trainer's own", sign="KEY", file_says=("metric",)),
     ] = None
     """Logged key to optimize, which a program of your own needs."""
     goal: Annotated[
         Literal["maximize", "minimize"] | None,
-        Option(common=True, usually="the trainer's own, else maximize", file_says=("metric",)),
+        Option(settles="goal", common=True, usually="the trainer's own, else maximize", file_says=("metric",)),
     ] = None
     """Which way is better."""
-    metric_value: Annotated[str, Option(sign="last|best|mean:N", told=True)] = "last"
+    metric_value: Annotated[str, Option(settles="metric_value", sign="last|best|mean:N", told=True)] = "last"
     """A run's value: last, best or mean:N of the logged ones."""
 
 
@@ -112,7 +113,8 @@ class ProgramOptions(Options):
     stages_only: ClassVar[bool] = True
 
     program: Annotated[
-        str | None, Option(common=True, sign="FILE", from_file=True, file_says=("program", "command"))
+        str | None,
+        Option(settles="program", common=True, sign="FILE", from_file=True, file_says=("program", "command")),
     ] = None
     """Your own training script, or a module as Python finds it, run as W&B's agent would; the config id is then a
     label."""
@@ -121,9 +123,11 @@ class ProgramOptions(Options):
     )
     """How your program takes its parameters, instead of a --command: argparse, flags, switches, hyphens, hyphen-flags,
     hyphen-switches, hydra, configurator, lightning, json, json-file, config or guide."""
-    command: Annotated[str | None, Option(sign="TEXT", file_says=("program", "command"), rival="style")] = None
+    command: Annotated[
+        str | None, Option(settles="command", sign="TEXT", file_says=("program", "command"), rival="style")
+    ] = None
     """Another command than W&B's '${env} ${interpreter} ${program} ${args}'; ${config_id} is replaced too."""
-    train_arg: Annotated[Pairs, Option(sign="KEY=VALUE", idle_alone=True)] = ()
+    train_arg: Annotated[Pairs, Option(settles="fixed", sign="KEY=VALUE", idle_alone=True)] = ()
     """A fixed key=value of every run; may be given several times."""
 
 
@@ -133,13 +137,13 @@ class TrackerOptions(Options):
     title: ClassVar[str] = "Where the sweep is kept"
     mark: ClassVar[str] = "kept"
 
-    tracker: Annotated[Literal["auto", "embedded", "wandb"], Option()] = "auto"
+    tracker: Annotated[Literal["auto", "embedded", "wandb"], Option(settles="tracker")] = "auto"
     """The W&B server; auto takes W&B where the client is logged in, else the embedded one."""
-    entity: Annotated[str | None, Option(usually="WANDB_ENTITY, else local", sign="NAME")] = None
+    entity: Annotated[str | None, Option(settles="entity", usually="WANDB_ENTITY, else local", sign="NAME")] = None
     """W&B user or team."""
-    project: Annotated[str | None, Option(usually="WANDB_PROJECT, else the config id up to its colon", sign="NAME")] = (
-        None
-    )
+    project: Annotated[
+        str | None, Option(settles="project", usually="WANDB_PROJECT, else the config id up to its colon", sign="NAME")
+    ] = None
     """W&B project."""
 
 

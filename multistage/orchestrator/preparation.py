@@ -8,6 +8,7 @@ from multistage.domain.plan import RunOptions, StagePlan, SweepPlan, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
+from multistage.options.catalogue import SETTLED
 from multistage.orchestrator.sweep_folder import SweepFolder
 
 
@@ -37,7 +38,8 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
         )
     changes = state.settings.compare_identity(proposed.settings, state.has_counted)
     if changes:
-        difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, (old, new) in changes.items())
+        named = ((SETTLED.get(key, key), *change) for key, change in changes.items())
+        difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, old, new in named)
         raise UsageError(
             f"A resume cannot change what the sweep is: {difference}.",
             "Leave it as it was, or start another with --name.",

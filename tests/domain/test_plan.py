@@ -236,3 +236,12 @@ def test_only_containers_are_kept_when_a_sweep_is_interrupted() -> None:
     assert (remote.keeps_workers, remote.tell_workers_fate()) == (True, "its containers go on")
     assert remote.tell_workers_fate(has_failed=True) == "its workers and trainings were ended"
     assert not remote.model_copy(update={"keep_workers": False}).keeps_workers
+
+
+def test_the_identity_is_what_earlier_releases_took_for_it() -> None:
+    # Finished steps are known by its hash.
+    assert set(plan._IDENTITY) == {
+        "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
+        "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
+        "layout", "early_terminate", "definition",
+    }  # fmt: skip

@@ -10,6 +10,7 @@ def test_a_table_is_written_as_texts_that_say_the_same() -> None:
     asked = SweepRequest.model_validate({"config_id": "a:b", "baseline": {"lr": 1e-3, "act": "relu"}, "params": "lr"})
     assert asked.baseline == ("lr=0.001", "act=relu")
     assert SweepRequest.model_validate(asked) == asked
+    assert SweepRequest(config_id="a:b", train_arg=("epochs=3",)).train_arg == ("epochs=3",)
     with pytest.raises(ValidationError):
         SweepRequest.model_validate("a:b")
 

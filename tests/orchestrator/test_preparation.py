@@ -93,12 +93,12 @@ def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(t
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"params": "alpha"}, "space was"),
+        ({"params": "alpha"}, "params was"),
         ({"seed": 1}, "seed was 0 and would be 1"),
         ({"goal": "minimize"}, "goal was 'maximize' and would be 'minimize'"),
         ({"metric": "train/loss"}, "metric was"),
         ({"split": "20/60/20"}, "split was"),
-        ({"train_arg": ["epochs=2"]}, "fixed was"),
+        ({"train_arg": ["epochs=2"]}, "train_arg was"),
         ({"project": "other"}, "project was 'digits' and would be 'other'"),
     ],
 )
