@@ -1,4 +1,8 @@
-"""The command line. Heavy packages are imported by the commands that need them, so that ``--help`` is quick."""
+"""The command line.
+
+What an import within a function of this package spares is the start of the other commands, and nothing else: ``--help``
+is quick.
+"""
 
 import os
 import shlex

@@ -95,7 +95,9 @@ def gather_parameters(
     for key in (key for key in idle if given.get(key) is None):
         parameters.pop(key, None)
         sources.pop(key, None)
-    _hand_on_foreign(parameters, sources)
+    parameters = hand_on_foreign(parameters, parameters.get("launcher", "local"))
+    if parameters.get("launcher_options") and "launcher_options" not in sources:
+        sources["launcher_options"] = sources.pop(parameters["launcher"])
     left = [*_find_other_places(given, layers), *_leave_to_sweep(parameters, sources, given, directory)]
     note = f"The sweep goes by its own words, so these settings are left out: {', '.join(left)}."
     trainer = find_trainer(str(config_id))
@@ -109,13 +111,17 @@ def gather_parameters(
     return GatheredParameters(parameters=parameters, sources=sources, notes=(note,) if left else ())
 
 
-def _hand_on_foreign(parameters: dict[str, Any], sources: dict[str, str]) -> None:
-    """Give the options of another package's launcher the one name by which a flow takes them."""
-    launcher = parameters.get("launcher")
-    if launcher not in LAUNCHERS and launcher in parameters:
-        nearer = parameters.get("launcher_options") or {}
-        parameters["launcher_options"] = parameters.pop(launcher) | nearer
-        sources.setdefault("launcher_options", sources.pop(launcher))
+def hand_on_foreign(given: Mapping[str, Any], launcher: str) -> dict[str, Any]:
+    """Give the options of another package's launcher the one name by which a flow takes them.
+
+    Args:
+        given: Parameters by name; the launcher's options stand under its own.
+        launcher: Where trainings run.
+    """
+    if launcher in LAUNCHERS or launcher not in given:
+        return dict(given)
+    rest = {name: value for name, value in given.items() if name != launcher}
+    return {**rest, "launcher_options": {**given[launcher], **(given.get("launcher_options") or {})}}
 
 
 def _leave_to_sweep(

@@ -9,7 +9,13 @@ from multistage.errors import UsageError
 from multistage.options.catalogue import FILE_SAYS, RIVALS
 from multistage.orchestrator.sweep_folder import SweepFolder, find_folder
 from multistage.request.asked_sweep import locate_folder
-from multistage.request.precedence import FLOW_RUN, GatheredParameters, gather_parameters, list_runs_dirs
+from multistage.request.precedence import (
+    FLOW_RUN,
+    GatheredParameters,
+    gather_parameters,
+    hand_on_foreign,
+    list_runs_dirs,
+)
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -33,9 +39,10 @@ def resume_parameters(name: str, given: Mapping[str, Any], directory: Path) -> G
         raise UsageError(
             f"{folder.path} holds a sweep of {state.config_id}, not of {given['config_id']}.", "Leave CONFIG_ID out."
         )
+    changed = hand_on_foreign(given, given.get("launcher") or state.options.launcher)
     place = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
     return GatheredParameters(
-        parameters={**take_up(state, given), **place}, sources=dict.fromkeys(given, "command line")
+        parameters={**take_up(state, changed), **place}, sources=dict.fromkeys(changed, "command line")
     )
 
 
@@ -74,6 +81,5 @@ def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
     began |= {RIVALS[key]: None for key in changed if key in RIVALS}
     if "sweep_file" in changed:  # what the first file said is not said again by the request
         began |= dict.fromkeys(FILE_SAYS)
-    if isinstance(changed.get("modal"), Mapping):
-        changed["modal"] = {**began["modal"], **changed["modal"]}
-    return {**began, **changed}
+    tables = {key: value for key, value in changed.items() if isinstance(value, Mapping) and key != "sweep_file"}
+    return {**began, **changed, **{key: {**(began.get(key) or {}), **value} for key, value in tables.items()}}
