@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from multistage.domain.resources import Resources
 from multistage.domain.worker_records import WorkerRecord
 from multistage.launchers.modal.app import describe_content
 from multistage.launchers.modal.launcher import ModalLauncher
+from multistage.options.modal import Resources
 from multistage.store.sweep_folder import write_atomically
 from tests.launchers.modal.modal_sweeps import ModalSweeps
 from tests.server_process import ServerProcess

@@ -15,19 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from multistage.domain.preferences import SETTINGS_FILE, Preferences
 from multistage.domain.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.installation import Finding, Look, Verdict
 from multistage.launchers.registry import find_kind, list_launchers
-from multistage.request.preferences import (
-    PREFIX,
+from multistage.options.catalogue import GROUPS
+from multistage.options.refusal import VARIABLE_PREFIX
+from multistage.request.precedence import (
     SETTINGS_VARIABLE,
     find_runs_dir,
     find_settings_file,
     read_settings_file,
     read_variables,
 )
+from multistage.request.settings_file import SETTINGS_FILE, build_preferences
 from multistage.services.deployments import list_deployments
 from multistage.services.embedded import build_wandb_service, find_wandb_server
 from multistage.services.local_service import LocalService, find_free_port, is_free
@@ -96,9 +97,10 @@ def look_at_trainers() -> Iterator[Look]:
 
 def _look_at_settings(directory: Path) -> Iterator[Look]:
     read_variables()
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and not _is_variable(name))
+    known = build_preferences(GROUPS).model_fields
+    unknown = sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX) and not _is_variable(name))
     for name in unknown:
-        near = difflib.get_close_matches(name, [f"{PREFIX}{key.upper()}" for key in Preferences.model_fields], n=1)
+        near = difflib.get_close_matches(name, [f"{VARIABLE_PREFIX}{key.upper()}" for key in known], n=1)
         yield "note", f"{name} is no variable of multistage-sweep.", f"Did you mean {near[0]}?" if near else ""
     path = find_settings_file(directory)
     file = read_settings_file(path)
@@ -107,8 +109,9 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
 
 
 def _is_variable(name: str) -> bool:
-    key = name.removeprefix(PREFIX).partition("__")[0].lower()
-    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in {*Preferences.model_fields, *Settings.model_fields}
+    key = name.removeprefix(VARIABLE_PREFIX).partition("__")[0].lower()
+    keys = {*build_preferences(GROUPS).model_fields, *Settings.model_fields}
+    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys
 
 
 def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Iterator[Look]:
@@ -125,7 +128,7 @@ def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Ite
 
 def _look_at_interpreters(directory: Path, given: Path | None) -> Iterator[Look]:
     file = read_settings_file(find_settings_file(directory))
-    told = (read_variables().python, file.python, *(one.python for one in file.configs.values()))
+    told = (one.list_given().get("python") for one in (read_variables(), file, *file.configs.values()))
     wanted = [given] if given else list(dict.fromkeys(path for path in told if path))
     for path in wanted:
         yield "good", inspect_interpreter(directory / path).describe(), ""

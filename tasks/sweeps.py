@@ -13,21 +13,24 @@ from prefect.runtime import deployment, flow_run
 
 from multistage.domain.plan import StageBrief, StageNumber
 from multistage.domain.variables import spare_loopback
-from multistage.driver.launching import check_launching, review_launching
 from multistage.driver.open_sessions import close_session, open_session
 from multistage.driver.session import Session
+from multistage.options.catalogue import FLOW_GROUPS
+from multistage.options.refusal import check_values, spell_key
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
 from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
 from multistage.report.plan import tell_sources
-from multistage.request.preferences import FLOW_RUN
-from multistage.request.preparation import complete_parameters, fill_name, prepare_folder, read_parameters
-from multistage.request.resolution import resolve_request
-from multistage.request.single import adopt_sweep, describe_single
+from multistage.request.adoption import adopt_sweep
+from multistage.request.asked_sweep import fill_name
+from multistage.request.precedence import FLOW_RUN
+from multistage.request.preparation import prepare_folder
+from multistage.request.resolved_sweep import ResolvedSweep, resolve_sweep, take_over
+from multistage.request.resumption import complete_parameters
+from multistage.request.single import describe_single
 from multistage.settings import Settings
 from multistage.store.live_records import register_sweep
 from multistage.wandb_client import sweep_calls
-from multistage.wandb_client.login import open_account
 
 
 @contextlib.contextmanager
@@ -39,28 +42,18 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     Raises:
         UsageError: If the parameters make no sense, or the folder is another sweep's.
     """
-    run_id, directory = str(flow_run.id), Path.cwd()
+    run_id = str(flow_run.id)
     spare_loopback(os.environ)
-    environment = dict(os.environ)
-    named = describe_single(fill_name(parameters, run_id))
-    if not named.get("resume"):
-        named = adopt_sweep(named, directory)
-    gathered = complete_parameters(named, directory, run_id, read_standing_parameters())
-    for line in (*tell_sources(gathered.parameters, gathered.sources, FLOW_RUN), *gathered.notes):
-        get_run_logger().info(line)
-    asked = read_parameters(gathered.parameters, directory)
-    account = open_account(asked.request.tracker, asked.request.entity)
-    resolved = resolve_request(asked.request, asked.options.directory, account, asked.folder_path.parent)
-    check_launching(resolved.plan, asked.options, account)
-    for note in review_launching(resolved.plan.settings, asked.options, account, environment):
+    sweep = take_over() or _resolve(parameters, run_id)
+    for note in sweep.notes:
         get_run_logger().info(note)
-    with asked.folder.lock():
-        begun = asked.folder.read_state()
+    with sweep.folder.lock():
+        begun = sweep.folder.read_state()
         retried = begun is not None and begun.was_driven_by(run_id)
-        upgrade_results(asked.folder.results)
-        prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume or retried)
-        register_sweep(Settings(), asked.folder)
-        session = open_session(asked.folder.path)
+        upgrade_results(sweep.folder.results)
+        prepare_folder(sweep.folder, sweep.request, sweep.plan, sweep.options, sweep.resume or retried)
+        register_sweep(Settings(), sweep.folder)
+        session = open_session(sweep.folder.path)
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         session.prepare_workers()
@@ -69,7 +62,20 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
             with tags(*label_run(session)):
                 yield session
         finally:
-            close_session(asked.folder.path)
+            close_session(sweep.folder.path)
+
+
+def _resolve(parameters: Mapping[str, Any], run_id: str) -> ResolvedSweep:
+    """Resolve what a flow run was told that no command line has resolved before."""
+    directory, environment = Path.cwd(), dict(os.environ)
+    checked = check_values(parameters, spell_key, "The form says what each parameter takes.", FLOW_GROUPS)
+    named = describe_single(fill_name(checked, run_id))
+    adoption = None if named.get("resume") else adopt_sweep(named, directory)
+    told = adoption.parameters if adoption else named
+    gathered = complete_parameters(told, directory, run_id, read_standing_parameters())
+    for line in tell_sources(gathered.parameters, gathered.sources, FLOW_RUN):
+        get_run_logger().info(line)
+    return resolve_sweep(gathered, directory, environment, adoption.account if adoption else None)
 
 
 def read_standing_parameters() -> Mapping[str, Any]:

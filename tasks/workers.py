@@ -12,7 +12,7 @@ from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.launching import tell_workers_fate
 from multistage.driver.open_sessions import open_session, stop_sweep
 from multistage.pipeline.tasks.persistence import PERSISTED
-from multistage.request.preparation import fill_name, locate_folder
+from multistage.request.asked_sweep import fill_name, locate_folder
 
 
 @task(task_run_name="launch_workers stage {brief.stage.stage}", **PERSISTED)

@@ -1,4 +1,8 @@
-"""The command line. Heavy packages are imported by the commands that need them, so that ``--help`` is quick."""
+"""The command line.
+
+What an import within a function of this package spares is the start of the other commands, and nothing else: ``--help``
+is quick.
+"""
 
 import os
 import shlex
@@ -6,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CoercionError, CycloptsError
 
 from multistage.cli.approving import approve
 from multistage.cli.deploying import deploy
 from multistage.cli.examining import doctor
+from multistage.cli.flags import explain_flag
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.showing import best, report, runs, status
@@ -42,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _settle_proxies()
     try:
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
+    except CoercionError as error:
+        refusal = explain_flag(error) or UsageError(str(error), "See multistage-sweep --help.")
+        code = _complain(refusal.message, refusal.hint, refusal.exit_code)
     except CycloptsError as error:
         code = _complain(str(error), "See multistage-sweep --help.", UsageError.exit_code)
     except MetricUnnamedError as error:

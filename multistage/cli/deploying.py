@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags
 from multistage.cli.services import EVALUATED, renew_prefect_server
+from multistage.cli.sweeping import resolve
 from multistage.errors import UsageError
 from multistage.settings import Settings
 
@@ -40,27 +41,17 @@ def deploy(
         list_: Only list the deployments.
         remove: Only remove the deployment of that name, with its schedule.
     """
-    given = _list_given(config_id, flags)
+    from multistage.request.sweep_content import take_content
+
+    given = take_content({**flags.list_given(), **({"config_id": config_id} if config_id else {})})
     if list_ or remove is not None:
         if given or called or cron or (list_ and remove is not None):
             raise UsageError("--list and --remove each stand alone.", "Leave the rest out.")
         return _show_deployments() if remove is None else _remove(remove)
-    return _deploy(given, flags, called, cron, timezone)
+    return _deploy(given, called, cron, timezone)
 
 
-def _list_given(config_id: str | None, flags: SweepFlags) -> dict[str, Any]:
-    given = {**flags.list_given(), **({"config_id": config_id} if config_id else {})}
-    if flags.sweep_file is not None:
-        from multistage.domain.sweep_file import name_config_id
-        from multistage.request.sweep_file_content import read_content, read_run_cap
-
-        content = read_content(flags.sweep_file)
-        named = {"config_id": name_config_id(content) or flags.sweep_file.stem, "budget": read_run_cap(content)}
-        given = {**{key: value for key, value in named.items() if value is not None}, **given, "sweep_file": content}
-    return given
-
-
-def _deploy(given: dict[str, Any], flags: SweepFlags, called: str | None, cron: str | None, timezone: str) -> int:
+def _deploy(given: dict[str, Any], called: str | None, cron: str | None, timezone: str) -> int:
     """Check everything, then start what is missing, then make the deployment."""
     from multistage.services import ensure_prefect_server, ensure_prefect_worker
     from multistage.services.deployments import FLOW, Deployment, parse_schedule, save_deployment
@@ -70,7 +61,7 @@ def _deploy(given: dict[str, Any], flags: SweepFlags, called: str | None, cron: 
     name = called or re.sub(r"[^\w.-]+", "-", folder.name).strip("-") or "sweep"
     if not re.fullmatch(r"[\w.-]+", name):
         raise UsageError(f"{name!r} is no name of a deployment.", "Use letters, digits, dots and hyphens.")
-    _check_sweep(given, flags, cron)
+    _check_sweep(given, cron)
     schedules = (parse_schedule(cron, timezone),) if cron else ()
     pattern = str(given.get("name") or name)
     given["name"] = pattern if "{flow_run}" in pattern else f"{pattern}-{{flow_run}}"
@@ -94,22 +85,16 @@ def _deploy(given: dict[str, Any], flags: SweepFlags, called: str | None, cron: 
     return 0
 
 
-def _check_sweep(given: dict[str, Any], flags: SweepFlags, cron: str | None) -> None:
+def _check_sweep(given: dict[str, Any], cron: str | None) -> None:
     """Refuse a sweep that could not run, as far as it is told."""
-    from multistage.cli.flags import collect_parameters
-    from multistage.cli.sweeping import resolve_parameters
-    from multistage.driver.launching import check_launching
     from multistage.installation import check_installation
+    from multistage.request.given_flags import gather_flags
 
     check_installation()
-    config_id = given.get("config_id")
-    if config_id is None:
-        if cron:
-            raise UsageError("A schedule must know what to train.", "Name it: deploy CONFIG_ID --cron.")
-        return
-    gathered = collect_parameters(config_id, flags, None)
-    asked, resolved, account = resolve_parameters(gathered.parameters)
-    check_launching(resolved.plan, asked.options, account)
+    if given.get("config_id") is not None:
+        resolve(gather_flags(given, Path.cwd()))
+    elif cron:
+        raise UsageError("A schedule must know what to train.", "Name it: deploy CONFIG_ID --cron.")
 
 
 def _make_plain(given: dict[str, Any]) -> dict[str, Any]:

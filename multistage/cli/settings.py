@@ -22,9 +22,9 @@ def settings(
         settings: Another settings file.
         schema: Print the file's JSON schema instead, with which editors complete and check it.
     """
-    from multistage.domain.preferences import SETTINGS_FILE, build_schema
     from multistage.report.plan import draw_settings
-    from multistage.request.preferences import find_settings_file, gather_parameters, read_settings_file
+    from multistage.request.precedence import find_settings_file, gather_parameters, read_settings_file
+    from multistage.request.settings_file import SETTINGS_FILE, build_schema
 
     if schema:
         print(json.dumps(build_schema(), indent=2))

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from multistage.cli.flags import NO_FLAGS, SweepFlags, collect_parameters
+from multistage.cli.flags import NO_FLAGS, SweepFlags
 from multistage.cli.services import renew_prefect_server, renew_server
 from multistage.errors import ServiceError, UsageError
 from multistage.settings import Settings
@@ -21,8 +21,8 @@ from multistage.settings import Settings
 if TYPE_CHECKING:
     from multistage.domain.account import Account
     from multistage.domain.slots import RunRecord
-    from multistage.request.preparation import AskedSweep
-    from multistage.request.resolution import ResolvedRequest
+    from multistage.request.precedence import GatheredParameters
+    from multistage.request.resolved_sweep import ResolvedSweep
     from multistage.services import PrefectServer
 
 INTERRUPTED = 130
@@ -44,13 +44,12 @@ def sweep(
         resume: Go on with a sweep: its state.json, its folder or its name.
         as_json: End the output with the result as one JSON object; everything else goes to the standard error.
     """
-    if config_id is None and resume is None and flags.sweep_file is None:
+    if config_id is None and resume is None and not flags.names_file():
         raise UsageError(
             "No CONFIG_ID was given.",
             "Name what to train, such as CartPole-v1:ppo, give a --sweep-file, or --resume a sweep.",
         )
-    gathered = collect_parameters(config_id, flags, resume)
-    return run_sweep(gathered.parameters, Console(stderr=as_json), as_json, gathered.notes)
+    return run_sweep(collect(config_id, flags, resume), Console(stderr=as_json), as_json)
 
 
 def plan(
@@ -69,49 +68,44 @@ def plan(
         run_seconds: Length of one run. [default: as in an earlier sweep, else by the trainer's own pace]
         canary: Train one run first, outside any budget, to see whether it logs the metric and how long it takes.
     """
-    if config_id is None and flags.sweep_file is None:
+    if config_id is None and not flags.names_file():
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.advice import estimate_seconds
-    from multistage.driver.launching import check_launching, describe_place, review_launching
     from multistage.report.costs import draw_estimate, format_duration
     from multistage.report.plan import draw_plan, draw_sources
+    from multistage.request.feasibility import describe_place
     from multistage.request.forecast import Pace, find_pace, warn_of
     from multistage.request.preparation import check_folder
     from multistage.store.sweep_folder import read_states
 
-    gathered = collect_parameters(config_id, flags, None)
-    environment = dict(os.environ)
-    asked, resolved, account = resolve_parameters(gathered.parameters)
-    quote = check_launching(resolved.plan, asked.options, account)
-    notes = review_launching(resolved.plan.settings, asked.options, account, environment)
+    sweep = resolve(collect(config_id, flags))
+    settings, options = sweep.plan.settings, sweep.options
     console = Console()
-    console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    for line in describe_place(resolved.plan.settings, asked.options):
+    console.print(sweep.account.reason, highlight=False, soft_wrap=True, markup=False)
+    for line in describe_place(settings, options):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    pace = find_pace(resolved.plan.settings, read_states(asked.folder_path.parent))
+    pace = find_pace(settings, read_states(sweep.folder_path.parent))
     rows = None
     if run_seconds is not None:
         pace = Pace(seconds=run_seconds, source="as given")
     if canary:
-        run, seconds_trained = _train_canary(asked, resolved, console)
+        run, seconds_trained = _train_canary(sweep, console)
         pace, rows = Pace(seconds=seconds_trained, source="as the canary did"), run.rows
     seconds = pace.seconds if pace else None
-    console.print(draw_plan(resolved.plan, asked.options, asked.folder_path, seconds))
+    console.print(draw_plan(sweep.plan, options, sweep.folder_path, seconds))
     if pace is not None:
-        whole = format_duration(estimate_seconds(resolved.plan, asked.options.workers, pace.seconds))
+        whole = format_duration(estimate_seconds(sweep.plan, options.workers, pace.seconds))
         console.print(f"About {whole}: a run takes {pace.seconds:.3g} s, {pace.source}.", highlight=False)
-    console.print(draw_sources(gathered.parameters, gathered.sources, resolved.plan, asked.options))
-    if quote is not None:
-        console.print(draw_estimate(resolved.plan, asked.options, quote, seconds))
-    for warning in dict.fromkeys(
-        (*gathered.notes, *notes, *warn_of(resolved.plan, asked.options, rows, resolved.warnings))
-    ):
+    console.print(draw_sources(sweep.parameters, sweep.gathered.sources, sweep.plan, options))
+    if sweep.quote is not None:
+        console.print(draw_estimate(sweep.plan, options, sweep.quote, seconds))
+    for warning in dict.fromkeys((*sweep.notes, *warn_of(sweep.plan, options, rows, sweep.warnings))):
         console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
-    check_folder(asked.folder, resolved, resume=False)
+    check_folder(sweep.folder, sweep.plan, resume=False)
     return 0
 
 
-def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Console) -> "tuple[RunRecord, float]":
+def _train_canary(sweep: "ResolvedSweep", console: Console) -> "tuple[RunRecord, float]":
     """Train one run; gives it, and its seconds: its own count, else the whole wait, its worker's start included."""
     from multistage.report.banner import format_number
     from multistage.report.costs import format_dollars
@@ -121,14 +115,14 @@ def _train_canary(asked: "AskedSweep", resolved: "ResolvedRequest", console: Con
     with (
         console.status("Training one run ..."),
         explain_interruption(console, "Nothing is left of the canary."),
-        open_canary(asked, resolved) as sweep,
+        open_canary(sweep) as side,
     ):
         began = time.monotonic()
-        run = sweep.train()[0].decisive
-        waited, dollars = time.monotonic() - began, sweep.dollars
-    told = f"{resolved.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
+        run = side.train()[0].decisive
+        waited, dollars = time.monotonic() - began, side.dollars
+    told = f"{sweep.plan.settings.metric} {format_number(run.value)}, {run.rows} rows of {', '.join(run.logged)}"
     told += f", for {format_dollars(dollars)}" if dollars is not None else ""
-    console.print(f"Canary: {told}. {sweep.url}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"Canary: {told}. {side.url}", highlight=False, soft_wrap=True, markup=False)
     return run, run.runtime or waited
 
 
@@ -156,40 +150,39 @@ def resume(
         flags: What to change: workers and where it runs, never what the sweep is.
         as_json: End the output with the result as one JSON object.
     """
-    return run_sweep(collect_parameters(None, flags, name).parameters, Console(stderr=as_json), as_json)
+    return run_sweep(collect(None, flags, name), Console(stderr=as_json), as_json)
 
 
-def resolve_parameters(parameters: Mapping[str, Any]) -> "tuple[AskedSweep, ResolvedRequest, Account]":
-    """Check what was asked for, before anything is asked of a server, and then for the server that was chosen."""
-    from multistage.request.preparation import read_parameters
-    from multistage.request.resolution import resolve_request
+def collect(config_id: str | None, flags: SweepFlags, resume: str | None = None) -> "GatheredParameters":
+    """Gather a sweep's parameters: what was asked for, or what the resumed sweep began with."""
+    from multistage.request.given_flags import gather_flags
 
-    asked = read_parameters(parameters, Path.cwd())
-    runs_dir = asked.folder_path.parent
-    if asked.request.adopted is None:
-        resolve_request(asked.request, asked.options.directory, runs_dir=runs_dir)
-
-    from multistage.wandb_client.login import open_account
-
-    account = open_account(asked.request.tracker, asked.request.entity)
-    return asked, resolve_request(asked.request, asked.options.directory, account, runs_dir), account
+    return gather_flags({"config_id": config_id, **flags.list_given()}, Path.cwd(), resume)
 
 
-def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, left_out: Sequence[str] = ()) -> int:
+def resolve(gathered: "GatheredParameters", account: "Account | None" = None) -> "ResolvedSweep":
+    """Check what was asked for, and fill in every default."""
+    environment = dict(os.environ)
+    from multistage.request.resolved_sweep import resolve_sweep
+
+    return resolve_sweep(gathered, Path.cwd(), environment, account)
+
+
+def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, account: "Account | None" = None) -> int:
     """Run a sweep from its parameters, in front of its user.
 
     Args:
-        parameters: Of its flow, and what says which flow that is.
+        gathered: The parameters of its flow, and what says which flow that is.
         console: Where to show it.
         as_json: Whether to end the output with the result as one JSON object.
-        left_out: What stands in the settings and is not taken.
+        account: The server, where it was asked already.
 
     Returns:
         The exit code.
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
-    from multistage.driver.launching import check_launching, review_launching, tell_workers_fate
+    from multistage.driver.launching import tell_workers_fate
     from multistage.installation import check_installation
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
@@ -197,18 +190,15 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
     from multistage.services import ensure_prefect_server
 
     check_installation()
-    environment = dict(os.environ)
-    asked, resolved, account = resolve_parameters(parameters)
-    check_folder(asked.folder, resolved, asked.resume)
-    check_launching(resolved.plan, asked.options, account)
-    notes = review_launching(resolved.plan.settings, asked.options, account, environment)
-    console.print(account.reason, highlight=False, soft_wrap=True, markup=False)
-    for note in (*left_out, *notes):
+    sweep = resolve(gathered, account)
+    check_folder(sweep.folder, sweep.plan, sweep.resume)
+    console.print(sweep.account.reason, highlight=False, soft_wrap=True, markup=False)
+    for note in sweep.notes:
         console.print(f"Warning: {note}", style="yellow", markup=False, soft_wrap=True)
-    if not asked.resume:
-        show_advice(console, warn_of(resolved.plan, asked.options, notes=resolved.warnings))
-    console.print(f"Sweep folder: {asked.folder.path}", highlight=False, soft_wrap=True, markup=False)
-    if account.kind == "embedded" and (note := renew_server(Settings())):
+    if not sweep.resume:
+        show_advice(console, warn_of(sweep.plan, sweep.options, notes=sweep.warnings))
+    console.print(f"Sweep folder: {sweep.folder.path}", highlight=False, soft_wrap=True, markup=False)
+    if sweep.account.kind == "embedded" and (note := renew_server(Settings())):
         console.print(note, soft_wrap=True, markup=False)
     if note := renew_prefect_server(Settings()):
         console.print(note, soft_wrap=True, markup=False)
@@ -216,12 +206,12 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
     asks = " (`multistage-sweep status` shows its password)" if server.secret else ""
     console.print(f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    go_on = f"multistage-sweep --resume {asked.folder.state_file}"
+    go_on = f"multistage-sweep --resume {sweep.folder.state_file}"
     try:
-        with LiveView(asked.folder, console), show_warnings(console):
-            state = _run_flow({**parameters, "tracker": account.kind}, server)
+        with LiveView(sweep.folder, console), show_warnings(console):
+            state = _run_flow(sweep, server)
     except KeyboardInterrupt:
-        ended = f"\nInterrupted; {tell_workers_fate(asked.options)}. Go on with: {go_on}"
+        ended = f"\nInterrupted; {tell_workers_fate(sweep.options)}. Go on with: {go_on}"
         console.print(ended, soft_wrap=True, markup=False)
         return INTERRUPTED
     except Exception as error:
@@ -230,34 +220,36 @@ def run_sweep(parameters: Mapping[str, Any], console: Console, as_json: bool, le
                 f"The Prefect server {server.ui_url} went away. Workers train on what is queued.",
                 f"Go on with: {go_on}",
             ) from error
-        if asked.folder.state_file.is_file():
+        if sweep.folder.state_file.is_file():
             console.print(f"The sweep has stopped. Go on with: {go_on}", soft_wrap=True, markup=False)
         raise
-    console.print(format_banner(state, asked.folder.state_file), highlight=False, soft_wrap=True, markup=False)
-    if (asked.folder.path / "report.html").is_file():
-        console.print(f"Report: {asked.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
+    console.print(format_banner(state, sweep.folder.state_file), highlight=False, soft_wrap=True, markup=False)
+    if (sweep.folder.path / "report.html").is_file():
+        console.print(f"Report: {sweep.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
     console.print("The two local services stay up for the pages; `multistage-sweep down` stops them.", soft_wrap=True)
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
     return 0
 
 
-def _run_flow(parameters: Mapping[str, Any], server: "PrefectServer") -> Any:
+def _run_flow(sweep: "ResolvedSweep", server: "PrefectServer") -> Any:
+    from multistage.request.resolved_sweep import hand_over
     from multistage.services import enter_prefect_server
 
     enter_prefect_server(server, Settings(), os.environ)
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    flow = _load_flow(single=bool(parameters.get("single")))
+    flow = _load_flow(single=sweep.request.single)
     from multistage.services import watch_prefect_server
     from multistage.services.registration import register_with_prefect
 
     if server.started:
         register_with_prefect(server)
-    given = {**parameters, "count": parameters.get("budget")}
+    given = {**sweep.parameters, "count": sweep.request.budget, "tracker": sweep.account.kind}
     taken = {name: given[name] for name in signature(flow.fn).parameters if given.get(name) is not None}
-    with watch_prefect_server(Settings()) if server.pid is not None else contextlib.nullcontext():
+    watch = watch_prefect_server(Settings()) if server.pid is not None else contextlib.nullcontext()
+    with watch, hand_over(sweep):
         return flow(**taken)
 
 

@@ -24,7 +24,3 @@ GUIDE_PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 project's."""
 
 GUIDE_METRIC = "train/roll/ep_rew/mean"
-GUIDE_BUDGET = 500
-"""Runs of a whole sweep."""
-GUIDE_RESOLUTION = 5
-"""Values a parameter in stage 1's grid."""

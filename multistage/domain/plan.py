@@ -8,16 +8,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from multistage.domain.account import TrackerKind
 from multistage.domain.budget import Split, split_budget
 from multistage.domain.layout import Place
 from multistage.domain.model import Model
-from multistage.domain.resources import Resources
 from multistage.domain.results import Config, Goal
 from multistage.domain.space import SearchSpace
 from multistage.errors import BudgetError
+from multistage.options.catalogue import SETTLED
+from multistage.options.local import LocalOptions
+from multistage.options.modal import ModalOptions
+from multistage.options.running import ApprovalOptions, ForeignOptions, WorkerOptions
 
 StageNumber = Literal[1, 2, 3]
 STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
@@ -34,11 +37,7 @@ METHODS: Mapping[str, str] = MappingProxyType({OWN_SEARCH: "gaussian process", S
 """What stages 2 and 3 do, by search; others go by their own name."""
 Stage1Method = Literal["auto", "grid", "sobol"]
 
-_IDENTITY = (
-    "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
-    "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
-    "layout", "early_terminate", "definition",
-)  # fmt: skip
+_IDENTITY = (*SETTLED, "server", "layout", "early_terminate", "definition")
 
 
 def find_proposer(search: str) -> Proposer:
@@ -154,49 +153,15 @@ class SweepSettings(Model):
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 
-class RunWishes(Model):
-    """How a sweep is run, as far as that has a default: what a resume may change."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    worker_idle: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds without work after which a worker leaves."""
-    stall_after: Annotated[float, Field(gt=0)] | None = None
-    """Seconds without a new row after which a run is stopped and trained again; None: three times the longest run so
-    far, at least half an hour."""
-    stage_deadline: Annotated[float, Field(gt=0)] | None = None
-    """Seconds after which a stage ends with what it has; None: when its budget is used."""
-    approve: bool = False
-    """Whether a person is asked between two stages."""
-    approve_timeout: Annotated[float, Field(gt=0)] | None = None
-    """Seconds that they have; None: as long as it takes."""
-    on_timeout: Literal["continue", "stop"] = "continue"
-    """What happens when nobody answers in time."""
-    launcher: str = "local"
-    """Where trainings run: a launcher's name, local or modal, or that of one which another package brings."""
-    python: Path | None = None
-    """Interpreter of trainings on this machine, or its environment's folder; this process's own by default."""
-    gpus_per_run: Annotated[float, Field(ge=0)] | None = None
-    """GPUs of one training on this machine, a part of one such as 0.5, or 0 for none; None deals all of them out."""
-    runs_per_worker: Annotated[int, Field(ge=1)] | None = None
-    """Runs that one container trains; None: as many as there are."""
-    keep_workers: bool = False
-    """Whether containers go on when the sweep is interrupted or cancelled, for a resume to take up."""
-    max_cost: Annotated[float, Field(gt=0)] | None = None
-    """Dollars that containers may cost; None: no cap."""
-    project_dir: Path | None = None
-    """The user's project, which goes into the containers' image."""
-    image_python: Annotated[str, Field(pattern=r"^3\.1[1-4]$")] | None = None
-    """Python of the image; this process's own by default."""
-    modal: Resources = Field(default_factory=Resources)
-    """What each container has."""
+class RunWishes(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions):
+    """How a sweep is run, as far as that was said: what a resume may change."""
 
 
 class RunOptions(RunWishes):
     """How a sweep is run."""
 
-    workers: Annotated[int, Field(ge=1, le=1000)]
-    """Workers at once."""
+    workers: int
+    """Workers at once, counted where nobody said how many."""
     directory: Path
     """Where trainings run."""
 

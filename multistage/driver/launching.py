@@ -6,12 +6,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from multistage.domain.account import Account
-from multistage.domain.cost import Prices, Quote
-from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
+from multistage.domain.cost import Prices
+from multistage.domain.plan import RunOptions, SweepSettings
 from multistage.domain.worker_records import WorkerEnd, WorkerRecord
-from multistage.errors import MultistageError, UsageError
-from multistage.launchers.base import Assignment, Launcher, LauncherKind
+from multistage.errors import MultistageError
+from multistage.launchers.base import Assignment, Launcher
 from multistage.launchers.registry import find_kind
 
 
@@ -95,63 +94,6 @@ def _group(records: Sequence[WorkerRecord]) -> Mapping[str, Sequence[WorkerRecor
         if record.end is None:
             groups[record.launcher].append(record)
     return groups
-
-
-def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Quote | None:
-    """Refuse what cannot be done where the sweep's trainings are to run; nothing has been started then.
-
-    Returns:
-        What one worker costs; None where workers cost nothing.
-
-    Raises:
-        UsageError: With the remedy.
-    """
-    kind = find_kind(options.launcher)
-    kind.check(plan, options)
-    _check_server(account, kind)
-    if not kind.traits.costs_money:
-        return None
-    quote = kind.quote(options, kind.fetch_prices())
-    if options.max_cost is not None and options.max_cost < quote.fee.most:
-        raise UsageError(
-            f"--max-cost {options.max_cost:g} is below ${quote.fee.most:.3f}, which one run may cost "
-            f"({quote.longest_run or quote.fee.seconds:g} s at ${quote.fee.rate * 3600:.3f} an hour).",
-            quote.remedy,
-        )
-    return quote
-
-
-def _check_server(account: Account, kind: LauncherKind) -> None:
-    if not kind.reaches(account):
-        server = "the embedded W&B server on this machine"
-        if account.kind == "wandb":
-            server = f"{account.base_url}, which is this machine"
-        raise UsageError(
-            f"{kind.traits.workers.capitalize()} on {kind.traits.title} cannot reach {server}.",
-            "Log in with `wandb login`, so that they report to W&B.",
-        )
-
-
-def review_launching(
-    settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Say what of this user's surroundings trainings do not get, a sentence each.
-
-    Args:
-        settings: The sweep.
-        options: How it is run.
-        account: The W&B server.
-        environment: This process's variables, before W&B's client was used.
-
-    Raises:
-        UsageError: Runs would not reach their sweep.
-    """
-    return find_kind(options.launcher).review(settings, options, account, environment)
-
-
-def describe_place(settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
-    """Say where a sweep's trainings would run, a sentence each."""
-    return find_kind(options.launcher).describe(settings, options)
 
 
 def keeps_workers(options: RunOptions) -> bool:

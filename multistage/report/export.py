@@ -15,7 +15,7 @@ from rich.table import Table
 
 from multistage.domain.model import Model
 from multistage.domain.results import Config
-from multistage.domain.slots import MAX_ATTEMPTS, Slot, SlotName, settle_slots
+from multistage.domain.slots import Slot, SlotName, count_attempts, settle_slots
 from multistage.errors import UsageError
 from multistage.report.banner import format_config, format_number
 from multistage.report.data import ReportData
@@ -51,7 +51,7 @@ class RunRow(Model):
 
 def list_rows(data: ReportData) -> list[RunRow]:
     """List the slots of all stages, by stage and index."""
-    attempts = MAX_ATTEMPTS if data.state.settings.search == "gp" else 1
+    attempts = count_attempts(data.state.settings.proposer == "ours")
     stages = sorted({run.name.stage for run in data.runs})
     slots = (settle_slots((run for run in data.runs if run.name.stage == stage), attempts) for stage in stages)
     return [_make_row(slot) for stage in slots for slot in stage.values()]

@@ -13,13 +13,11 @@ from rich.text import Text
 from multistage.domain.grammar import format_range
 from multistage.domain.plan import RunOptions, StagePlan, SweepPlan
 from multistage.domain.styles import DEFAULT_COMMAND
+from multistage.options.catalogue import list_names
 from multistage.report.banner import format_config
 from multistage.report.costs import format_duration
 
-DEFAULTED = (
-    "budget", "split", "stage1", "grid_resolution", "metric_value", "search", "early_stop", "finalists", "seed",
-    "workers", "launcher", "worker_idle",
-)  # fmt: skip
+DEFAULTED = list_names(told=True)
 """What is told even where nobody asked for it."""
 UNTOLD = ("config_id", "params", "sweep_file", "runs_dir", "settings", "name")
 """What the rest of a plan shows."""

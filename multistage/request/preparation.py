@@ -2,159 +2,17 @@
 
 import os
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-
-from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions, RunWishes, StagePlan, grow_stages
+from multistage.domain.plan import RunOptions, StagePlan, SweepPlan, grow_stages
 from multistage.domain.request import SweepRequest
 from multistage.domain.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
-from multistage.launchers.registry import find_kind
-from multistage.request.preferences import (
-    FILE_SAYS,
-    FLOW_RUN,
-    RIVALS,
-    GatheredParameters,
-    find_runs_dir,
-    gather_parameters,
-)
-from multistage.request.resolution import ResolvedRequest
-from multistage.request.subject import trains_bundled
-from multistage.store.sweep_folder import SweepFolder, name_sweep
-
-NOTHING: Mapping[str, Any] = {}
+from multistage.options.catalogue import SETTLED
+from multistage.store.sweep_folder import SweepFolder
 
 
-class AskedSweep(Model):
-    """A flow run's parameters, sorted: what, how and where."""
-
-    request: SweepRequest
-    options: RunOptions
-    folder_path: Path
-    resume: bool
-
-    @property
-    def folder(self) -> SweepFolder:
-        """The sweep's folder; it need not exist yet."""
-        return SweepFolder(self.folder_path)
-
-
-def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, Any]:
-    """Replace ``{flow_run}`` in the sweep's name, so that each run of a deployment has a folder of its own.
-
-    Args:
-        parameters: Of the parent flow's run.
-        flow_run_id: Its id; a retry keeps it.
-    """
-    name = parameters.get("name")
-    return {**parameters, "name": name.replace("{flow_run}", flow_run_id[:8])} if name else parameters
-
-
-def complete_parameters(
-    parameters: Mapping[str, Any], directory: Path, flow_run_id: str = "", standing: Mapping[str, Any] = NOTHING
-) -> GatheredParameters:
-    """Fill in what a flow run was not told: as the sweep began, where it is taken up; else from the settings.
-
-    Says where each came from only where it is from the settings.
-
-    Args:
-        parameters: By name; None stands for one that was not given.
-        directory: Where the settings file is looked for.
-        flow_run_id: Of this flow run: one that Prefect retries takes up what it drove itself, as it was.
-        standing: The deployment's own parameters. A form sends them all, so on a resume they are no wish.
-
-    Raises:
-        FolderError: There is nothing to take up.
-        UsageError: The settings file, or a variable of the environment, makes no sense.
-    """
-    folder = SweepFolder(locate_folder(parameters))
-    state = folder.load_state() if parameters.get("resume") else folder.read_state()
-    place = {key: parameters.get(key) for key in ("name", "runs_dir", "resume")}
-    if state is not None and state.was_driven_by(flow_run_id):
-        return GatheredParameters(parameters=take_up(state, place), sources={})
-    if state is not None and parameters.get("resume"):
-        wished = {key: value for key, value in parameters.items() if value != standing.get(key)}
-        return GatheredParameters(parameters=take_up(state, wished | place), sources={})
-    return gather_parameters(parameters, directory, parameters.get("settings"), FLOW_RUN)
-
-
-def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the parameters that a sweep began with, and what a resume changes of them."""
-    began = {**state.request.model_dump(), **state.options.model_dump(exclude={"directory"})}
-    changed = {key: value for key, value in given.items() if value is not None and key not in ("single", "adopted")}
-    began |= {RIVALS[key]: None for key in changed if key in RIVALS}
-    if "sweep_file" in changed:  # what the first file said is not said again by the request
-        began |= dict.fromkeys(FILE_SAYS)
-    if isinstance(changed.get("modal"), Mapping):
-        changed["modal"] = {**began["modal"], **changed["modal"]}
-    return {**began, **changed}
-
-
-def locate_folder(parameters: Mapping[str, Any]) -> Path:
-    """Find the sweep's folder from the parameters of the parent's or a stage's flow run.
-
-    Raises:
-        UsageError: If the sweep's name is none that a folder can have, or the settings make no sense.
-    """
-    brief = parameters.get("brief")
-    if brief is not None:
-        return Path(brief["folder"] if isinstance(brief, Mapping) else brief.folder)
-    name = parameters.get("name")
-    if name is None:
-        name = name_sweep(str(parameters["config_id"]))
-    elif not name.strip() or name != Path(name).name or name == "..":
-        raise UsageError(f"{name!r} is no name of a sweep.", "Give --name one folder's name, and --runs-dir its place.")
-    runs_dir = parameters.get("runs_dir") or find_runs_dir(
-        Path.cwd(), parameters.get("settings"), parameters.get("config_id")
-    )
-    return Path(runs_dir).absolute() / name
-
-
-def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
-    """Sort the parameters of the parent flow's run.
-
-    Args:
-        parameters: By name, as flat as the flow takes them; None stands for a default.
-        directory: Where trainings run, and a relative program is looked for.
-
-    Raises:
-        UsageError: If one of them is out of its bounds.
-    """
-    try:
-        return _sort_parameters(parameters, directory)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        why = first["msg"].removeprefix("Value error, ")
-        raise UsageError(
-            f"--{option} cannot be {first['input']!r}: {why[:1].lower()}{why[1:]}.", "See multistage-sweep --help."
-        ) from error
-
-
-def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
-    given = {key: value for key, value in parameters.items() if value is not None}
-    request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
-    wishes = RunWishes.model_validate({key: given[key] for key in RunWishes.model_fields if key in given})
-    workers = given["workers"] if "workers" in given else _count_workers(request, wishes)
-    return AskedSweep(
-        request=request,
-        options=RunOptions(workers=workers, directory=directory.absolute(), **dict(wishes)),
-        folder_path=locate_folder(parameters),
-        resume=bool(given.get("resume", False)),
-    )
-
-
-def _count_workers(request: SweepRequest, wishes: RunWishes) -> int:
-    """Count the workers that the launcher takes where nobody says how many."""
-    return find_kind(wishes.launcher).count_workers(request, wishes, trains_bundled(request))
-
-
-def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -> State | None:
+def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> State | None:
     """Look whether a sweep may be started, or taken up, in a folder. Writes nothing.
 
     Returns:
@@ -178,17 +36,17 @@ def check_folder(folder: SweepFolder, resolved: ResolvedRequest, resume: bool) -
             f"Go on with it by `multistage-sweep --resume {folder.state_file}`, look at it with "
             f"`multistage-sweep status {folder.name}`, or start another one with --name.",
         )
-    changes = state.settings.compare_identity(resolved.plan.settings, state.has_counted)
+    changes = state.settings.compare_identity(proposed.settings, state.has_counted)
     if changes:
-        difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, (old, new) in changes.items())
+        named = ((SETTLED.get(key, key), *change) for key, change in changes.items())
+        difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, old, new in named)
         raise UsageError(
             f"A resume cannot change what the sweep is: {difference}.",
             "Leave it as it was, or start another with --name.",
         )
-    if resolved.plan.settings.budget < state.settings.budget:
+    if proposed.settings.budget < state.settings.budget:
         raise UsageError(
-            f"The budget was {state.settings.budget} runs and would be {resolved.plan.settings.budget}; "
-            "it can only grow.",
+            f"The budget was {state.settings.budget} runs and would be {proposed.settings.budget}; it can only grow.",
             "Leave --budget as it was, or start another sweep with --name.",
         )
     return state
@@ -217,7 +75,7 @@ def reopen_stages(state: State) -> tuple[tuple[StageRecord, ...], tuple[StagePla
 
 
 def prepare_folder(
-    folder: SweepFolder, request: SweepRequest, resolved: ResolvedRequest, options: RunOptions, resume: bool
+    folder: SweepFolder, request: SweepRequest, proposed: SweepPlan, options: RunOptions, resume: bool
 ) -> State:
     """Write the state that the sweep starts, or goes on, with.
 
@@ -226,8 +84,8 @@ def prepare_folder(
         UsageError: As `check_folder`.
     """
     now = datetime.now(UTC)
-    settings = resolved.plan.settings
-    state = check_folder(folder, resolved, resume)
+    settings = proposed.settings
+    state = check_folder(folder, proposed, resume)
     if state is not None:
         kept, plan = reopen_stages(state)
         completed = [record.stage for record in kept]
@@ -264,7 +122,7 @@ def prepare_folder(
             name=folder.name,
             uid=secrets.token_hex(4),
             goal=settings.goal,
-            plan=resolved.plan.stages,
+            plan=proposed.stages,
             request=request.model_copy(
                 update={
                     name: getattr(settings, name)

@@ -1,6 +1,6 @@
-"""From what a user types, flat and textual, to a sweep's settings. The command line and the flow share it."""
+"""From what a user types, flat and textual, to a sweep's settings: what can be told without a server, then the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from multistage.domain.account import EMBEDDED, Account
@@ -19,13 +19,12 @@ from multistage.domain.plan import (
     plan_sweep,
 )
 from multistage.domain.request import SweepRequest
+from multistage.domain.results import Config
 from multistage.errors import UsageError
 from multistage.request.assignments import note_texts
 from multistage.request.single import settle_single
 from multistage.request.subject import (
     Subject,
-    choose_entity,
-    choose_project,
     choose_seed_parameter,
     find_baseline,
     read_subject,
@@ -44,35 +43,80 @@ class ResolvedRequest(Model):
     """A request that makes sense."""
 
     plan: SweepPlan
+    account: Account
     warnings: tuple[str, ...]
 
 
+class Outline(Model):
+    """A request as far as it makes sense whatever the server."""
+
+    request: SweepRequest
+    subject: Subject
+    split: Split
+    seed_parameter: str | None
+    baseline: Config
+    notes: tuple[str, ...]
+
+
 def resolve_request(
-    request: SweepRequest, directory: Path, account: Account = EMBEDDED, runs_dir: Path | None = None
+    request: SweepRequest,
+    directory: Path,
+    find_account: Callable[[], Account] = lambda: EMBEDDED,
+    runs_dir: Path | None = None,
 ) -> ResolvedRequest:
     """Check a request and fill in every default.
 
     Args:
         request: What was asked for.
         directory: Where a relative ``program`` is looked for.
-        account: The server that the sweep will use.
+        find_account: Finds the server that the sweep will use; it is asked when all else makes sense.
         runs_dir: Where earlier sweeps lie, which tell what a script logs.
 
     Raises:
         UsageError: If anything in it makes no sense; nothing has been started.
     """
+    outline = outline_request(request, directory, runs_dir)
+    return settle_outline(outline, find_account())
+
+
+def outline_request(request: SweepRequest, directory: Path, runs_dir: Path | None) -> Outline:
+    """Check all of a request that no server has a say in; see `resolve_request`."""
     subject = read_subject(request, directory, runs_dir)
     parse_metric_value(request.metric_value)
+    split, parameter, baseline = Split(), None, Config()
+    notes = tuple(_tell_seeds(subject))
+    if not request.single:
+        split = parse_split(request.split)
+        check_budget(request.budget)
+        if request.search == "wandb" and request.stage1 == "sobol":
+            raise UsageError("W&B's engine draws no Sobol points.", "Use --search gp, or leave --stage1 out.")
+        parameter = choose_seed_parameter(subject, request.seed_param)
+        baseline = find_baseline(subject, request.baseline)
+        texts = () if subject.trainer else note_texts("train-arg", request.train_arg)
+        notes = (*subject.notes, *notes, *_tell_trainer(request, subject, directory), *texts)
+    return Outline(
+        request=request, subject=subject, split=split, seed_parameter=parameter, baseline=baseline, notes=notes
+    )
+
+
+def settle_outline(outline: Outline, account: Account) -> ResolvedRequest:
+    """Fill in what depends on the server.
+
+    Args:
+        outline: All the rest.
+        account: The server.
+
+    Raises:
+        UsageError: If the server cannot do what was asked for, or there is no such plan.
+    """
+    request, subject = outline.request, outline.subject
     if request.single:
         single, notes = settle_single(request, subject, account)
-        return ResolvedRequest(plan=plan_sweep(single), warnings=(*notes, *_tell_seeds(subject)))
-    split = parse_split(request.split)
-    check_budget(request.budget)
+        return ResolvedRequest(plan=plan_sweep(single), account=account, warnings=(*notes, *outline.notes))
     search = _choose_search(request, account)
     proposer = find_proposer(search)
     early_stop = _choose_early_stop(request, proposer, subject)
-    seed_parameter = choose_seed_parameter(subject, request.seed_param)
-    seeded = proposer == "ours" and seed_parameter not in (*subject.fixed, *subject.space.names)
+    seeded = proposer == "ours" and outline.seed_parameter not in (*subject.fixed, *subject.space.names)
     settings = SweepSettings(
         config_id=request.config_id,
         space=subject.space,
@@ -80,33 +124,27 @@ def resolve_request(
         metric_value=request.metric_value,
         goal=subject.goal,
         budget=request.budget,
-        split=split,
+        split=outline.split,
         stage1=request.stage1,
         grid_resolution=request.grid_resolution,
-        finalists=_count_finalists(request, split, proposer),
+        finalists=_count_finalists(request, outline.split, proposer),
         seed=request.seed,
-        seed_parameter=seed_parameter if seeded else None,
+        seed_parameter=outline.seed_parameter if seeded else None,
         program=subject.program,
         command=subject.command,
         fixed=subject.fixed,
         layout=subject.layout,
-        baseline=find_baseline(subject, request.baseline),
+        baseline=outline.baseline,
         search=search,
         early_stop=early_stop,
         early_terminate=(subject.early_terminate or dict(HYPERBAND)) if early_stop == "hyperband" else None,
         tracker=account.kind,
         server=account.base_url,
-        entity=choose_entity(request.entity, subject.entity, account),
-        project=choose_project(request.project, subject.project, request.config_id),
+        entity=subject.entity or account.entity,
+        project=subject.project,
     )
     plan = plan_sweep(settings)
-    notes = (
-        *subject.notes,
-        *_tell_seeds(subject),
-        *_tell_trainer(request, subject, directory),
-        *(() if subject.trainer else note_texts("train-arg", request.train_arg)),
-    )
-    return ResolvedRequest(plan=plan, warnings=(*notes, *_list_idle_flags(request, plan)))
+    return ResolvedRequest(plan=plan, account=account, warnings=(*outline.notes, *_list_idle_flags(request, plan)))
 
 
 def _tell_trainer(request: SweepRequest, subject: Subject, directory: Path) -> Iterator[str]:

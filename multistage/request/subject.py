@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from multistage.domain.account import Account
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.grammar import note_choices, parse_params
 from multistage.domain.layout import Layout, Place, decode_value, encode_value, separate_choices
@@ -42,7 +41,8 @@ class Subject(Model):
     early_terminate: dict[str, Any] | None = None
     """What a sweep file says of it."""
     entity: str | None = None
-    project: str | None = None
+    """None for the account's own."""
+    project: str = ""
     notes: tuple[str, ...] = ()
     """What is searched otherwise than a sweep file's words say, a sentence each."""
 
@@ -81,7 +81,9 @@ def read_subject(request: SweepRequest, directory: Path, runs_dir: Path | None =
                 "Leave --style out, or name your own script with --program.",
             )
         _check_hyperparameters(subject.trainer, subject.space, subject.fixed, subject.layout)
-    return subject
+    entity = choose_entity(request.entity, subject.entity)
+    project = choose_project(request.project, subject.project, request.config_id)
+    return subject.model_copy(update={"entity": entity, "project": project})
 
 
 def _read_flags(request: SweepRequest, directory: Path, runs_dir: Path | None) -> Subject:
@@ -149,7 +151,7 @@ def _read_file(request: SweepRequest, file: SweepFile, directory: Path, runs_dir
         command=command,
         early_terminate=file.early_terminate,
         entity=file.entity,
-        project=file.project,
+        project=file.project or "",
         notes=file.notes,
     )
 
@@ -295,9 +297,9 @@ def choose_seed_parameter(subject: Subject, name: str | None) -> str | None:
     return name
 
 
-def choose_entity(asked: str | None, written: str | None, account: Account) -> str:
-    """Choose the user or team: what was asked for, else the environment's, the sweep file's, the account's own."""
-    return asked or os.environ.get("WANDB_ENTITY") or written or account.entity
+def choose_entity(asked: str | None, written: str | None) -> str | None:
+    """Choose the user or team: what was asked for, else the environment's, the sweep file's; None for the account's."""
+    return asked or os.environ.get("WANDB_ENTITY") or written
 
 
 def choose_project(asked: str | None, written: str | None, config_id: str) -> str:

@@ -22,8 +22,8 @@ from multistage.driver.stage_driver import StageDriver
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.errors import LaunchError
-from multistage.request.preparation import AskedSweep, prepare_folder
-from multistage.request.resolution import ResolvedRequest
+from multistage.request.preparation import prepare_folder
+from multistage.request.resolved_sweep import ResolvedSweep
 from multistage.search.base import Searcher, SearchProblem
 from multistage.search.multistage import StagedSearch
 from multistage.store.sweep_folder import SweepFolder
@@ -199,20 +199,19 @@ def replicate(session: Session, title: str, config: Config, seeds: Sequence[int]
 
 
 @contextlib.contextmanager
-def open_canary(asked: AskedSweep, resolved: ResolvedRequest) -> Iterator[SideSweep]:
+def open_canary(sweep: ResolvedSweep) -> Iterator[SideSweep]:
     """Make one run ready with a sweep's settings, before there is that sweep; no folder of it is left.
 
     It trains the usual values of the swept hyperparameters where they are known, else the middle of their ranges.
 
     Args:
-        asked: The sweep.
-        resolved: Its settings.
+        sweep: The sweep.
     """
-    settings = resolved.plan.settings
+    settings = sweep.plan.settings
     config = settings.baseline or settings.space.from_unit([0.5] * len(settings.space))
     with tempfile.TemporaryDirectory(prefix="multistage-canary-") as place:
-        folder = SweepFolder(Path(place) / asked.folder.name)
-        prepare_folder(folder, asked.request, resolved, asked.options.model_copy(update={"workers": 1}), resume=False)
+        folder = SweepFolder(Path(place) / sweep.folder.name)
+        prepare_folder(folder, sweep.request, sweep.plan, sweep.options.model_copy(update={"workers": 1}), resume=False)
         try:
             yield replicate(open_session(folder.path), "canary", config, [settings.seed])
         finally:

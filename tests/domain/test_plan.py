@@ -252,3 +252,12 @@ def test_who_proposes_is_apart_from_the_method(search: str, proposer: str, metho
     assert (settings.hash_identity() == SETTINGS.hash_identity()) == (search == "gp")
     with pytest.raises(ValidationError):
         change(search="")
+
+
+def test_the_identity_is_what_earlier_releases_took_for_it() -> None:
+    # Finished steps are known by its hash.
+    assert set(plan._IDENTITY) == {
+        "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
+        "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
+        "layout", "early_terminate", "definition",
+    }  # fmt: skip

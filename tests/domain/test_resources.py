@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from multistage.domain.resources import Resources, name_gpu
+from multistage.options.modal import Resources, name_gpu
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from multistage.cli import main
 from multistage.launchers.local import kind
-from multistage.request.preparation import read_parameters
+from multistage.request.asked_sweep import read_parameters
 from tests import fake_nvml
 
 OWN = ("my:own", "--params", "x:0-1", "--metric", "y", "--budget", "20", "--program", "train.py")
@@ -50,7 +50,7 @@ def test_workers_follow_from_the_gpus(
         (("--gpus-per-run", "1", "--workers", "3"), "suffice for 2 workers"),
         (("--gpus-per-run", "1.5"), "--gpus-per-run cannot be 1.5"),
         (("--gpus-per-run", "-1"), "--gpus-per-run cannot be -1"),
-        (("--gpus-per-run", "1", "--launcher", "modal"), "for trainings on this machine"),
+        (("--gpus-per-run", "1", "--launcher", "modal"), "--gpus-per-run has no meaning on Modal"),
     ],
 )
 def test_too_much_is_one_line_and_starts_nothing(

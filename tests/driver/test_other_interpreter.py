@@ -12,8 +12,10 @@ from multistage.driver.launching import open_launcher
 from multistage.driver.roster import Roster
 from multistage.launchers.local.launcher import LocalLauncher
 from multistage.launchers.local.records import read_local
-from multistage.request.preparation import prepare_folder, read_parameters, take_up
+from multistage.request.asked_sweep import read_parameters
+from multistage.request.preparation import prepare_folder
 from multistage.request.resolution import resolve_request
+from multistage.request.resumption import take_up
 from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder
 from tests.queued_sweeps import (
@@ -47,7 +49,7 @@ def begin(folder: SweepFolder, parameters: dict[str, Any], server: dict[str, str
     place = folder.path.parents[1]
     asked = read_parameters({**parameters, "runs_dir": folder.path.parent, "name": folder.name}, place)
     resolved = resolve_request(asked.request, place)
-    state = prepare_folder(folder, asked.request, resolved, asked.options, asked.resume)
+    state = prepare_folder(folder, asked.request, resolved.plan, asked.options, asked.resume)
     journal = Journal(folder)
     launcher = open_launcher(
         resolved.plan.settings,

@@ -9,7 +9,6 @@ import pytest
 
 from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
-from multistage.domain.resources import Resources
 from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
 from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.driver.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
@@ -19,6 +18,7 @@ from multistage.launchers.base import Traits
 from multistage.launchers.modal.faults import judge_training
 from multistage.launchers.modal.prices import GRACE, Rates
 from multistage.launchers.modal.records import name_call, read_call
+from multistage.options.modal import Resources
 from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_state

@@ -1,12 +1,11 @@
 """No page shows a command that the command line would not understand."""
 
 import re
-from dataclasses import fields
 
 import pytest
 
 from multistage.cli import app
-from multistage.cli.flags import SweepFlags
+from multistage.options.catalogue import list_all
 from tests.guide.documented import PAGES, ROOT, list_commands
 
 COMMANDS = list(list_commands())
@@ -30,7 +29,7 @@ def test_a_documented_script_has_its_metric(page: str, words: list[str]) -> None
 
 def test_the_page_of_options_names_every_flag() -> None:
     page = (ROOT / "docs" / "options.md").read_text()
-    flags = {f"--{field.name.replace('_', '-')}" for field in fields(SweepFlags)} | {"--resume", "--json"}
+    flags = {option.flag for option in list_all() if option.option.flag} | {"--resume", "--json"}
     assert {flag for flag in flags if f"`{flag}" not in page} == set()
 
 

@@ -12,7 +12,8 @@ from multistage.domain.plan import RunOptions, StageBrief, StageNumber
 from multistage.domain.state import CutShort, StageProgress, StageRecord
 from multistage.errors import FolderError, UsageError
 from multistage.launchers.local.cores import count_cores
-from multistage.request.preparation import AskedSweep, check_folder, locate_folder, prepare_folder, read_parameters
+from multistage.request.asked_sweep import AskedSweep, locate_folder, read_parameters
+from multistage.request.preparation import check_folder, prepare_folder
 from multistage.request.resolution import ResolvedRequest, resolve_request
 from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_settings, make_stage
@@ -31,7 +32,7 @@ def ask(place: Path, **changes: Any) -> tuple[AskedSweep, ResolvedRequest]:
 
 
 def begin(asked: AskedSweep, resolved: ResolvedRequest) -> Any:
-    return prepare_folder(asked.folder, asked.request, resolved, asked.options, asked.resume)
+    return prepare_folder(asked.folder, asked.request, resolved.plan, asked.options, asked.resume)
 
 
 def test_none_stands_for_a_default(tmp_path: Path) -> None:
@@ -72,12 +73,9 @@ def test_a_folder_that_holds_a_sweep_is_not_begun_again(tmp_path: Path) -> None:
 
 
 def test_a_resume_needs_a_sweep(tmp_path: Path) -> None:
+    asked, resolved = ask(tmp_path, resume=True)
     with pytest.raises(FolderError, match="does not exist"):
-        check_folder(*reversed_order(ask(tmp_path, resume=True)), resume=True)
-
-
-def reversed_order(asked: tuple[AskedSweep, ResolvedRequest]) -> tuple[SweepFolder, ResolvedRequest]:
-    return asked[0].folder, asked[1]
+        check_folder(asked.folder, resolved.plan, resume=True)
 
 
 def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(tmp_path: Path) -> None:
@@ -96,12 +94,12 @@ def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(t
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"params": "alpha"}, "space was"),
+        ({"params": "alpha"}, "params was"),
         ({"seed": 1}, "seed was 0 and would be 1"),
         ({"goal": "minimize"}, "goal was 'maximize' and would be 'minimize'"),
         ({"metric": "train/loss"}, "metric was"),
         ({"split": "20/60/20"}, "split was"),
-        ({"train_arg": ["epochs=2"]}, "fixed was"),
+        ({"train_arg": ["epochs=2"]}, "train_arg was"),
         ({"project": "other"}, "project was 'digits' and would be 'other'"),
     ],
 )
@@ -179,9 +177,9 @@ def test_a_sweep_that_another_process_drives_is_refused(tmp_path: Path) -> None:
         assert driver.stdout.readline() == "held\n"
         for resume in (True, False):
             with pytest.raises(FolderError, match=f"Process {driver.pid} is already driving"):
-                check_folder(asked.folder, resolved, resume)
+                check_folder(asked.folder, resolved.plan, resume)
     with asked.folder.lock():
-        assert check_folder(asked.folder, resolved, resume=True) is not None
+        assert check_folder(asked.folder, resolved.plan, resume=True) is not None
 
 
 def test_a_hook_finds_the_folder_from_either_flows_parameters(tmp_path: Path) -> None:

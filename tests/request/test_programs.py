@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.account import EMBEDDED
 from multistage.domain.plan import SweepSettings
 from multistage.domain.request import SweepRequest
 from multistage.errors import UsageError
-from multistage.request.preferences import gather_parameters
+from multistage.request.precedence import gather_parameters
 from multistage.request.resolution import ResolvedRequest, resolve_request
 
 FILE = {"method": "random", "parameters": {"x": {"min": 0.0, "max": 1.0}}, "metric": {"name": "score"}}
@@ -20,7 +19,7 @@ def resolve(directory: Path, **changes: Any) -> ResolvedRequest:
     asked = {"config_id": "my:own", "budget": 100, "metric": "score"} | changes
     if "sweep_file" not in asked:
         asked.setdefault("params", "x:0-1")
-    return resolve_request(SweepRequest.model_validate(asked), directory, EMBEDDED)
+    return resolve_request(SweepRequest.model_validate(asked), directory)
 
 
 def read(directory: Path, **changes: Any) -> SweepSettings:

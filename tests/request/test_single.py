@@ -9,12 +9,11 @@ import wandb
 
 from multistage.cli import main
 from multistage.errors import UsageError
-from multistage.request.preferences import GatheredParameters, gather_parameters
-from multistage.request.preparation import read_parameters
+from multistage.request.adoption import adopt_sweep
+from multistage.request.asked_sweep import read_parameters
+from multistage.request.precedence import GatheredParameters, gather_parameters
 from multistage.request.resolution import resolve_request
-from multistage.request.single import adopt_sweep
 from multistage.wandb_client.connection import Connection
-from multistage.wandb_client.login import open_account
 from multistage.wandb_client.sweep_calls import create_sweep
 from tests.server_process import ServerProcess
 
@@ -105,7 +104,9 @@ def test_three_stages_over_a_file_tell_it_too(place: Path) -> None:
 
 
 def test_a_sweep_is_looked_for_where_the_settings_say(place: Path, sweep_id: str) -> None:
-    found = adopt_sweep({"sweep_id": sweep_id, "single": True}, place)
+    adoption = adopt_sweep({"sweep_id": sweep_id, "single": True}, place)
+    assert adoption is not None
+    found = adoption.parameters
     assert (found["entity"], found["project"], found["adopted"].sweep_id) == ("local", "other", sweep_id)
     (place / "multistage.toml").write_text('tracker = "wandb"')
     with pytest.raises(UsageError, match="project of the sweep"):
@@ -115,8 +116,9 @@ def test_a_sweep_is_looked_for_where_the_settings_say(place: Path, sweep_id: str
 def test_the_metric_of_a_sweep_that_is_there_stays_its_own(place: Path, sweep_id: str) -> None:
     def tell(**given: Any) -> tuple[str, ...]:
         found = adopt_sweep({"config_id": "my:own", "sweep_id": sweep_id, "single": True, "budget": 3, **given}, place)
-        asked = read_parameters(gather_parameters(found, place).parameters, place)
-        return resolve_request(asked.request, place, open_account("auto")).warnings
+        assert found is not None
+        asked = read_parameters(gather_parameters(found.parameters, place).parameters, place)
+        return resolve_request(asked.request, place, lambda: found.account).warnings
 
     (place / "train.py").touch()
     assert tell() == tell(metric="loss") == ()

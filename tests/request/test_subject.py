@@ -143,7 +143,7 @@ def test_wandbs_engine_needs_a_server_by_name_only_where_it_is_asked_for(tmp_pat
         request = SweepRequest.model_validate(
             {"config_id": "digits:mlp", "params": "alpha", "budget": 100, "search": search}
         )
-        return resolve_request(request, tmp_path, poor).plan.settings.search
+        return resolve_request(request, tmp_path, lambda: poor).plan.settings.search
 
     assert choose("auto") == choose("wandb") == "wandb"
     with pytest.raises(MultistageError, match=r"https://w\.example takes no runs enqueued") as refused:

@@ -1,22 +1,16 @@
-"""Another package's searcher: one file, and the metadata of an installed package."""
+"""Another package's searcher: one file, as the documentation has it, and the metadata of an installed package."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
-GOOD = '''
-from multistage.search.multistage import StagedSearch
-
-
-class Corners(StagedSearch):
-    """Goes through the corners of the box."""
-
-    def suggest(self, box, evaluations, pending, count):
-        start = len(evaluations) + len(pending)
-        size = len(box)
-        return [box.from_unit([(number >> (place % 16)) & 1 for place in range(size)])
-                for number in range(start, start + count)]
-'''
+_DOCUMENTED = re.search(
+    r"```python\n(# corners\.py\n.*?)```", (Path(__file__).parents[2] / "docs" / "search.md").read_text(), re.DOTALL
+)
+assert _DOCUMENTED is not None
+GOOD = _DOCUMENTED[1]
 
 
 def install(
@@ -31,5 +25,5 @@ def install(
     (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
     (told / "entry_points.txt").write_text(f"[multistage.searchers]\n{name} = {module}:{value}\n")
     monkeypatch.syspath_prepend(str(place))
-    monkeypatch.delitem(__import__("sys").modules, module, raising=False)
+    monkeypatch.delitem(sys.modules, module, raising=False)
     return module

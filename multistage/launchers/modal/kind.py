@@ -13,7 +13,6 @@ from multistage.domain.budget import parse_split, split_budget
 from multistage.domain.cost import Prices, Quote
 from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.request import SweepRequest
-from multistage.domain.resources import name_gpu
 from multistage.domain.styles import runs_module
 from multistage.domain.variables import is_loopback
 from multistage.domain.worker_records import Fee
@@ -27,6 +26,7 @@ from multistage.launchers.modal.launcher import TRAITS, ModalLauncher
 from multistage.launchers.modal.options import ModalOptions
 from multistage.launchers.modal.prices import GRACE, Rates
 from multistage.launchers.modal.records import NAME
+from multistage.options.modal import name_gpu
 from multistage.training.catalogue import find_bundled
 
 USUAL_WORKERS = 8

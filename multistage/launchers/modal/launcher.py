@@ -14,7 +14,6 @@ from typing import Any, Self
 import modal
 import modal.exception as refusals
 
-from multistage.domain.resources import Resources
 from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
@@ -31,6 +30,7 @@ from multistage.launchers.modal.call_watch import CallWatch
 from multistage.launchers.modal.faults import explain_refusal, judge_training
 from multistage.launchers.modal.prices import GRACE, Rates
 from multistage.launchers.modal.records import NAME, ModalDetails, is_on_modal, name_call, read_call
+from multistage.options.modal import Resources
 
 LONGEST_IDLE = 45.0
 """Seconds without a run after which a container leaves at the latest: with its own end it is gone within a minute."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from multistage.domain.resources import Resources
+from multistage.options.modal import Resources
 
 
 class ModalOptions(Resources):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from multistage.domain.cost import Prices
 from multistage.domain.model import Model
-from multistage.domain.resources import Resources, name_gpu
+from multistage.options.modal import Resources, name_gpu
 
 GRACE = 60.0
 """Seconds that a container may take beyond its timeout to start and to leave; they are paid for too."""

@@ -9,13 +9,13 @@ import pytest
 from multistage.domain.account import EMBEDDED, Account
 from multistage.domain.plan import RunOptions, SweepPlan
 from multistage.domain.request import SweepRequest
-from multistage.domain.resources import Resources
-from multistage.driver.launching import check_launching
 from multistage.errors import UsageError
 from multistage.launchers.modal.app import describe_content
 from multistage.launchers.modal.faults import judge_error, judge_result
 from multistage.launchers.modal.prices import Rates
-from multistage.request.preparation import read_parameters
+from multistage.options.modal import Resources
+from multistage.request.asked_sweep import read_parameters
+from multistage.request.feasibility import check_launching
 from multistage.request.resolution import resolve_request
 
 

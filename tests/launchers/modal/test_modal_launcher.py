@@ -8,7 +8,6 @@ import pytest
 
 from multistage.domain.cost import Cost
 from multistage.domain.plan import RunOptions
-from multistage.domain.resources import Resources
 from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
 from multistage.domain.worker_records import WorkerRecord
 from multistage.driver.roster import Roster
@@ -18,6 +17,7 @@ from multistage.launchers.modal.app import TRAINER_EXTRAS, build_app, describe_c
 from multistage.launchers.modal.launcher import ModalLauncher
 from multistage.launchers.modal.prices import Rates, fetch_rates
 from multistage.launchers.modal.records import read_call
+from multistage.options.modal import Resources
 from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder
 from tests.launchers.modal.modal_client import using

@@ -2,12 +2,12 @@
 
 import pytest
 
-from multistage.domain.resources import GPU_NAMES, Resources
 from multistage.launchers.modal.prices import GPU_PRICES, Rates
+from multistage.options.modal import GPUS, Resources
 
 
 def test_each_gpu_has_a_price() -> None:
-    assert set(GPU_PRICES) == set(GPU_NAMES)
+    assert set(GPU_PRICES) == set(GPUS)
 
 
 def test_prices_are_read_back_as_the_state_keeps_them() -> None:

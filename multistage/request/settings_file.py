@@ -16,56 +16,76 @@ All that a sweep takes may stand at its top, and again for one config id::
 import difflib
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
 from multistage.domain.grammar import parse_params
 from multistage.domain.parameters import Parameter
-from multistage.domain.plan import RunWishes
-from multistage.domain.request import SweepWishes
+from multistage.domain.request import TableReader
 from multistage.domain.styles import is_module_name
 from multistage.errors import SpaceError, UsageError
+from multistage.options.catalogue import GROUPS, Groups, list_names
+from multistage.options.option import Options, list_options
+from multistage.options.refusal import Spelling, find_option, refuse_value, spell_key, tell_reason
 
 SETTINGS_FILE = "multistage.toml"
-PATHS = ("runs_dir", "project_dir", "program", "python")
-"""Relative ones are meant from where the file lies; a program may be a module instead."""
+HINT = "`multistage-sweep settings --schema` says what each key takes."
 
 
-class Preferences(SweepWishes, RunWishes):
-    """What a sweep is begun with unless told otherwise."""
+class Preferences(TableReader):
+    """What a sweep is begun with unless told otherwise. Built with the options by `build_preferences`."""
 
-    workers: Annotated[int, Field(ge=1, le=1000, json_schema_extra=lambda schema: schema.pop("default", None))] = 1
-    """Trainings at once; by default the cores, on Modal 8."""
-    runs_dir: Path = Path("runs")
-    """Where the sweeps' folders lie."""
     ranges: dict[str, str] = Field(default_factory=dict)
     """Ranges of parameters that may be named without one, in the words of --params without the name."""
 
     def list_given(self) -> dict[str, Any]:
         """Give what was set, by key; the ranges apart."""
-        told = [name for name in type(self).model_fields if name in self.model_fields_set]
-        given = {name: getattr(self, name) for name in told if name not in ("ranges", "configs")}
-        if "modal" in given:
-            given["modal"] = self.modal.model_dump(exclude_unset=True)
-        return given
+        given = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        plain = {
+            name: value.model_dump(exclude_unset=True) if isinstance(value, Options) else value
+            for name, value in given.items()
+        }
+        return {name: value for name, value in plain.items() if name not in ("ranges", "configs")}
 
 
 class SettingsFile(Preferences):
-    """The whole file."""
+    """The whole file. Built with the options by `build_settings`."""
 
     configs: dict[str, Preferences] = Field(default_factory=dict)
     """The same for one config id each: your own, with their programs, or bundled ones."""
 
 
-def parse_settings(text: str, path: Path) -> SettingsFile:
+@cache
+def build_preferences(groups: Groups) -> type[Preferences]:
+    """Build the model of what may be preferred: every option that can stand in a file."""
+    return create_model("Preferences", __base__=Preferences, __doc__=Preferences.__doc__, **_list_fields(groups))
+
+
+@cache
+def build_settings(groups: Groups) -> type[SettingsFile]:
+    """Build the model of the whole file."""
+    sections: Any = dict[str, build_preferences(groups)]  # type: ignore[misc]
+    described: Any = Field(default_factory=dict, description=SettingsFile.model_fields["configs"].description)
+    fields: dict[str, Any] = {**_list_fields(groups), "configs": (sections, described)}
+    return create_model("SettingsFile", __base__=SettingsFile, __doc__=SettingsFile.__doc__, **fields)
+
+
+def _list_fields(groups: Groups) -> dict[str, Any]:
+    filed = (one for one in list_options(*groups) if one.option.filed)
+    return {one.name: (one.kind if one.option.choices else one.field.annotation, one.field) for one in filed}
+
+
+def parse_settings(text: str, path: Path, groups: Groups = GROUPS) -> SettingsFile:
     """Read a settings file.
 
     Args:
         text: Its content.
         path: Where it lies: for the errors, and for its relative paths.
+        groups: The options that it may set.
 
     Raises:
         UsageError: It is no TOML, has an unknown key (the hint names the nearest), or a value that makes no sense.
@@ -79,16 +99,16 @@ def parse_settings(text: str, path: Path) -> SettingsFile:
         if isinstance(section, dict):
             _locate_paths(section, path.absolute().parent)
     try:
-        settings = SettingsFile.model_validate(content)
+        settings = build_settings(groups).model_validate(content)
     except ValidationError as error:
-        raise explain_mistake(error, str(path)) from error
+        raise explain_mistake(error, f"{path}: ", spell_key, groups) from error
     for section in (settings, *settings.configs.values()):
         parse_ranges(section.ranges, {}, str(path))
     return settings
 
 
 def _locate_paths(section: dict[str, Any], folder: Path) -> None:
-    for key in PATHS:
+    for key in list_names(from_file=True):
         path = section.get(key)
         if isinstance(path, str) and not (key == "program" and is_module_name(path)):
             section[key] = str(folder / Path(path).expanduser())
@@ -118,36 +138,39 @@ def parse_ranges(ranges: Mapping[str, str], known: Mapping[str, Parameter], wher
     return parsed
 
 
-def explain_mistake(error: ValidationError, where: str) -> UsageError:
+def explain_mistake(error: ValidationError, where: str, spell: Spelling, groups: Groups = GROUPS) -> UsageError:
     """Say in a sentence what is wrong with a settings file or a variable of the environment.
 
     Args:
         error: Of the model.
-        where: The file, or what stands for it.
+        where: What the sentence begins with: the file.
+        spell: How the options are written there.
+        groups: The options.
     """
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place, dotted = first["loc"], ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
-        known = _list_keys(first["loc"])
+        key = str(place[-1])
+        known = _list_keys(place, groups)
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
-        return UsageError(f"{where} has an unknown key {place!r}.", hint)
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    return UsageError(
-        f"{where}: {place} cannot be {first['input']!r}: {reason[:1].lower()}{reason[1:]}.",
-        "`multistage-sweep settings --schema` says what each key takes.",
-    )
+        return UsageError(f"{where.rstrip(': ')} has an unknown key {dotted!r}.", hint)
+    section = ".".join(map(str, place[:2])) + "." if place[0] == "configs" and len(place) > 2 else ""
+    option = find_option(place[2:] if section else place, groups)
+    if option is None:
+        return UsageError(f"{where}{dotted} cannot be {first['input']!r}: it takes a table.", HINT)
+    return UsageError(where + refuse_value(option, first["input"], section + spell(option), tell_reason(first)), HINT)
 
 
-def _list_keys(place: tuple[int | str, ...]) -> list[str]:
-    if "modal" in place[:-1]:
-        return list(RunWishes().modal.__class__.model_fields)
-    model = SettingsFile if len(place) == 1 else Preferences
+def _list_keys(place: tuple[int | str, ...], groups: Groups) -> list[str]:
+    inner = find_option(place[2:-1] if place[0] == "configs" else place[:-1], groups)
+    if inner is not None and inner.parts is not None:
+        return list(inner.parts.model_fields)
+    model: type[Preferences] = build_settings(groups) if len(place) == 1 else build_preferences(groups)
     return list(model.model_fields)
 
 
-def build_schema() -> dict[str, Any]:
+def build_schema(groups: Groups = GROUPS) -> dict[str, Any]:
     """Build the file's JSON schema, with which editors complete and check it."""
 
     class WithoutNull(GenerateJsonSchema):
@@ -162,5 +185,5 @@ def build_schema() -> dict[str, Any]:
                 del found["default"]
             return found
 
-    schema = SettingsFile.model_json_schema(schema_generator=WithoutNull)
+    schema = build_settings(groups).model_json_schema(schema_generator=WithoutNull)
     return {"$schema": WithoutNull.schema_dialect, **schema, "title": SETTINGS_FILE}

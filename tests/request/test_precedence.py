@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from multistage.errors import UsageError
-from multistage.request.preferences import find_runs_dir, gather_parameters, list_runs_dirs
-from multistage.request.preparation import complete_parameters, prepare_folder, read_parameters
+from multistage.request.asked_sweep import read_parameters
+from multistage.request.precedence import find_runs_dir, gather_parameters, list_runs_dirs
+from multistage.request.preparation import prepare_folder
 from multistage.request.resolution import resolve_request
+from multistage.request.resumption import complete_parameters
 
 FILE = """
 budget = 40
@@ -109,7 +111,7 @@ def test_another_file_may_be_named_and_must_be_there(place: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("name", "value", "what"),
-    [("MULTISTAGE_BUDGET", "many", "budget cannot be 'many'"), ("MULTISTAGE_TRAIN_ARG", "{", "train_arg")],
+    [("MULTISTAGE_BUDGET", "many", "MULTISTAGE_BUDGET cannot be 'many'"), ("MULTISTAGE_TRAIN_ARG", "{", "train_arg")],
 )
 def test_a_variable_that_makes_no_sense_is_named(
     place: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, what: str
@@ -128,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_named(place: Path) -> None:
 def test_a_sweep_that_is_taken_up_goes_on_as_it_began_whatever_the_file_says_now(place: Path) -> None:
     asked = read_parameters(complete_parameters(GIVEN, place, "flow-1").parameters, place)
     resolved = resolve_request(asked.request, place)
-    state = prepare_folder(asked.folder, asked.request, resolved, asked.options, resume=False)
+    state = prepare_folder(asked.folder, asked.request, resolved.plan, asked.options, resume=False)
     asked.folder.write_state(state.model_copy(update={"flow_run_id": "flow-1"}))
     (place / "multistage.toml").write_text('budget = 999\nranges.alpha = "0.5-1"\nsplit = "20/60/20"\nworkers = 7')
     for parameters, flow_run in (({**GIVEN, "resume": True}, "flow-2"), (GIVEN, "flow-1")):

@@ -1,16 +1,15 @@
 """``multistage.toml``: all that a sweep takes, refused plainly where it makes no sense."""
 
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from multistage.cli.flags import SweepFlags
-from multistage.domain.preferences import Preferences, SettingsFile, build_schema, parse_settings
-from multistage.domain.resources import Resources
 from multistage.errors import UsageError
+from multistage.options.catalogue import GROUPS, list_all
+from multistage.options.modal import Resources
+from multistage.request.settings_file import build_schema, build_settings, parse_settings
 
 WHOLE = """
 budget = 300
@@ -55,13 +54,13 @@ def test_a_whole_file_is_read_and_what_it_leaves_out_stays_open() -> None:
 
 
 def test_an_empty_file_asks_for_nothing() -> None:
-    assert parse_settings("", Path("m.toml")) == SettingsFile()
-    assert SettingsFile().list_given() == {}
+    assert parse_settings("", Path("m.toml")) == build_settings(GROUPS)()
+    assert build_settings(GROUPS)().list_given() == {}
 
 
 def test_it_takes_all_that_the_command_line_takes() -> None:
-    flags = {flag.name for flag in fields(SweepFlags)}
-    taken = set(Preferences.model_fields) | {f"modal_{name}" for name in Resources.model_fields}
+    flags = {option.key for option in list_all() if option.option.flag}
+    taken = set(build_settings(GROUPS).model_fields) | {f"modal.{name}" for name in Resources.model_fields}
     # These belong to one sweep.
     assert flags - taken == {"name", "settings", "sweep_file"}
 
@@ -75,7 +74,11 @@ def test_it_takes_all_that_the_command_line_takes() -> None:
         ("[configs.x]\nconfigs = 3", "unknown key 'configs.x.configs'", "Did you mean"),
         ("qqqqqqqq = 3", "unknown key 'qqqqqqqq'", "Known are"),
         ("budget = 'x'", "budget cannot be 'x'", "settings --schema"),
-        ("grid_resolution = 1", "grid_resolution cannot be 1: input should be greater", "settings --schema"),
+        (
+            "grid_resolution = 1",
+            "m.toml: grid_resolution cannot be 1: it takes a whole number from 2 to 100",
+            "settings --schema",
+        ),
         ("modal.gpu = 'XT'", "modal.gpu cannot be 'XT': 'XT' is no GPU", "settings --schema"),
         ("configs = 3", "configs cannot be 3", "settings --schema"),
         ("configs.x = 3", "configs.x cannot be 3", "settings --schema"),

@@ -2,61 +2,38 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.grammar import expand_params, parse_names
 from multistage.domain.model import Model
-from multistage.domain.preferences import (
+from multistage.domain.styles import is_module_name
+from multistage.errors import UsageError
+from multistage.options.catalogue import FILE_SAYS, GROUPS, LAUNCHERS, RIVALS, Groups, list_idle, list_names
+from multistage.options.refusal import VARIABLE_PREFIX, spell_variable
+from multistage.request.settings_file import (
     SETTINGS_FILE,
     Preferences,
     SettingsFile,
+    build_preferences,
+    build_settings,
     explain_mistake,
     parse_ranges,
     parse_settings,
 )
-from multistage.domain.styles import is_module_name
-from multistage.errors import UsageError
 from multistage.training.catalogue import find_trainer
 
-PREFIX = "MULTISTAGE_"
-SETTINGS_VARIABLE = "MULTISTAGE_SETTINGS"
+SETTINGS_VARIABLE = f"{VARIABLE_PREFIX}SETTINGS"
 """Names another settings file than the current folder's."""
 FLOW_RUN = "flow run"
 """What to call where a flow run's own parameters come from."""
 TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
-
-CONTAINERS_ONLY = ("runs_per_worker", "keep_workers", "max_cost", "modal", "image_python", "project_dir")
-"""What means nothing on this machine."""
-HERE_ONLY = ("python", "gpus_per_run")
-"""What means nothing in containers."""
-FILE_SAYS: Mapping[str, tuple[str, ...]] = {
-    "params": ("parameters",),
-    "metric": ("metric",),
-    "goal": ("metric",),
-    "program": ("program", "command"),
-    "command": ("program", "command"),
-    "style": ("command",),
-    "early_stop": ("early_terminate",),
-}
-"""What a sweep file says of a sweep, and under which of its keys."""
-
-IDLE_ALONE = ("train_arg",)
-"""What bears on trainings, and has no meaning where a sweep is run as it is."""
-
-RIVALS = {"command": "style", "style": "command"}
-"""What says the same in other words: the nearer one is meant."""
-
-
-class Variables(Preferences, BaseSettings):
-    """The same as variables of the environment, such as ``MULTISTAGE_WORKERS`` and ``MULTISTAGE_MODAL__CPU``."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", frozen=True)
 
 
 class GatheredParameters(Model):
@@ -71,7 +48,11 @@ class GatheredParameters(Model):
 
 
 def gather_parameters(
-    given: Mapping[str, Any], directory: Path, settings_file: Path | None = None, source: str = "command line"
+    given: Mapping[str, Any],
+    directory: Path,
+    settings_file: Path | None = None,
+    source: str = "command line",
+    groups: Groups = GROUPS,
 ) -> GatheredParameters:
     """Fill in what was not given, from the environment and the settings file.
 
@@ -82,12 +63,13 @@ def gather_parameters(
         directory: Where the settings file is looked for.
         settings_file: Another one.
         source: What to call where ``given`` comes from.
+        groups: The options that file and environment may set.
 
     Raises:
         UsageError: The settings file that was named is not there, or it or a variable makes no sense.
     """
     path = find_settings_file(directory, settings_file)
-    file = read_settings_file(path)
+    file = read_settings_file(path, groups)
     label = SETTINGS_FILE if path == directory / SETTINGS_FILE else str(path)
     config_id = given.get("config_id")
     own = file.configs.get(str(config_id), Preferences())
@@ -95,7 +77,7 @@ def gather_parameters(
         (file.list_given(), label),
         (own.list_given(), f"{label}, {config_id}"),
         ({key: os.environ[name] for key, name in TRACKER_VARIABLES.items() if os.environ.get(name)}, "W&B's variables"),
-        (read_variables().list_given(), "environment"),
+        (read_variables(groups).list_given(), "environment"),
         ({key: value for key, value in given.items() if value is not None}, source),
     ]
     parameters: dict[str, Any] = {}
@@ -105,14 +87,17 @@ def gather_parameters(
             parameters.pop(key, None)
             sources.pop(key, None)
         for key, value in values.items():
-            if key == "modal":
-                value = parameters.get(key, {}) | _list_resources(value)
+            if isinstance(value, Mapping) and key != "sweep_file":
+                value = parameters.get(key, {}) | dict(value)
             parameters[key], sources[key] = value, where
     # A file may keep what containers take beside sweeps that need none, and the other way round.
-    idle = CONTAINERS_ONLY if parameters.get("launcher", "local") == "local" else HERE_ONLY
+    idle = list_idle(parameters.get("launcher", "local"), groups)
     for key in (key for key in idle if given.get(key) is None):
         parameters.pop(key, None)
         sources.pop(key, None)
+    parameters = hand_on_foreign(parameters, parameters.get("launcher", "local"))
+    if parameters.get("launcher_options") and "launcher_options" not in sources:
+        sources["launcher_options"] = sources.pop(parameters["launcher"])
     left = [*_find_other_places(given, layers), *_leave_to_sweep(parameters, sources, given, directory)]
     note = f"The sweep goes by its own words, so these settings are left out: {', '.join(left)}."
     trainer = find_trainer(str(config_id))
@@ -126,6 +111,19 @@ def gather_parameters(
     return GatheredParameters(parameters=parameters, sources=sources, notes=(note,) if left else ())
 
 
+def hand_on_foreign(given: Mapping[str, Any], launcher: str) -> dict[str, Any]:
+    """Give the options of another package's launcher the one name by which a flow takes them.
+
+    Args:
+        given: Parameters by name; the launcher's options stand under its own.
+        launcher: Where trainings run.
+    """
+    if launcher in LAUNCHERS or launcher not in given:
+        return dict(given)
+    rest = {name: value for name, value in given.items() if name != launcher}
+    return {**rest, "launcher_options": {**given[launcher], **(given.get("launcher_options") or {})}}
+
+
 def _leave_to_sweep(
     parameters: dict[str, Any], sources: dict[str, str], given: Mapping[str, Any], directory: Path
 ) -> Iterator[str]:
@@ -136,7 +134,7 @@ def _leave_to_sweep(
     """
     file = parameters.get("sweep_file") or {}
     told = [key for key, parts in FILE_SAYS.items() if any(file.get(part) for part in parts)]
-    for key in (*told, *(IDLE_ALONE if parameters.get("single") else ())):
+    for key in (*told, *(list_names(idle_alone=True) if parameters.get("single") else ())):
         if given.get(key) is None and key in parameters:
             value, where = parameters.pop(key), sources.pop(key)
             if value != _read_own(file, key, directory):
@@ -164,10 +162,6 @@ def _describe(key: str, value: Any, where: str) -> str:
     return f"{key} {', '.join(map(str, value)) if isinstance(value, tuple) else value} ({where})"
 
 
-def _list_resources(given: Any) -> dict[str, Any]:
-    return dict(given) if isinstance(given, Mapping) else dict(given.model_dump(exclude_unset=True))
-
-
 def find_settings_file(directory: Path, named: Path | None = None) -> Path | None:
     """Find the settings file: the one that was named, that ``MULTISTAGE_SETTINGS`` names, or the folder's own.
 
@@ -183,35 +177,48 @@ def find_settings_file(directory: Path, named: Path | None = None) -> Path | Non
     return None
 
 
-def read_settings_file(path: Path | None) -> SettingsFile:
+def read_settings_file(path: Path | None, groups: Groups = GROUPS) -> SettingsFile:
     """Read a settings file; an empty one where there is none.
 
     Raises:
         UsageError: It cannot be read, or makes no sense.
     """
     if path is None:
-        return SettingsFile()
+        return build_settings(groups)()
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}.", "Mend it, or name another with --settings.") from error
-    return parse_settings(text, path)
+    return parse_settings(text, path, groups)
 
 
-def read_variables() -> Preferences:
+def read_variables(groups: Groups = GROUPS) -> Preferences:
     """Read the preferences that stand in the environment.
 
     Raises:
         UsageError: One of them makes no sense.
     """
     try:
-        return Preferences.model_validate(EnvSettingsSource(Variables)())
+        return build_preferences(groups).model_validate(EnvSettingsSource(build_variables(groups))())
     except ValidationError as error:
-        raise explain_mistake(error, f"The environment's {PREFIX}* variables") from error
+        raise explain_mistake(error, "", spell_variable, groups) from error
     except SettingsError as error:
         raise UsageError(
-            f"The environment's {PREFIX}* variables: {error}.", "Write a list or table as JSON."
+            f"The environment's {VARIABLE_PREFIX}* variables: {error}.", "Write a list or table as JSON."
         ) from error
+
+
+class _Variables(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, env_nested_delimiter="__", frozen=True)
+
+
+@cache
+def build_variables(groups: Groups) -> type[BaseSettings]:
+    """Build the model of the variables: the keys of the file, such as ``MULTISTAGE_MODAL__CPU`` for one of a table."""
+    fields: dict[str, Any] = {
+        name: (field.annotation, field) for name, field in build_preferences(groups).model_fields.items()
+    }
+    return create_model("Variables", __base__=_Variables, **fields)
 
 
 def find_runs_dir(directory: Path, settings_file: Path | None = None, config_id: str | None = None) -> Path:
@@ -224,10 +231,9 @@ def find_runs_dir(directory: Path, settings_file: Path | None = None, config_id:
 
 
 def _choose_runs_dir(file: SettingsFile, config_id: str | None) -> Path:
-    for preferences in (read_variables(), file.configs.get(str(config_id), Preferences()), file):
-        if "runs_dir" in preferences.model_fields_set:
-            return preferences.runs_dir
-    return Path("runs")
+    nearer = (read_variables(), file.configs.get(str(config_id), Preferences()), file)
+    told: Iterable[Path] = (one.list_given()["runs_dir"] for one in nearer if "runs_dir" in one.model_fields_set)
+    return next(iter(told), Path("runs"))
 
 
 def list_runs_dirs(directory: Path, settings_file: Path | None = None) -> tuple[Path, ...]:

@@ -1,0 +1,36 @@
+"""Options of trainings on this machine."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from multistage.options.option import Option, Options
+
+
+class LocalOptions(Options):
+    """What trainings on this machine get."""
+
+    title: ClassVar[str] = "Trainings on this machine"
+    mark: ClassVar[str] = "here"
+    only_with: ClassVar[str | None] = "local"
+
+    python: Annotated[
+        Path | None,
+        Option(
+            sign="PATH",
+            usually="this one",
+            from_file=True,
+            elsewhere="Containers have their own: --image-python 3.12.",
+        ),
+    ] = None
+    """Interpreter of your own script's trainings on this machine, or its environment's folder."""
+    gpus_per_run: Annotated[
+        Annotated[float, Field(ge=0)] | None,
+        Option(
+            sign="X",
+            usually="all are dealt out among the workers",
+            elsewhere="Give containers theirs: --modal-gpu T4.",
+        ),
+    ] = None
+    """GPUs of one training on this machine: 2 takes two, 0.5 lets two trainings share one, 0 leaves them alone."""

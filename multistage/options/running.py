@@ -1,0 +1,62 @@
+"""Options of how a sweep is run, wherever its trainings are: what a resume may change."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from multistage.options.option import Option, Options
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class WorkerOptions(Options):
+    """Who trains."""
+
+    title: ClassVar[str] = "Who trains"
+    mark: ClassVar[str] = "workers"
+
+    launcher: Annotated[str, Field(min_length=1), Option(common=True, told=True, sign="NAME")] = "local"
+    """Where trainings run: local (this machine), modal, or an installed package's launcher."""
+    workers: Annotated[
+        Annotated[int, Field(ge=1, le=1000)] | None,
+        Option(
+            common=True,
+            told=True,
+            sign="N",
+            usually="the cores, or fewer where the GPUs do not suffice; on Modal 8",
+        ),
+    ] = None
+    """Trainings at once."""
+    worker_idle: Annotated[float, Field(gt=0), Option(sign="S", told=True)] = 60.0
+    """Seconds without work after which a worker leaves."""
+    stall_after: Annotated[
+        Positive | None, Option(sign="S", usually="three times the longest run so far, at least 1800")
+    ] = None
+    """Seconds without a new row after which a run is stopped and trained again."""
+    stage_deadline: Annotated[Positive | None, Option(sign="S", usually="none")] = None
+    """Seconds after which a stage ends with the runs that it has."""
+
+
+class ApprovalOptions(Options):
+    """Whether a person is asked."""
+
+    title: ClassVar[str] = "Who is asked between two stages"
+    mark: ClassVar[str] = "approval"
+    stages_only: ClassVar[bool] = True
+
+    approve: Annotated[bool, Option(negatable=True)] = False
+    """Ask you between two stages, in the Prefect UI or by `multistage-sweep approve NAME`."""
+    approve_timeout: Annotated[Positive | None, Option(sign="S", usually="as long as it takes")] = None
+    """Seconds that you have for it."""
+    on_timeout: Literal["continue", "stop"] = "continue"
+    """What happens when nobody answers in time."""
+
+
+class ForeignOptions(Options):
+    """How the options of a launcher from another package reach a flow, whose parameters are fixed."""
+
+    title: ClassVar[str] = "Who trains"
+    mark: ClassVar[str] = "workers"
+
+    launcher_options: Annotated[dict[str, Any] | None, Option(flag=False, filed=False)] = None
+    """Options of a launcher that another package brings, by name."""

@@ -1,0 +1,102 @@
+"""A sweep's parameters, sorted: what is asked for, how it is run, and where it is kept."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from multistage.domain.model import Model
+from multistage.domain.plan import RunOptions, RunWishes
+from multistage.domain.request import SweepRequest
+from multistage.errors import UsageError
+from multistage.launchers.registry import find_kind
+from multistage.options.catalogue import LAUNCHERS
+from multistage.options.refusal import explain_values, spell_key
+from multistage.request.precedence import find_runs_dir
+from multistage.request.subject import trains_bundled
+from multistage.store.sweep_folder import SweepFolder, name_sweep
+
+
+class AskedSweep(Model):
+    """A flow run's parameters, sorted: what, how and where."""
+
+    request: SweepRequest
+    options: RunOptions
+    folder_path: Path
+    resume: bool
+
+    @property
+    def folder(self) -> SweepFolder:
+        """The sweep's folder; it need not exist yet."""
+        return SweepFolder(self.folder_path)
+
+
+def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
+    """Sort the parameters of the parent flow's run.
+
+    Args:
+        parameters: By name, as flat as the flow takes them; None stands for a default.
+        directory: Where trainings run, and a relative program is looked for.
+
+    Raises:
+        UsageError: If one of them is out of its bounds.
+    """
+    try:
+        return _sort_parameters(parameters, directory)
+    except ValidationError as error:
+        raise explain_values(error, spell_key, "`multistage-sweep settings --schema` says what each takes.") from error
+
+
+def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
+    given = {key: value for key, value in parameters.items() if value is not None}
+    if given.get("launcher_options") and given.get("launcher", "local") in LAUNCHERS:
+        raise UsageError(
+            f"launcher_options has no meaning with the launcher {given.get('launcher', 'local')}.",
+            "Give it those of its options by their names, as parameters of their own.",
+        )
+    request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
+    wishes = RunWishes.model_validate({key: given[key] for key in RunWishes.model_fields if key in given})
+    workers = wishes.workers or _count_workers(request, wishes)
+    return AskedSweep(
+        request=request,
+        options=RunOptions.model_validate({**dict(wishes), "workers": workers, "directory": directory.absolute()}),
+        folder_path=locate_folder(parameters),
+        resume=bool(given.get("resume", False)),
+    )
+
+
+def _count_workers(request: SweepRequest, wishes: RunWishes) -> int:
+    """Count the workers that the launcher takes where nobody says how many."""
+    return find_kind(wishes.launcher).count_workers(request, wishes, trains_bundled(request))
+
+
+def locate_folder(parameters: Mapping[str, Any]) -> Path:
+    """Find the sweep's folder from the parameters of the parent's or a stage's flow run.
+
+    Raises:
+        UsageError: If the sweep's name is none that a folder can have, or the settings make no sense.
+    """
+    brief = parameters.get("brief")
+    if brief is not None:
+        return Path(brief["folder"] if isinstance(brief, Mapping) else brief.folder)
+    name = parameters.get("name")
+    if name is None:
+        name = name_sweep(str(parameters["config_id"]))
+    elif not name.strip() or name != Path(name).name or name == "..":
+        raise UsageError(f"{name!r} is no name of a sweep.", "Give --name one folder's name, and --runs-dir its place.")
+    runs_dir = parameters.get("runs_dir") or find_runs_dir(
+        Path.cwd(), parameters.get("settings"), parameters.get("config_id")
+    )
+    return Path(runs_dir).absolute() / name
+
+
+def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, Any]:
+    """Replace ``{flow_run}`` in the sweep's name, so that each run of a deployment has a folder of its own.
+
+    Args:
+        parameters: Of the parent flow's run.
+        flow_run_id: Its id; a retry keeps it.
+    """
+    name = parameters.get("name")
+    return {**parameters, "name": name.replace("{flow_run}", flow_run_id[:8])} if name else parameters

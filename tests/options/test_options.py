@@ -1,0 +1,206 @@
+"""An option is declared once, and then is a flag, a parameter, a key, a variable and a row of the documentation."""
+
+import ast
+from collections import Counter
+from collections.abc import Mapping
+from inspect import signature
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import pytest
+from cyclopts import App
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
+from pydantic import Field
+
+from multistage.cli import main
+from multistage.cli.flags import Flags, build_flags
+from multistage.errors import UsageError
+from multistage.options.catalogue import FLOW_GROUPS, GROUPS, OPTIONS, Groups, compose_groups
+from multistage.options.option import Option, Options
+from multistage.options.parameters import take_options
+from multistage.options.refusal import check_values, spell_key
+from multistage.options.tables import write_tables
+from multistage.pipeline.flows.multistage_sweep import multistage_sweep
+from multistage.request.given_flags import gather_flags
+from multistage.request.precedence import gather_parameters, read_variables
+from multistage.request.settings_file import build_schema, parse_settings
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "options.md"
+
+
+class ThrowawayOptions(Options):
+    """Declares one option more."""
+
+    title: ClassVar[str] = "What is thrown away"
+    mark: ClassVar[str] = "waste"
+
+    throw_away: Annotated[int, Field(ge=2), Option(sign="N")] = 3
+    """Bags that are thrown away."""
+
+
+class SlurmOptions(Options):
+    """What Slurm is told."""
+
+    partition: str = "cpu"
+    """Where jobs wait."""
+    hours: Annotated[int, Field(ge=1, le=48)] = 4
+    """Hours that a job may take."""
+
+
+MORE: Groups = (*GROUPS, ThrowawayOptions)
+FOREIGN = compose_groups(GROUPS, {"slurm": SlurmOptions})
+
+
+@pytest.fixture(autouse=True)
+def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "services"))
+    monkeypatch.setenv("HOME", str(workplace))
+    return workplace
+
+
+def read_flags(groups: Groups, *words: str) -> Mapping[str, Any]:
+    flags_type = build_flags("SomeFlags", "Some.", groups)
+    taken: list[Flags] = []
+
+    def command(*, flags: Flags = flags_type()) -> None:  # noqa: B008
+        taken.append(flags)
+
+    command.__annotations__["flags"] = flags_type
+    app = App()
+    app.default(command)
+    app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    return taken[0].list_given()
+
+
+def test_one_declaration_is_seen_in_every_place(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_flags(MORE, "--throw-away", "5") == {"throw_away": 5}
+    with pytest.raises(UsageError, match=r"^--throw-away cannot be 1: it takes a whole number of 2 or more\."):
+        read_flags(MORE, "--throw-away", "1")
+
+    @take_options(MORE, needed=("config_id",))
+    def some_flow(**parameters: Any) -> None:
+        """Some flow."""
+
+    form = parameter_schema(some_flow).properties["throw_away"]
+    assert (form["title"], form["type"], form["minimum"]) == ("waste: throw_away", "integer", 2)
+    assert form["description"] == "Bags that are thrown away. Default: 3."
+    with pytest.raises(UsageError, match=r"^throw_away cannot be 1: it takes"):
+        check_values({"throw_away": 1}, spell_key, "Look.", MORE)
+
+    assert parse_settings("throw_away = 4", Path("m.toml"), MORE).list_given() == {"throw_away": 4}
+    with pytest.raises(UsageError, match=r"^m\.toml: throw_away cannot be 1: it takes"):
+        parse_settings("throw_away = 1", Path("m.toml"), MORE)
+    assert build_schema(MORE)["properties"]["throw_away"]["default"] == 3
+
+    monkeypatch.setenv("MULTISTAGE_THROW_AWAY", "6")
+    assert gather_parameters({}, place, groups=MORE).parameters == {"throw_away": 6}
+    monkeypatch.setenv("MULTISTAGE_THROW_AWAY", "1")
+    with pytest.raises(UsageError, match=r"^MULTISTAGE_THROW_AWAY cannot be '1': it takes"):
+        read_variables(MORE)
+
+    page = PAGE.read_text() + "\n<!-- options: What is thrown away -->\n<!-- end of options -->\n"
+    assert "| `--throw-away N` | Bags that are thrown away. | 3 |" in write_tables(page, MORE)
+
+
+def test_the_options_of_another_packages_launcher_stand_under_its_name(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = read_flags(FOREIGN, "--launcher", "slurm", "--slurm-hours", "8")
+    assert given == {"launcher": "slurm", "slurm": {"hours": 8}}
+    with pytest.raises(UsageError, match=r"^--slurm-hours cannot be 49: it takes a whole number from 1 to 48\."):
+        read_flags(FOREIGN, "--slurm-hours", "49")
+    (place / "multistage.toml").write_text('[slurm]\npartition = "gpu"\nhours = 2')
+    monkeypatch.setenv("MULTISTAGE_SLURM__HOURS", "3")
+    gathered = gather_flags({"config_id": "a:b", **given}, place, groups=FOREIGN).parameters
+    assert (gathered["launcher"], gathered["launcher_options"]) == ("slurm", {"partition": "gpu", "hours": 8})
+    gathered = gather_flags({"config_id": "a:b", "launcher": "slurm"}, place, groups=FOREIGN).parameters
+    assert gathered["launcher_options"] == {"partition": "gpu", "hours": 3}
+    assert "slurm" not in gather_flags({"config_id": "a:b"}, place, groups=FOREIGN).parameters
+    with pytest.raises(UsageError, match=r"^--slurm-hours has no meaning on this machine\. Add --launcher slurm\."):
+        gather_flags({"config_id": "a:b", "slurm": {"hours": 8}}, place, groups=FOREIGN)
+    with pytest.raises(UsageError, match=r"^--max-cost has no meaning with slurm\."):
+        gather_flags({"config_id": "a:b", "launcher": "slurm", "max_cost": 3.0}, place, groups=FOREIGN)
+
+
+def test_no_option_is_declared_twice() -> None:
+    places = [ROOT / "flows", ROOT / "tasks", *(ROOT / "multistage" / room for room in ("options", "cli"))]
+    places += [ROOT / "multistage" / "request" / name for name in ("settings_file.py", "precedence.py")]
+    files = [file for place in places for file in ([place] if place.suffix else sorted(place.glob("*.py")))]
+    groups = (
+        node
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name != "Declared"
+    )
+    fields = (line.target for group in groups for line in group.body if isinstance(line, ast.AnnAssign))
+    declared = Counter(target.id for target in fields if isinstance(target, ast.Name))
+    assert {name: declared[name] for name in OPTIONS} == dict.fromkeys(OPTIONS, 1)
+    assert set(signature(multistage_sweep.fn).parameters) <= set(OPTIONS)
+
+
+def test_the_page_of_options_is_what_the_declarations_say() -> None:
+    assert write_tables(PAGE.read_text()) == PAGE.read_text(), "write it with `python -m multistage.options FILE`"
+
+
+def test_a_form_begins_with_the_common_ones_and_fills_nothing_in() -> None:
+    schema = parameter_schema(multistage_sweep).model_dump(exclude_unset=True)
+    by_position = sorted(schema["properties"].items(), key=lambda one: one[1]["position"])
+    assert {name for name, _ in by_position[:10]} == {
+        "config_id", "params", "budget", "seed", "metric", "goal", "program", "name", "launcher", "workers",
+    }  # fmt: skip
+    assert all(one["title"] == name for name, one in by_position[:10])
+    marks = [one["title"].partition(":")[0] for name, one in by_position[10:] if ":" in one["title"]]
+    assert [mark for mark, after in zip(marks, [*marks[1:], ""], strict=True) if mark != after] == [
+        "search", "approval", "metric", "program", "kept", "workers", "here", "modal", "workers",
+    ]  # fmt: skip
+    assert "null" not in str(schema), "a form would say that a property is of the type None"
+    filled = {name for name, one in schema["properties"].items() if "default" in one}
+    assert filled == {"resume"}, "what stands in the form beats the settings file"
+    assert schema["properties"]["goal"]["enum"] == ["maximize", "minimize"]
+    sent = {"config_id": "a:b", "workers": None, "baseline": None, "params": "x:0-1", "modal": {"cpu": 2, "gpu": None}}
+    assert validate(sent, schema) == []
+    (wrong,) = validate({"config_id": "a:b", "budget": 4}, schema)
+    assert wrong.message == "4 is less than the minimum of 10"
+
+
+WRONG: tuple[tuple[str, Any, str], ...] = (
+    ("budget", 4, "it takes a whole number of 10 or more"),
+    ("budget", "many", "it takes a whole number of 10 or more"),
+    ("grid_resolution", 101, "it takes a whole number from 2 to 100"),
+    ("stage1", "all", "it takes auto, grid or sobol"),
+    ("worker_idle", 0, "it takes a number above 0"),
+    ("image_python", "3.9", "it takes 3.11, 3.12, 3.13 or 3.14"),
+    ("modal.cpu", 0, "it takes a number from 0.125 to 64"),
+    ("modal.gpu", "XT", "'XT' is no GPU of Modal's"),
+)
+
+
+@pytest.mark.parametrize(("key", "value", "why"), WRONG)
+def test_a_value_out_of_bounds_is_one_sentence_in_every_place(
+    key: str, value: Any, why: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flag = f"--{key.replace('_', '-').replace('.', '-')}"
+    with pytest.raises(SystemExit) as ended:
+        main(("plan", "digits:mlp", "--params", "alpha", flag, str(value)))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"multistage-sweep: {flag} cannot be ")
+    assert why in said
+    assert said.count("\n") == 1
+
+    name, _, part = key.partition(".")
+    with pytest.raises(UsageError) as refused:
+        check_values({name: {part: value} if part else value}, spell_key, "Look.", FLOW_GROUPS)
+    assert str(refused.value).startswith(f"{key} cannot be {value!r}: {why}")
+
+    with pytest.raises(UsageError) as refused:
+        parse_settings(f"{key} = {value!r}", Path("m.toml"))
+    assert str(refused.value).startswith(f"m.toml: {key} cannot be {value!r}: {why}")
+
+    variable = f"MULTISTAGE_{key.replace('.', '__').upper()}"
+    monkeypatch.setenv(variable, str(value))
+    with pytest.raises(UsageError) as refused:
+        read_variables()
+    assert str(refused.value).startswith(f"{variable} cannot be '{value}': {why}")

@@ -1,0 +1,60 @@
+"""What could be asked for before the options were declared once still can be, under the same names."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.options.surface import read_surface
+
+BEFORE: dict[str, Any] = json.loads(Path(__file__).with_name("surface.json").read_text())
+"""As `read_surface` read it off the commit before."""
+SINCE = {"launcher_options"}
+"""What has come since."""
+OPENED = {"launcher", "search"}
+"""What takes any name since other packages may bring some; each is checked when the sweep is resolved."""
+
+
+@pytest.fixture(scope="module")
+def now() -> dict[str, Any]:
+    return read_surface()
+
+
+def check_opened(schemas: dict[str, Any]) -> None:
+    """Check that a form, or the file, takes any text for what has been opened."""
+    for name in OPENED & set(schemas):
+        assert schemas[name]["type"] == "string"
+        assert "enum" not in schemas[name]
+
+
+@pytest.mark.parametrize("command", BEFORE["flags"])
+def test_every_flag_has_its_names_and_takes_what_it_took(now: dict[str, Any], command: str) -> None:
+    before, after = BEFORE["flags"][command], now["flags"][command]
+    opened = {f"--{name}" for name in OPENED} & set(before)
+    assert {name: after.pop(name)[-1] for name in opened} == dict.fromkeys(opened, "str")
+    assert after == {name: words for name, words in before.items() if name not in opened}
+
+
+@pytest.mark.parametrize("flow", BEFORE["flows"])
+def test_every_parameter_of_a_flow_takes_what_it_took(now: dict[str, Any], flow: str) -> None:
+    before, after = BEFORE["flows"][flow], now["flows"][flow]
+    assert set(after) - set(before) == SINCE
+    # Two bounds came in: what lay beyond them was refused a moment later.
+    after["workers"].pop("maximum")
+    check_opened(after)
+    assert {name: after[name] for name in before if name not in OPENED} == {
+        name: schema for name, schema in before.items() if name not in OPENED
+    }
+
+
+def test_every_key_of_the_file_takes_what_it_took(now: dict[str, Any]) -> None:
+    now["file"]["budget"].pop("minimum")
+    check_opened(now["file"])
+    assert {name: schema for name, schema in now["file"].items() if name not in OPENED} == {
+        name: schema for name, schema in BEFORE["file"].items() if name not in OPENED
+    }
+
+
+def test_every_variable_is_read(now: dict[str, Any]) -> None:
+    assert now["variables"] == BEFORE["variables"]
