@@ -79,6 +79,7 @@ def _prefix(name: str, options: type[Options]) -> type[Options]:
         **{name: (options, Field(default_factory=options, description=options.__doc__))},  # type: ignore[call-overload]
     )
     group.title, group.mark, group.only_with = f"Trainings on {name}", name, name
+    group.where = f"with {name}"
     return group
 
 

@@ -14,6 +14,7 @@ class LocalOptions(Options):
     title: ClassVar[str] = "Trainings on this machine"
     mark: ClassVar[str] = "here"
     only_with: ClassVar[str | None] = "local"
+    where: ClassVar[str] = "on this machine"
 
     python: Annotated[
         Path | None,

@@ -30,8 +30,6 @@ def name_gpu(text: str) -> tuple[str, int]:
 class Resources(Options):
     """What one container has."""
 
-    only_with: ClassVar[str | None] = "modal"
-
     cpu: Annotated[float, Field(ge=0.125, le=64), Option(sign="N")] = 2.0
     """Physical cores of a container."""
     memory: Annotated[float, Field(ge=0.125, le=336), Option(sign="N")] = 4.0
@@ -59,6 +57,7 @@ class ModalOptions(Options):
     title: ClassVar[str] = "Trainings on Modal"
     mark: ClassVar[str] = "modal"
     only_with: ClassVar[str | None] = "modal"
+    where: ClassVar[str] = "on Modal"
 
     max_cost: Annotated[Annotated[float, Field(gt=0)] | None, Option(sign="DOLLARS")] = None
     """On Modal, dollars that are never passed; the sweep ends early instead."""

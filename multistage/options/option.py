@@ -67,7 +67,9 @@ class Options(BaseModel):
     stages_only: ClassVar[bool] = False
     """Whether only a sweep in stages takes them, and none that is run as it is."""
     only_with: ClassVar[str | None] = None
-    """Where alone they mean something."""
+    """The launcher with which alone they mean something."""
+    where: ClassVar[str] = ""
+    """What to call where that launcher's trainings run, as the end of a sentence."""
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS
     idle = list_idle(launcher, groups)
     for option in (one for one in list_options(*groups) if one.name in idle and given.get(one.name) is not None):
         first = next((part for part in list_parts(option) if part is option or part.name in given[option.name]), option)
-        where = {"local": "on this machine", "modal": "on Modal"}.get(launcher, f"with {launcher}")
+        where = next((group.where for group in groups if group.only_with == launcher), f"with {launcher}")
         remedy = option.option.elsewhere or f"Add --launcher {option.group.only_with}."
         raise UsageError(f"{first.flag} has no meaning {where}.", remedy)
 
