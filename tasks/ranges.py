@@ -5,7 +5,8 @@ from prefect import get_run_logger, task
 from multistage.domain.narrowing import Narrowing
 from multistage.domain.plan import StageBrief
 from multistage.driver.open_sessions import open_session
-from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
+from multistage.pipeline.tasks.persistence import PERSISTED
+from multistage.pipeline.tasks.retries import RETRIED
 
 
 @task(task_run_name="narrow_ranges stage {brief.stage.stage}", **PERSISTED, **RETRIED)

@@ -11,7 +11,8 @@ from multistage.domain.plan import StageBrief
 from multistage.domain.state import StageCount, StageRecord, State, TopConfig
 from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import publish_result, publish_stage
-from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
+from multistage.pipeline.tasks.persistence import PERSISTED
+from multistage.pipeline.tasks.retries import RETRIED
 
 
 @task(task_run_name="mirror_state stage {brief.stage.stage}", **PERSISTED)

@@ -7,7 +7,8 @@ from multistage.domain.selection import select_top
 from multistage.domain.state import StageCount, TopConfig
 from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import ProgressNote
-from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
+from multistage.pipeline.tasks.persistence import PERSISTED
+from multistage.pipeline.tasks.retries import RETRIED
 
 
 @task(task_run_name="wait_for_runs stage {brief.stage.stage}", **PERSISTED, **RETRIED)

@@ -19,7 +19,8 @@ from multistage.options.catalogue import FLOW_GROUPS
 from multistage.options.refusal import check_values, spell_key
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
 from multistage.pipeline.tasks.persisted_results import upgrade_results
-from multistage.pipeline.tasks.persistence import PERSISTED, RETRIED
+from multistage.pipeline.tasks.persistence import PERSISTED
+from multistage.pipeline.tasks.retries import RETRIED
 from multistage.report.plan import tell_sources
 from multistage.request.adoption import adopt_sweep
 from multistage.request.asked_sweep import fill_name

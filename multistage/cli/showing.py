@@ -103,7 +103,7 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
         format: json, yaml, or args for a command line.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
     """
-    from multistage.report.tables import format_best
+    from multistage.report.best_config import format_best
     from multistage.store.sweep_folder import find_folder
 
     print(format_best(find_folder(name, *locate_runs(runs_dir)).load_state(), format))

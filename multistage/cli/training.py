@@ -45,8 +45,8 @@ def train(
     with console.status("Opening the sweep ..."), open_for_training(name, *locate_runs(runs_dir)) as session:
         from multistage.domain.comparison import average
         from multistage.report.banner import describe_recommendation, format_config, format_number
+        from multistage.report.best_config import select_best
         from multistage.report.costs import format_dollars
-        from multistage.report.tables import select_best
         from multistage.retraining.replication import find_seed_parameter, replicate
 
         config = select_best(session.state)

@@ -1,19 +1,13 @@
-"""Tables for the terminal: a sweep's state, all sweeps; and the best config in three formats."""
+"""Tables for the terminal: a sweep's state, all sweeps."""
 
-import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
 
-import yaml
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from multistage.domain.layout import nest_config
-from multistage.domain.results import Config
 from multistage.domain.state import State
 from multistage.errors import FolderError
 from multistage.report.banner import describe_recommendation, format_config, format_number
@@ -92,38 +86,3 @@ def draw_sweeps(sweeps: Sequence[tuple[SweepFolder, State | FolderError]], runs_
             f"{state.updated_at.astimezone():%Y-%m-%d %H:%M}",
         )
     return table
-
-
-def select_best(state: State) -> Config:
-    """Give the config that a sweep stands for: the recommended one, or while it runs the best so far.
-
-    Raises:
-        FolderError: If no run has finished with a value yet.
-    """
-    config = state.recommended.config if state.recommended else state.best_config
-    if config is None:
-        raise FolderError(
-            f"The sweep {state.name} has no best config yet: no stage is complete.",
-            "Look again after stage 1.",
-        )
-    return config
-
-
-def format_best(state: State, how: Literal["json", "yaml", "args"]) -> str:
-    """Write the config that a sweep stands for, with the fixed settings that it was found with.
-
-    Raises:
-        FolderError: As `select_best`.
-    """
-    config = nest_config(state.settings.fixed | select_best(state), state.settings.layout)
-    match how:
-        case "json":
-            return json.dumps(config, indent=2)
-        case "yaml":
-            return yaml.safe_dump(config, sort_keys=False).rstrip()
-        case "args":
-            return shlex.join(f"--{name}={_write_argument(value)}" for name, value in config.items())
-
-
-def _write_argument(value: Any) -> str:
-    return json.dumps(value) if value is None or isinstance(value, list | dict) else str(value)

@@ -15,7 +15,7 @@ from multistage.domain.selection import rank
 from multistage.domain.slots import Slot, Slots
 from multistage.driver.session import Session
 from multistage.errors import UsageError
-from multistage.report.tables import select_best
+from multistage.report.best_config import select_best
 from multistage.retraining.replication import (
     GivenConfigs,
     SideSweep,

@@ -19,8 +19,9 @@ from multistage.domain.state import CutShort, Recommended, State
 from multistage.errors import FolderError
 from multistage.report.artifacts import describe_result
 from multistage.report.banner import format_banner, format_config, format_number
+from multistage.report.best_config import format_best
 from multistage.report.plan import draw_plan
-from multistage.report.tables import draw_state, draw_sweeps, format_best
+from multistage.report.tables import draw_state, draw_sweeps
 from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_settings, make_stage, make_state
 

@@ -7,9 +7,10 @@ from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 from multistage.pipeline.flows.single_sweep import single_sweep
 from multistage.pipeline.flows.stage import sweep_stage
 from multistage.services import PrefectServer
+from multistage.services.heartbeats import AUTOMATION, FLOWS
 from multistage.services.prefect_client import open_prefect_client
 from multistage.services.prefect_worker import WORK_POOL
-from multistage.services.registration import AUTOMATION, FLOWS, register_with_prefect
+from multistage.services.registration import register_with_prefect
 
 
 def read_automation(server: PrefectServer) -> Automation:
@@ -28,7 +29,7 @@ def test_the_pool_and_the_watch_are_made_once_and_kept_true(
     register_with_prefect(prefect_server)
     assert read_automation(prefect_server) == first
 
-    monkeypatch.setattr("multistage.services.registration.MISSED_HEARTBEATS", 5)
+    monkeypatch.setattr("multistage.services.heartbeats.MISSED_HEARTBEATS", 5)
     register_with_prefect(prefect_server)
     changed = read_automation(prefect_server)
     assert changed.id == first.id
