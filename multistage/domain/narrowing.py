@@ -22,6 +22,8 @@ from multistage.domain.space import SearchSpace
 
 Edge = Literal["none", "low", "high", "both"]
 
+WIDTHS: Mapping[int, float] = MappingProxyType({2: 2.0, 3: 1.0})
+"""Standard deviations to each side of the leaders' mean, by the stage whose box they bound."""
 SMALLEST_SHARE = 0.05
 """A range of real numbers keeps at least this share of its current width: leading configs that agree by
 chance must not end the search for that parameter."""

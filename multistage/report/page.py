@@ -14,15 +14,13 @@ from multistage.report.banner import format_number
 from multistage.report.beliefs import Influence, measure_influence
 from multistage.report.contenders import Contender, list_contenders
 from multistage.report.data import ReportData
+from multistage.report.failures import group_failures, show_failures
 from multistage.report.figures import beliefs, search, style, work
-from multistage.report.links import link_run
-from multistage.report.markup import Figures, Markup, code, link, render, section, table
+from multistage.report.markup import Figures, Markup, code, render, section, table
 from multistage.report.summary import build_summary, format_seconds
 from multistage.report.workload import (
-    Failure,
     Workload,
     arrange_workload,
-    group_failures,
     list_bills,
     sum_expenses,
 )
@@ -56,7 +54,7 @@ def build_report(data: ReportData) -> str:
         _show_configs(data, figures),
         _show_curves(data, figures),
         _show_work(data, figures, workload),
-        _show_failures(data, failures),
+        show_failures(data, failures),
     ]
     summary = build_summary(data, influences, workload, failures)
     room = files("multistage.report")
@@ -215,19 +213,3 @@ def _show_work(data: ReportData, figures: Figures, workload: Workload) -> Markup
     cost = "Cost over time" if data.state.cost else "Training time"
     return section("work", "Who trained when", f"{lead} Times are UTC.", timeline, f"<h3 class=wideh>{cost}</h3>",
                    figures.show(expenses, "expenses-plot", cost))  # fmt: skip
-
-
-def _show_failures(data: ReportData, failures: list[Failure]) -> Markup:
-    if not failures:
-        return section("failures", "What failed", "", Markup("<p class=none>Nothing failed.</p>"))
-    rows = []
-    for one in failures:
-        shown = [render(link(run.run_id, link_run(data.state, run.run_id))) for run in one.runs[:5]]
-        more = f" and {len(one.runs) - 5} more" if len(one.runs) > 5 else ""
-        rows.append([str(len(one.runs)), one.phase, code(one.reason), Markup(", ".join(shown) + more)])
-    logs = f" Each training's output: {data.folder / 'logs' / 'runs'}." if data.folder else ""
-    lead = (
-        "By the first line of the error. A failed run counts against the budget; one that the machine lost was "
-        f"trained again.{logs}"
-    )
-    return section("failures", "What failed", lead, table(["runs", "how", "error", "which"], rows, numbers=(0,)))

@@ -11,10 +11,11 @@ from multistage.report.banner import describe_gain, format_number
 from multistage.report.beliefs import Influence
 from multistage.report.costs import format_dollars, format_duration
 from multistage.report.data import ReportData
+from multistage.report.failures import Failure, tell_failures
 from multistage.report.figures.style import shorten
 from multistage.report.links import build_training_command, link_sweep, name_sweep
 from multistage.report.markup import Markup, block, link, render, table
-from multistage.report.workload import Failure, Workload
+from multistage.report.workload import Workload
 
 MOST_SHOWN = 3
 """Parameters and causes that the top names."""
@@ -29,7 +30,7 @@ def build_summary(
             _tile("How sure is that?", *_tell_certainty(data.state)),
             _tile("What did it cost?", *_tell_cost(data, workload)),
             _tile("What mattered?", *_tell_influence(influences)),
-            _tile("What failed?", *_tell_failures(failures)),
+            _tile("What failed?", *tell_failures(failures)),
         )
     )
     return Markup(_head(data) + _show_best(data) + f"<div class=tiles>{tiles}</div>\n")
@@ -175,16 +176,3 @@ def _tell_influence(influences: Sequence[Influence]) -> list[str]:
     sure = influences[0].matters
     chance = "" if sure else "No more than chance would show in so few runs."
     return [influences[0].name if sure else "Hard to tell", Markup(f"<span class=bars>{bars}</span>"), more, chance]
-
-
-def _tell_failures(failures: Sequence[Failure]) -> list[str]:
-    failed = sum(len(one.runs) for one in failures if one.phase == "failed")
-    lost = sum(len(one.runs) for one in failures if one.phase == "lost")
-    if not failures:
-        return ["Nothing"]
-    parts = [f"{failed} failed"] if failed else []
-    if lost:
-        parts.append(f"{lost} lost")
-    causes = [f"{len(one.runs)}: {one.reason[:140]}" for one in failures[:MOST_SHOWN]]
-    again = "What the machine lost was trained again and does not count." if lost else ""
-    return [", ".join(parts), *causes, again]

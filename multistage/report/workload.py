@@ -1,10 +1,8 @@
 """Who trained what when, what of it was idle or in vain, what it cost, and why runs failed."""
 
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from itertools import groupby
 from typing import NamedTuple
 
 from multistage.domain.slots import RunPhase, RunRecord
@@ -167,26 +165,3 @@ def list_bills(data: ReportData) -> list[Bill]:
         total += paid.get(record.sweep_id, 0.0)
         bills.append(Bill(record.ended_at, record.stage, total))
     return bills
-
-
-class Failure(NamedTuple):
-    """Runs that ended for one reason."""
-
-    reason: str
-    """The first line of the first one's error; others may differ from it in their numbers."""
-    phase: RunPhase
-    runs: list[RunRecord]
-
-
-def group_failures(data: ReportData) -> list[Failure]:
-    """Group what failed or was lost by the first line of its error, numbers apart; the most frequent first."""
-    failed = [run for run in data.runs if run.phase in IN_VAIN]
-    found = []
-    for (_, phase), group in groupby(sorted(failed, key=_name_cause), key=_name_cause):
-        runs = list(group)
-        found.append(Failure(runs[0].error or "no reason was given", phase, runs))
-    return sorted(found, key=lambda one: -len(one.runs))
-
-
-def _name_cause(run: RunRecord) -> tuple[str, RunPhase]:
-    return re.sub(r"\d+([.,e+-]+\d+)*", "#", run.error), run.phase

@@ -9,10 +9,10 @@ search.recommend(evaluations)
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from multistage.domain.narrowing import Narrowing, narrow
+from multistage.domain.narrowing import WIDTHS, Narrowing, narrow
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import select_top
 from multistage.domain.space import SearchSpace
@@ -22,9 +22,6 @@ from multistage.search.finalists import FinalistRace, Recommendation
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.importance import measure_importance
 from multistage.search.stage1 import plan_stage1
-
-WIDTHS: Mapping[int, float] = {2: 2.0, 3: 1.0}
-"""Standard deviations to each side of the leaders' mean, by the stage whose box they bound."""
 
 
 class StagedSearch(ABC):

@@ -19,9 +19,10 @@ from multistage.domain.state import Recommended
 from multistage.report.beliefs import measure_influence
 from multistage.report.contenders import list_contenders
 from multistage.report.data import ReportData
+from multistage.report.failures import group_failures
 from multistage.report.figures.search import draw_history
 from multistage.report.page import build_report
-from multistage.report.workload import arrange_workload, group_failures, list_bills, sum_expenses
+from multistage.report.workload import arrange_workload, list_bills, sum_expenses
 from tests.report.sweeps import LR, NOISE, NOON, make_data, make_run, make_runs, make_whole
 
 BAD = "<script>alert(1)</script>\n<img src=x onerror=alert(2)>"
