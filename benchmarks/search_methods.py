@@ -11,6 +11,7 @@ from multistage.domain.budget import Split, count_finalists, split_budget
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
+from multistage.search.finalists import Recommendation
 from multistage.search.multistage import Proposal, StagedSearch
 from multistage.search.sobol import key_of
 
@@ -31,30 +32,49 @@ class Method(Protocol):
 class Multistage:
     """The product's own search, driven as the flow drives it: a stage begins when the one before has ended."""
 
-    def __init__(self, space: SearchSpace, budget: int, seed: int, finalists: int | None = None) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        budget: int,
+        seed: int,
+        finalists: int | None = None,
+        defaults: Config | None = None,
+    ) -> None:
         self._budgets = split_budget(budget, Split())
         count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
-        self._search = StagedSearch(space, "maximize", self._budgets, count, seed=seed)
+        self._search = StagedSearch(
+            space, "maximize", self._budgets, count, seed=seed, defaults=defaults, first=defaults, again=defaults
+        )
         self._planned = self._search.plan_stage1()
         self._box, self._stage = space, 1
 
     def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
-        first, second, _ = self._budgets
-        if index < first:
+        if index < self._budgets[0]:
             return Proposal(config=self._planned[index])
-        stage, start = (2, first) if index < first + second else (3, first + second)
+        stage = self.find_stage(index)
         if stage > self._stage:
             if pending:
                 return None
             self._box = self._search.narrow(stage, done, self._box).space  # type: ignore[arg-type]
             self._stage = stage
+        return self.propose(index, done, pending)
+
+    def propose(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        """What the slot of stage 2 or 3 trains, in the box as it stands: a race asks no other."""
+        stage = self.find_stage(index)
+        start = sum(self._budgets[: stage - 1])
         open_slots = [proposal for slot, proposal in pending.items() if slot >= start]
         found = self._search.propose(stage, self._box, done, open_slots, index - start, 1)  # type: ignore[arg-type]
         return found[0] if found else None
 
-    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+    def believe(self, done: Sequence[Evaluation]) -> Recommendation:
+        """All that the product tells of the config that it recommends."""
         found = self._search.recommend(done)
         assert found is not None
+        return found
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        found = self.believe(done)
         return found.config, found.mean
 
     def find_stage(self, index: int) -> int:
