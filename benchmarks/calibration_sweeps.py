@@ -10,7 +10,6 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -189,14 +188,3 @@ class Replay(Simulation):
         return Evaluation(
             stage=3, index=index, config=proposal.config, outcome="finished", value=value, finalist=True
         )  # fmt: skip
-
-
-def read_records(path: Path) -> list[Record]:
-    """The sweeps that earlier calls recorded; a last line that was cut off is passed over."""
-    records = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
