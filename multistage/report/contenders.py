@@ -9,7 +9,7 @@ from multistage.report.data import ReportData, value_of
 from multistage.search.sobol import key_of
 
 POOLED_RUNS = 4
-"""Runs that the noise of all contenders weighs as much as, beside a config's own."""
+"""Runs that the noise of all other contenders weighs as much as at most, beside a config's own."""
 Role = Literal["recommended", "defaults", "contender"]
 
 
@@ -17,7 +17,7 @@ class Contender(NamedTuple):
     """A config that was trained more than once.
 
     ``interval`` is the 95% interval of the mean: Student's, with the noise of single runs between the config's own and
-    that of all contenders, since two or three seeds say little about their own spread, and the configs' spreads differ.
+    that of the others, since two or three seeds say little about their own spread, and the configs' spreads differ.
     None where no spread is known.
     """
 
@@ -49,12 +49,13 @@ def list_contenders(data: ReportData) -> list[Contender]:
     found = []
     for key, group in kept.items():
         mean = float(np.mean(values[key]))
+        own, freedom = float(np.var(values[key])) * len(group), len(group) - 1
+        weight = min(POOLED_RUNS, degrees - freedom)
         interval = None
-        if degrees:
-            own = float(np.var(values[key])) * len(group)
-            weight = min(POOLED_RUNS, degrees)
-            noise = (weight * squares / degrees + own) / (weight + len(group) - 1)
-            half = float(t.ppf(0.975, weight + len(group) - 1)) * (noise / len(group)) ** 0.5
+        if weight + freedom:
+            others = weight * (squares - own) / (degrees - freedom) if weight else 0.0
+            noise = (others + own) / (weight + freedom)
+            half = float(t.ppf(0.975, weight + freedom)) * (max(noise, 0.0) / len(group)) ** 0.5
             interval = (mean - half, mean + half)
         role: Role = "recommended" if key == recommended else "defaults" if key == defaults else "contender"
         found.append(Contender(group[0].config, role, values[key], mean, interval))

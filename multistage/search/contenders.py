@@ -22,8 +22,9 @@ DRAWS = 1000
 """Draws from the belief."""
 TRUST = 6.0
 """Runs that a member's word on a contender's noise weighs as much as: the degrees of freedom before any race."""
-WIDER = 1.0
-"""Factor by which beliefs are wider than the ensemble's, for what no process knows; measured on the tuning tables."""
+WIDER = 1.3
+"""Factor by which beliefs are wider than the ensemble's, for what no process knows; chosen on tuning tables alone, see
+`benchmarks/RESULTS.md`."""
 _JITTER = 1e-9
 
 Places = NDArray[np.int_]

@@ -60,6 +60,8 @@ class _Belief(NamedTuple):
 
     config: Config
     mean: float
+    guess: float
+    """The fitted process' own mean, which chooses where nothing raced: measured, the ensemble's chose no better."""
     variance: float
     noise: float
     """Variance of a single run."""
@@ -117,20 +119,25 @@ class FinalistRace:
         beliefs = self._believe(evaluations)
         if not beliefs:
             return None
-        known = [belief for belief in beliefs if belief.raced or (belief.config == self._defaults and belief.seeds)]
-        if all(belief.config == self._defaults for belief in known):
-            known = beliefs  # defaults that were trained alone have beaten nobody
-        best = max(known, key=lambda belief: belief.mean)
-        low, high = (self._sign * float(end) for end in np.quantile(best.draws, TAILS))
+        best = self._choose_best(beliefs)
+        low, high = sorted(self._sign * float(end) for end in np.quantile(best.draws, TAILS))
         better = self._compare(best, beliefs)
         return Recommendation(
             config=best.config,
-            mean=self._sign * best.mean,
-            interval=(min(low, high), max(low, high)),
+            mean=min(max(self._sign * best.mean, low), high),
+            interval=(low, high),
             seeds=best.seeds,
             probability_better_than_defaults=better,
             verdict=_judge(better, best.config == self._defaults),
         )
+
+    def _choose_best(self, beliefs: list[_Belief]) -> _Belief:
+        """The highest believed of those that raced, and of the defaults; without a race the model's own best."""
+        known = [belief for belief in beliefs if belief.raced or (belief.config == self._defaults and belief.seeds)]
+        if any(belief.config != self._defaults for belief in known):
+            return max(known, key=lambda belief: belief.mean)
+        # Defaults that were trained alone have beaten nobody.
+        return max((belief for belief in beliefs if belief.seeds), key=lambda belief: belief.guess)
 
     def _choose(self, beliefs: list[_Belief], open_runs: Counter[Key], remaining: int) -> Config:
         runs = sum(belief.raced for belief in beliefs) + open_runs.total() + remaining
@@ -159,6 +166,7 @@ class FinalistRace:
         if not contenders:
             return []
         values = self._list_values(contenders, evaluations)
+        guesses = self._model.estimate(searched, list(contenders.values()))
         foreseen = self._model.foresee(searched, list(contenders.values()))
         draws, noises = foreseen.race([values[key] for key in contenders])
         seeds = Counter(key_of(evaluation.config) for evaluation in finished)
@@ -167,6 +175,7 @@ class FinalistRace:
             _Belief(
                 config=config,
                 mean=float(draws[:, place].mean()),
+                guess=self._sign * guesses[place].mean,
                 variance=max(float(draws[:, place].var()), _SMALLEST),
                 noise=max(float(noises[place]), _SMALLEST),
                 draws=draws[:, place],
