@@ -13,6 +13,7 @@ from multistage.domain.results import Config, Evaluation
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
 from multistage.search.base import Proposal, SearchProblem
+from multistage.search.finalists import Recommendation
 from multistage.search.registry import create_searcher
 from multistage.search.sobol import key_of
 
@@ -40,31 +41,51 @@ class Multistage:
         seed: int,
         finalists: int | None = None,
         search: str = OWN_SEARCH,
+        defaults: Config | None = None,
     ) -> None:
         self._budgets = split_budget(budget, Split())
         count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
-        problem = SearchProblem(space=space, goal="maximize", budgets=self._budgets, finalists=count, seed=seed)
+        problem = SearchProblem(
+            space=space,
+            goal="maximize",
+            budgets=self._budgets,
+            finalists=count,
+            seed=seed,
+            defaults=defaults,
+            first=defaults,
+            again=defaults,
+        )
         self._search = create_searcher(search, problem)
         self._planned = self._search.plan()
         self._box, self._stage = space, 1
 
     def ask(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
-        first, second, _ = self._budgets
-        if index < first:
+        if index < self._budgets[0]:
             return Proposal(config=self._planned[index])
-        stage, start = (2, first) if index < first + second else (3, first + second)
+        stage = self.find_stage(index)
         if stage > self._stage:
             if pending:
                 return None
             self._box = self._search.narrow(stage, done, self._box).space  # type: ignore[arg-type]
             self._stage = stage
+        return self.propose(index, done, pending)
+
+    def propose(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        """What the slot of stage 2 or 3 trains, in the box as it stands: a race asks no other."""
+        stage = self.find_stage(index)
+        start = sum(self._budgets[: stage - 1])
         open_slots = [proposal for slot, proposal in pending.items() if slot >= start]
         found = self._search.propose(stage, self._box, done, open_slots, index - start, 1)  # type: ignore[arg-type]
         return found[0] if found else None
 
-    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+    def believe(self, done: Sequence[Evaluation]) -> Recommendation:
+        """All that the product tells of the config that it recommends."""
         found = self._search.recommend(done)
         assert found is not None
+        return found
+
+    def recommend(self, done: Sequence[Evaluation]) -> tuple[Config, float]:
+        found = self.believe(done)
         return found.config, found.mean
 
     def find_stage(self, index: int) -> int:

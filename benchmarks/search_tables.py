@@ -72,7 +72,6 @@ class Table:
             raise TableError("all its values are equal")
         if max(-quantiles.min(), quantiles.max()) > LARGEST:
             raise TableError(f"it has values beyond {LARGEST:g}")
-        self._steps = (np.arange(quantiles.shape[1]) + 0.5) / quantiles.shape[1]
         self.fidelity = _validate(rows, quantiles)
         """Cross-validated R2 of the true values: how much of the table the fit explains."""
         self._range = float(quantiles.min()), float(quantiles.max())
@@ -84,12 +83,17 @@ class Table:
 
     def draw(self, config: Config, random: np.random.Generator) -> float:
         """The value of one more run of a config."""
-        quantiles = self._predict(self.space.to_unit(config)[None, :])[0]
-        return float(np.interp(random.random(), self._steps, quantiles))
+        quantiles = self.spread(config)
+        return float(np.interp(random.random(), list_steps(len(quantiles)), quantiles))
+
+    def spread(self, config: Config) -> Matrix:
+        """The quantiles that a config's runs are drawn from, at `list_steps`; their mean is its true value."""
+        quantiles: Matrix = self._predict(self.space.to_unit(config)[None, :])[0]
+        return quantiles
 
     def measure(self, config: Config) -> float:
         """The mean of a config's runs."""
-        return float(self._predict(self.space.to_unit(config)[None, :])[0].mean())
+        return float(self.spread(config).mean())
 
     def rate(self, config: Config) -> float:
         """Regret: 0 for the best config there is, 1 for the median random one."""
@@ -124,6 +128,11 @@ class Table:
 
     def _snap(self, points: Matrix) -> Matrix:
         return np.array([self.space.to_unit(self.space.from_unit(point)) for point in points])
+
+
+def list_steps(count: int) -> Matrix:
+    """The chances at which as many quantiles lie; a run's value lies between two of them."""
+    return (np.arange(count) + 0.5) / count
 
 
 def _read_table(path: Path) -> tuple[list[str], list[Sequence[float] | Sequence[str]], Matrix]:

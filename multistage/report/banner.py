@@ -27,8 +27,8 @@ def describe_recommendation(state: State) -> str:
     if found is None:
         return "none: no run finished with a value"
     low, high = (format_number(end) for end in found.interval)
-    seeds = "1 run" if found.seeds == 1 else f"{found.seeds} runs"
-    return f"{format_number(found.mean)} expected (95%: {low} to {high}, {seeds} of it)"
+    seeds = "1 run of it, not trained again" if found.seeds == 1 else f"{found.seeds} runs of it"
+    return f"{format_number(found.mean)} expected (95%: {low} to {high}, {seeds})"
 
 
 def describe_gain(state: State) -> str | None:

@@ -8,14 +8,17 @@ from multistage.domain.results import Config, Evaluation
 from multistage.report.data import ReportData, value_of
 from multistage.search.sobol import key_of
 
+POOLED_RUNS = 4
+"""Runs that the noise of all other contenders weighs as much as at most, beside a config's own."""
 Role = Literal["recommended", "defaults", "contender"]
 
 
 class Contender(NamedTuple):
     """A config that was trained more than once.
 
-    ``interval`` is the 95% interval of the mean: Student's, with the noise of single runs pooled over all contenders,
-    since two or three seeds of one config say nearly nothing about their own spread. None where no spread is known.
+    ``interval`` is the 95% interval of the mean: Student's, with the noise of single runs between the config's own and
+    that of the others, since two or three seeds say little about their own spread, and the configs' spreads differ.
+    None where no spread is known.
     """
 
     config: Config
@@ -46,9 +49,13 @@ def list_contenders(data: ReportData) -> list[Contender]:
     found = []
     for key, group in kept.items():
         mean = float(np.mean(values[key]))
+        own, freedom = float(np.var(values[key])) * len(group), len(group) - 1
+        weight = min(POOLED_RUNS, degrees - freedom)
         interval = None
-        if degrees:
-            half = float(t.ppf(0.975, degrees)) * (squares / degrees / len(group)) ** 0.5
+        if weight + freedom:
+            others = weight * (squares - own) / (degrees - freedom) if weight else 0.0
+            noise = (others + own) / (weight + freedom)
+            half = float(t.ppf(0.975, weight + freedom)) * (max(noise, 0.0) / len(group)) ** 0.5
             interval = (mean - half, mean + half)
         role: Role = "recommended" if key == recommended else "defaults" if key == defaults else "contender"
         found.append(Contender(group[0].config, role, values[key], mean, interval))

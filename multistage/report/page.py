@@ -122,8 +122,8 @@ def _show_contenders(data: ReportData, figures: Figures) -> Markup:
                        Markup("<p class=none>No contender was trained again. Finalists (--finalists, on by "
                               "itself from 51 runs on) tell a good config from a lucky run.</p>"))  # fmt: skip
     lead = (
-        "Circles are single runs, diamonds their means, bars the means' 95% intervals, with the noise of single runs "
-        "pooled over all of these. The recommendation also weighs what the model expected beforehand."
+        "Circles are single runs, diamonds their means, bars the means' 95% intervals, each with a noise between the "
+        "config's own and that of all of these. The recommendation also weighs what the model expected beforehand."
     )
     plot = figures.show(work.draw_contenders(data, contenders), "contenders-plot", "Finalists' values and intervals")
     return section("contenders", "Finalists on fresh seeds", lead, plot, _list_contenders(data, contenders))

@@ -135,8 +135,12 @@ def _tell_certainty(state: State) -> list[str]:
     if found is None:
         return ["Not yet" if state.status == "running" else "Not at all", seen or "No run has finished with a value."]
     half = (found.interval[1] - found.interval[0]) / 2
-    runs = "one run" if found.seeds == 1 else f"{found.seeds} runs"
-    lines = [f"± {format_number(float(f'{half:.2g}'))}", f"From {runs} of this config and the model of all others."]
+    runs = (
+        "one run of this config, which was not trained again,"
+        if found.seeds == 1
+        else f"{found.seeds} runs of this config"
+    )
+    lines = [f"± {format_number(float(f'{half:.2g}'))}", f"From {runs} and the model of all others."]
     return [*lines, describe_gain(state) or "", seen]
 
 

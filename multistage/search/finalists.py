@@ -1,26 +1,26 @@
 """The finalists' race: contenders trained again on fresh seeds, and the config that a sweep stands for.
 
-The best value of many noisy runs is high partly by luck. What is believed of a contender starts from the
-Gaussian process, which was not shown the race, and is corrected by the race's own runs: a shrunken mean,
-which luck cannot lift far.
+The best value of many noisy runs is high partly by luck. What is believed of a contender starts from Gaussian
+processes that were not shown the race, and is corrected by the race's own runs: a shrunken mean, which luck cannot
+lift far. The interval and the chance to be better than the defaults are read off the same draws from that belief.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr
-from scipy.stats import norm
 
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation, Goal
 from multistage.domain.selection import rank
 from multistage.domain.space import SearchSpace
 from multistage.domain.state import Verdict
-from multistage.search.gaussian_process import Estimate, GaussianProcessSearch
+from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.sobol import Key, key_of
+from multistage.search.surrogate import Vector
 
 CONTENDERS = 10
 """Configs that race, the trainer's defaults apart."""
@@ -30,8 +30,8 @@ rounded. Those of the search count: the defaults were not chosen for their luck.
 
 SURE = 0.9
 """Probability from which an improvement on the defaults is claimed."""
-PRIOR_RUNS = 4
-"""As many runs of the race weigh as much as what the process believes of the noise."""
+TAILS = (0.025, 0.975)
+"""Ends of the interval that is told."""
 _SMALLEST = 1e-12
 """Variance below which values count as exact."""
 _LARGEST = 1e100
@@ -56,18 +56,20 @@ class Recommendation(Model):
 
 
 class _Belief(NamedTuple):
-    """A normal belief about one config's true value, more being better."""
+    """What is believed about one config's true value, more being better."""
 
     config: Config
     mean: float
+    guess: float
+    """The fitted process' own mean, which chooses where nothing raced: measured, the ensemble's chose no better."""
     variance: float
+    noise: float
+    """Variance of a single run."""
+    draws: Vector
+    """Draws from the belief; the same place in two configs' is one draw from both."""
     seeds: int
     searched: int
     raced: int
-    doubt: float
-    """Variance with which it is compared: where it did not race, its own runs' at least. A winner among many single
-    runs is chosen for its luck, too, of which the model takes only a part: of twelve searches of nothing but noise, 40
-    runs each, six claimed an improvement without this, and two do with it."""
 
 
 class FinalistRace:
@@ -101,40 +103,43 @@ class FinalistRace:
             remaining: Runs that the race has left.
             count: How many to propose at most.
         """
-        beliefs, noise = self._believe(evaluations)
+        beliefs = self._believe(evaluations)
         if not beliefs:
             return []
         open_runs = Counter(key_of(config) for config in pending)
         chosen: list[Config] = []
         while len(chosen) < min(count, remaining):
-            config = self._choose(beliefs, noise, open_runs, remaining - len(chosen))
+            config = self._choose(beliefs, open_runs, remaining - len(chosen))
             open_runs[key_of(config)] += 1
             chosen.append(config)
         return chosen
 
     def recommend(self, evaluations: Sequence[Evaluation]) -> Recommendation | None:
         """The contender with the highest believed value; None where nothing finished with a finite value."""
-        beliefs, _ = self._believe(evaluations)
+        beliefs = self._believe(evaluations)
         if not beliefs:
             return None
-        known = [belief for belief in beliefs if belief.raced or (belief.config == self._defaults and belief.seeds)]
-        if all(belief.config == self._defaults for belief in known):
-            known = beliefs  # defaults that were trained alone have beaten nobody
-        best = max(known, key=lambda belief: belief.mean)
-        deviation = math.sqrt(best.variance)
-        half = float(norm.ppf(0.975)) * deviation
-        centre = self._sign * best.mean
+        best = self._choose_best(beliefs)
+        low, high = sorted(self._sign * float(end) for end in np.quantile(best.draws, TAILS))
         better = self._compare(best, beliefs)
         return Recommendation(
             config=best.config,
-            mean=centre,
-            interval=(centre - half, centre + half),
+            mean=min(max(self._sign * best.mean, low), high),
+            interval=(low, high),
             seeds=best.seeds,
             probability_better_than_defaults=better,
             verdict=_judge(better, best.config == self._defaults),
         )
 
-    def _choose(self, beliefs: list[_Belief], noise: float, open_runs: Counter[Key], remaining: int) -> Config:
+    def _choose_best(self, beliefs: list[_Belief]) -> _Belief:
+        """The highest believed of those that raced, and of the defaults; without a race the model's own best."""
+        known = [belief for belief in beliefs if belief.raced or (belief.config == self._defaults and belief.seeds)]
+        if any(belief.config != self._defaults for belief in known):
+            return max(known, key=lambda belief: belief.mean)
+        # Defaults that were trained alone have beaten nobody.
+        return max((belief for belief in beliefs if belief.seeds), key=lambda belief: belief.guess)
+
+    def _choose(self, beliefs: list[_Belief], open_runs: Counter[Key], remaining: int) -> Config:
         runs = sum(belief.raced for belief in beliefs) + open_runs.total() + remaining
         for belief in beliefs:
             done = belief.searched + belief.raced + open_runs[key_of(belief.config)]
@@ -143,24 +148,49 @@ class FinalistRace:
         if len(beliefs) == 1:
             return beliefs[0].config
         means = np.array([belief.mean for belief in beliefs])
+        noises = np.array([belief.noise for belief in beliefs])
         # A run under way will have narrowed the belief by the time the next one starts.
-        variances = np.array([1 / (1 / b.variance + open_runs[key_of(b.config)] / noise) for b in beliefs])
-        steps = variances / np.sqrt(variances + noise)
+        variances = np.array([1 / (1 / b.variance + open_runs[key_of(b.config)] / b.noise) for b in beliefs])
+        steps = variances / np.sqrt(variances + noises)
         others = np.array([np.delete(means, index).max(initial=-math.inf) for index in range(len(means))])
         gaps = -np.abs(means - others) / steps
         gains = steps * (np.exp(-0.5 * gaps**2) / math.sqrt(2 * math.pi) + gaps * ndtr(gaps))
         gains[~np.isfinite(gains)] = 0.0
         return beliefs[int(np.argmax(gains))].config
 
-    def _believe(self, evaluations: Sequence[Evaluation]) -> tuple[list[_Belief], float]:
-        """Beliefs about the contenders, and the variance of single runs."""
+    def _believe(self, evaluations: Sequence[Evaluation]) -> list[_Belief]:
         evaluations = [_bound(evaluation) for evaluation in evaluations]
         searched = [evaluation for evaluation in evaluations if not evaluation.finalist]
-        raced = [evaluation for evaluation in evaluations if evaluation.finalist]
         finished = rank(evaluations, self._goal)
-        configs = {key_of(e.config): e.config for e in finished if not e.finalist}
+        contenders = self._list_contenders(searched, evaluations)
+        if not contenders:
+            return []
+        values = self._list_values(contenders, evaluations)
+        guesses = self._model.estimate(searched, list(contenders.values()))
+        foreseen = self._model.foresee(searched, list(contenders.values()))
+        draws, noises = foreseen.race([values[key] for key in contenders])
+        seeds = Counter(key_of(evaluation.config) for evaluation in finished)
+        before = Counter(key_of(evaluation.config) for evaluation in finished if not evaluation.finalist)
+        return [
+            _Belief(
+                config=config,
+                mean=float(draws[:, place].mean()),
+                guess=self._sign * guesses[place].mean,
+                variance=max(float(draws[:, place].var()), _SMALLEST),
+                noise=max(float(noises[place]), _SMALLEST),
+                draws=draws[:, place],
+                seeds=seeds[key],
+                searched=before[key],
+                raced=len(values[key]),
+            )
+            for place, (key, config) in enumerate(contenders.items())
+        ]
+
+    def _list_contenders(self, searched: Sequence[Evaluation], evaluations: Sequence[Evaluation]) -> dict[Key, Config]:
+        """The best believed configs of the search, the defaults, and whatever raced; none where nothing finished."""
+        configs = {key_of(run.config): run.config for run in rank(searched, self._goal)}
         if not configs:
-            return [], 1.0
+            return {}
         estimates = dict(zip(configs, self._model.estimate(searched, list(configs.values())), strict=True))
         usual = None if self._defaults is None else key_of(self._defaults)
         others = (key for key in configs if key != usual)
@@ -168,46 +198,27 @@ class FinalistRace:
         contenders = {key: configs[key] for key in leaders}
         if self._defaults is not None:
             contenders[key_of(self._defaults)] = self._defaults
-        contenders |= {key_of(e.config): e.config for e in raced}
-        worst = min(self._sign * e.value for e in finished if e.value is not None)
+        return contenders | {key_of(run.config): run.config for run in evaluations if run.finalist}
+
+    def _list_values(
+        self, contenders: Mapping[Key, Config], evaluations: Sequence[Evaluation]
+    ) -> dict[Key, list[float]]:
+        """What the race's runs reached; those that failed, the worst that was seen."""
+        finished = rank(evaluations, self._goal)
+        worst = finished[-1].value or 0.0
         values: dict[Key, list[float]] = {key: [] for key in contenders}
-        for evaluation in raced:
-            ran = evaluation.value is not None and evaluation in finished
-            values[key_of(evaluation.config)].append(self._sign * (evaluation.value or 0.0) if ran else worst)
-        noise = self._measure_noise(searched, list(values.values()))
-        seeds = Counter(key_of(evaluation.config) for evaluation in finished)
-        before = Counter(key_of(evaluation.config) for evaluation in finished if not evaluation.finalist)
-        beliefs = []
-        for key, config in contenders.items():
-            prior = estimates.get(key) or self._guess(searched, config)
-            weight = 1 / max(prior.std**2, _SMALLEST)
-            precision = weight + len(values[key]) / noise
-            mean = (self._sign * prior.mean * weight + math.fsum(values[key]) / noise) / precision
-            doubt = 1 / precision if values[key] else max(1 / precision, noise / max(1, seeds[key]))
-            beliefs.append(_Belief(config, mean, 1 / precision, seeds[key], before[key], len(values[key]), doubt))
-        return beliefs, noise
-
-    def _guess(self, searched: Sequence[Evaluation], config: Config) -> Estimate:
-        """What is believed of a config that the search did not train."""
-        if self._first.contains(config):
-            return self._model.estimate(searched, [config])[0]
-        values = [e.value for e in rank(searched, self._goal) if e.value is not None]
-        return Estimate(mean=float(np.mean(values)), std=float(np.std(values)))
-
-    def _measure_noise(self, searched: Sequence[Evaluation], groups: Sequence[Sequence[float]]) -> float:
-        """Variance of single runs: the process' belief, worth some runs, corrected by the spread in the race."""
-        believed = self._model.estimate_noise(searched)
-        squares = sum(float(np.var(group)) * len(group) for group in groups if group)
-        degrees = sum(len(group) - 1 for group in groups if group)
-        return max((PRIOR_RUNS * believed + squares) / (PRIOR_RUNS + degrees), _SMALLEST)
+        for run in evaluations:
+            if run.finalist:
+                ran = run.value is not None and run in finished
+                values[key_of(run.config)].append((run.value or 0.0) if ran else worst)
+        return values
 
     def _compare(self, best: _Belief, beliefs: Sequence[_Belief]) -> float | None:
         for belief in beliefs:
             if belief.config == self._defaults and belief.seeds:
                 if belief is best:
                     return 0.0
-                distance = (best.mean - belief.mean) / math.sqrt(best.doubt + belief.doubt)
-                return float(ndtr(distance))
+                return float(np.mean(best.draws > belief.draws))
         return None
 
 

@@ -13,7 +13,9 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from multistage.domain.model import Model
 from multistage.domain.results import Config, Evaluation, Goal
 from multistage.domain.space import SearchSpace
+from multistage.search.contenders import Foresight, Joint
 from multistage.search.encoding import Encoder, Matrix
+from multistage.search.ensemble import Ensemble, Member, group
 from multistage.search.sobol import Key, draw_points, key_of, sample_sobol
 from multistage.search.surrogate import Posterior, Surrogate, Vector
 from multistage.search.targets import Targets
@@ -56,6 +58,8 @@ class GaussianProcessSearch:
         self._seed = seed
         self._encoder = Encoder(first)
         self._fitted: dict[int, Vector] = {}
+        self._members: dict[int, list[Member]] = {}
+        self._foreseen: tuple[tuple[list[Evaluation], list[Config]], Foresight] | None = None
 
     def propose(
         self, box: SearchSpace, evaluations: Sequence[Evaluation], pending: Sequence[Config], count: int
@@ -119,14 +123,30 @@ class GaussianProcessSearch:
             for mean, deviation in zip(targets.restore(means), targets.restore_spread(deviations), strict=True)
         ]
 
-    def estimate_noise(self, evaluations: Sequence[Evaluation]) -> float:
-        """Variance of single runs around their config's true value, in the metric's units; NaN if unknown."""
+    def foresee(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> Foresight:
+        """What an ensemble of processes believes of the configs' true values and of their noise.
+
+        Args:
+            evaluations: Used slots; at least one of them with a value.
+            candidates: The configs.
+        """
+        asked = list(evaluations), list(candidates)
+        if self._foreseen is None or self._foreseen[0] != asked:
+            self._foreseen = asked, self._foresee(evaluations, candidates)
+        return self._foreseen[1]
+
+    def _foresee(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> Foresight:
         targets = Targets(evaluations, self._goal)
-        if not targets.known:
-            return math.nan
         rows = self._encoder.encode([evaluation.config for evaluation in evaluations])
-        variance = np.exp(self._fit(rows, targets.values).hyperparameters[-1])
-        return float(targets.restore_spread(np.sqrt([variance]))[0] ** 2)
+        at = self._encoder.encode(candidates)
+        size, random = _round_down(len(rows)), np.random.default_rng(self._derive_seed(len(rows)))
+        with _use_one_thread():
+            ensemble = Ensemble(self._encoder.width, self._fit(rows, targets.values).hyperparameters)
+            if size not in self._members:
+                self._members[size] = ensemble.draw(group(rows[:size], targets.values[:size]), random)
+            kept = choose_rows(targets.values)
+            beliefs = ensemble.believe(self._members[size], group(rows[kept], targets.values[kept]), at)
+        return Foresight(targets, Joint(beliefs), self._derive_seed(len(rows), 1))
 
     def _fit(self, rows: Matrix, values: Vector) -> Surrogate:
         size = _round_down(len(values))

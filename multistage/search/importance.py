@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multistage.domain.narrowing import Importance
 from multistage.domain.parameters import CategoricalParameter, IntParameter, Parameter
@@ -51,9 +52,10 @@ def measure_importance(
     places = np.arange(len(runs), dtype=np.float64)
     if len(runs) < FEWEST or not varied or runs[0].value == runs[-1].value:
         return {}
-    found = _evaluate(varied, runs, places)
+    evaluator = _Evaluator(varied, runs)
+    found = evaluator.evaluate(places)
     random = np.random.default_rng(seed)
-    chance = [_evaluate(varied, runs, random.permutation(places)) for _ in range(SHUFFLES)]
+    chance = [evaluator.evaluate(random.permutation(places)) for _ in range(SHUFFLES)]
     total = sum(found.values()) or 1.0
     return {
         name: Importance(share=found[name] / total, matters=found[name] > max(one[name] for one in chance))
@@ -61,25 +63,34 @@ def measure_importance(
     }
 
 
-def _evaluate(parameters: Sequence[Parameter], runs: Sequence[Evaluation], losses: Any) -> Mapping[str, float]:
-    # Imported here: a third of a second, needed once a stage.
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator
+class _Evaluator:
+    """Optuna's, with a study of the runs that is made once for all deals: making it costs most."""
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells of every study that is made
-    distributions = {parameter.name: _distribute(parameter) for parameter in parameters}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # and calls some of this experimental
-        study = optuna.create_study(storage=None, study_name="importance")
-        study.add_trials(
-            optuna.trial.create_trial(
-                params={parameter.name: _place(parameter, run) for parameter in parameters},
-                distributions=distributions,
-                value=float(loss),
+    def __init__(self, parameters: Sequence[Parameter], runs: Sequence[Evaluation]) -> None:
+        # Imported here: a third of a second, needed once a stage.
+        import optuna
+        from optuna.importance import PedAnovaImportanceEvaluator
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # it tells of every study that is made
+        distributions = {parameter.name: _distribute(parameter) for parameter in parameters}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # and calls some of this experimental
+            self._evaluator = PedAnovaImportanceEvaluator(target_quantile=BEST)
+            self._study = optuna.create_study(storage=None, study_name="importance")
+            self._study.add_trials(
+                optuna.trial.create_trial(
+                    params={parameter.name: _place(parameter, run) for parameter in parameters},
+                    distributions=distributions,
+                    value=0.0,
+                )
+                for run in runs
             )
-            for run, loss in zip(runs, losses, strict=True)
-        )
-        return PedAnovaImportanceEvaluator(target_quantile=BEST).evaluate(study)
+
+    def evaluate(self, losses: NDArray[np.float64]) -> Mapping[str, float]:
+        """How far the runs of the lowest losses differ from all, by parameter; a loss a run."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._evaluator.evaluate(self._study, target=lambda trial: float(losses[trial.number]))
 
 
 def _distribute(parameter: Parameter) -> Any:

@@ -30,7 +30,7 @@ class Surrogate:
     """
 
     def __init__(self, width: int, hyperparameters: Vector | None = None) -> None:
-        self._priors = _Priors(width)
+        self._priors = Priors(width)
         self.hyperparameters = self._priors.modes if hyperparameters is None else hyperparameters
 
     def fit(self, rows: Matrix, targets: Vector) -> Vector:
@@ -125,7 +125,7 @@ class Posterior:
         return mean, np.sqrt(np.maximum(variance, 1e-12))
 
 
-class _Priors:
+class Priors:
     """Normal priors on the logarithms of signal, lengthscales and noise.
 
     The lengthscales grow with the root of the dimension, as distances in a cube do (after Hvarfner et al.,
@@ -134,16 +134,16 @@ class _Priors:
 
     def __init__(self, width: int) -> None:
         self.modes: Vector = np.array([0.0, *[math.log(0.5 * math.sqrt(width))] * width, math.log(0.1)])
-        self._spreads: Vector = np.array([1.0, *[1.0] * width, 1.5])
+        self.spreads: Vector = np.array([1.0, *[1.0] * width, 1.5])
         self.bounds = [
             (mode - 5 * spread, mode + 5 * spread)
-            for mode, spread in zip(self.modes[:-1], self._spreads[:-1], strict=True)
+            for mode, spread in zip(self.modes[:-1], self.spreads[:-1], strict=True)
         ] + [(math.log(1e-4), math.log(10.0))]
 
     def penalize(self, hyperparameters: Vector) -> tuple[float, Vector]:
         """The negative logarithm of the prior's density, up to a constant, and its slope."""
-        distances = (hyperparameters - self.modes) / self._spreads
-        return 0.5 * float(distances @ distances), distances / self._spreads
+        distances = (hyperparameters - self.modes) / self.spreads
+        return 0.5 * float(distances @ distances), distances / self.spreads
 
 
 def _build_kernel(hyperparameters: Vector) -> Sum:

@@ -13,6 +13,8 @@ Vector = NDArray[np.float64]
 
 LARGEST = 1e100
 """Value beyond which all count as the same; sums and squares of such are still numbers."""
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 class Targets:
@@ -51,6 +53,39 @@ class Targets:
         self.values = np.where(scaled >= 0, scaled, np.maximum(scaled, np.minimum(ranks, 0.0)))
         order = np.argsort(self.values)
         self._knots, self._raw = self.values[order], raw[order]
+
+    def place(self, values: Vector) -> Vector:
+        """The targets of other values of the metric; none lies below the worst that was seen."""
+        raw = self._sign * values
+        placed: Vector = np.interp(raw, self._raw, self._knots) + np.maximum(raw - self._raw[-1], 0.0) / self._spread
+        return placed
+
+    def expect(self, means: Vector, deviations: Vector) -> tuple[Vector, Vector]:
+        """What runs average to whose targets are normal, and their variance; more being better, not before `floor`.
+
+        The worse half being drawn in, a config whose runs fail at times averages to less than its mean target says.
+        Source: Gauss-Hermite quadrature.
+
+        Args:
+            means: Of the targets.
+            deviations: Of the targets of single runs.
+        """
+        first, second = np.zeros_like(means), np.zeros_like(means)
+        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+            values = np.maximum(self._sign * self.restore(means + node * deviations), self.floor)
+            values = values - self._centre  # for the digits of the variance
+            first, second = first + weight * values, second + weight * values * values
+        return first + self._centre, np.maximum(second - first * first, 0.0)
+
+    @property
+    def floor(self) -> float:
+        """Where a diverged run counts as lying: as far below the median as the best above, or where a tail begins.
+
+        A run of minus a million would otherwise be the mean of its config's.
+        """
+        reach = max(float(self._raw[-1]) - self._centre, self._spread)
+        low = float(np.quantile(self._raw, 0.05))
+        return min(self._centre - reach, low) if low > self._centre - 10 * reach else self._centre - reach
 
     def restore(self, targets: Vector) -> Vector:
         """The metric's values at these targets."""

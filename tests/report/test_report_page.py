@@ -233,6 +233,16 @@ def test_defaults_that_were_trained_twice_without_a_race_are_no_finalists() -> N
     assert "No contender was trained again." in read_text(build_report(data))
 
 
+def test_a_steady_contender_has_a_narrower_interval_than_a_shaky_one() -> None:
+    values = {0.01: [4.9, 5.0, 5.1, 5.0, 4.9, 5.1], 0.02: [1.0, 3.0, 5.0, 1.0, 3.0, 5.0]}
+    pairs = [(lr, value) for lr, own in values.items() for value in own]
+    runs = [make_run(index, {"lr": lr, "noise": 0.5}, value) for index, (lr, value) in enumerate(pairs)]
+    steady, shaky = (one.interval for one in list_contenders(make_data((LR, NOISE), runs)))
+    assert steady is not None
+    assert shaky is not None
+    assert steady[1] - steady[0] < 0.8 * (shaky[1] - shaky[0])
+
+
 def test_contenders_have_the_interval_of_their_pooled_noise() -> None:
     config: Config = {"lr": 0.01, "noise": 0.5}
     runs = [make_run(index, config, value) for index, value in enumerate([1.0, 2.0, 3.0])]

@@ -92,6 +92,13 @@ def test_the_best_config_is_nested_as_its_sweep_file_had_it() -> None:
     assert format_best(nested, "args") == "'--layers=[1, 2]' '--optimizer={\"lr\": 0.1}'"
 
 
+def test_the_banner_says_that_a_config_was_not_trained_again() -> None:
+    once = finish(recommended=RECOMMENDED.model_copy(update={"seeds": 1}))
+    said = "0.85 expected (95%: 0.8 to 0.9, 1 run of it, not trained again)"
+    assert said in format_banner(once, Path("s"))
+    assert said in describe_result(once, Path("s"))
+
+
 @pytest.mark.parametrize(
     ("verdict", "likely", "said"),
     [
