@@ -8,7 +8,7 @@ from multistage.domain.results import Config, Evaluation
 from multistage.report.data import ReportData, value_of
 from multistage.search.sobol import key_of
 
-POOLED_RUNS = 4
+POOLED_RUNS = 2
 """Runs that the noise of all other contenders weighs as much as at most, beside a config's own."""
 Role = Literal["recommended", "defaults", "contender"]
 
