@@ -24,6 +24,8 @@ from calibration_sweeps import Record, Replay, name_config, record
 from search_tables import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from multistage.domain.results import Config
+
 FIELDS = ("table", "quiet", "budget", "repeat")
 """What names a sweep."""
 
@@ -70,7 +72,7 @@ def tell(recorded: Record, label: str) -> Outcome:
     """What the product says of a recorded sweep, and what is true."""
     found, done = Replay(recorded).believe()
 
-    def measure(config: dict[str, object]) -> float:
+    def measure(config: Config) -> float:
         return float(np.mean(recorded["spreads"][name_config(config)]))
 
     return {

@@ -19,8 +19,8 @@ from search_tables import Table, list_steps
 from multistage.domain.budget import count_finalists
 from multistage.domain.results import Config, Evaluation
 from multistage.domain.space import SearchSpace
+from multistage.search.base import Proposal
 from multistage.search.finalists import Recommendation
-from multistage.search.multistage import Proposal
 from multistage.search.sobol import sample_sobol
 
 USUAL = (1, 3, 10, 30, 100)

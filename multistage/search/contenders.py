@@ -134,7 +134,8 @@ class Joint:
         volumes = np.linalg.slogdet(total)[1] + np.log(self._noise[:, ran]) @ (race.counts[ran] - 1)
         worth = -0.5 * volumes - 0.5 * (TRUST + race.counts.sum()) * np.log1p(missed / TRUST)
         weights: Vector = np.exp(worth - worth.max())
-        return weights / weights.sum()
+        weights /= weights.sum()
+        return weights
 
     def _total(self, race: Race, ran: Places) -> Matrix:
         """The covariance of the race's means, by member."""

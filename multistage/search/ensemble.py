@@ -50,9 +50,10 @@ def group(rows: Matrix, values: Vector) -> Groups:
     """Put the runs of the same config together."""
     kept, places = np.unique(rows, axis=0, return_inverse=True)
     places = places.ravel()
-    counts = np.bincount(places).astype(np.float64)
+    counts: Vector = np.bincount(places).astype(np.float64)
     means = np.bincount(places, values) / counts
-    return Groups(kept, means, counts, np.bincount(places, (values - means[places]) ** 2))
+    squares: Vector = np.bincount(places, (values - means[places]) ** 2).astype(np.float64)
+    return Groups(kept, means, counts, squares)
 
 
 class Member(NamedTuple):

@@ -124,7 +124,7 @@ def test_either_goal_is_believed_alike() -> None:
     assert up.probability_better_than_defaults == down.probability_better_than_defaults
 
 
-def make_line(noise: float, rising: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def make_line(noise: float, rising: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     rows = np.sort(random.random(80))[:, None]
     return rows, 2 * rows[:, 0] - 1 + noise * np.exp(rising * (rows[:, 0] - 0.5)) * random.normal(size=80)

@@ -180,13 +180,10 @@ def test_beliefs_are_in_the_metrics_units_and_shrunken() -> None:
     assert abs(belief.mean - measure(lucky.config)) < abs(lucky.value - measure(lucky.config)) + 0.05
     assert belief.mean < lucky.value
     assert 0 < belief.std < 0.5
-    noise = GaussianProcessSearch(MIXED, "maximize", 0).estimate_noise(runs)
-    assert 0.03 < math.sqrt(noise) < 0.2
 
 
-def test_noise_of_nothing_is_unknown() -> None:
+def test_of_nothing_nothing_is_known() -> None:
     search = GaussianProcessSearch(MIXED, "maximize", 0)
-    assert math.isnan(search.estimate_noise([]))
     assert math.isnan(search.estimate([], sample_sobol(MIXED, 1, 0))[0].mean)
 
 
