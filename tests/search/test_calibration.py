@@ -1,8 +1,6 @@
 """The calibration benchmark on the synthetic table: it records, tells, resumes, and its figures are right."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,31 +8,33 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def run_benchmark(*options: str) -> str:
-    command = [sys.executable, str(BENCHMARKS / "calibration.py"), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout
+def test_sweeps_are_recorded_once_and_told_by_any_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from calibration import main
 
-
-def test_sweeps_are_recorded_once_and_told_by_any_code(tmp_path: Path) -> None:
     sweeps, outcomes = tmp_path / "sweeps.jsonl", tmp_path / "outcomes.jsonl"
-    recording = ("record", "--data", str(BENCHMARKS / "data"), "--sweeps", str(sweeps), "--budgets", "20,60")
-    run_benchmark(*recording, "--repeats", "1")
+    recording = ("record", "--data", str(BENCHMARKS / "data"), "--sweeps", str(sweeps), "--budgets", "12,60")
+    main([*recording, "--repeats", "1"])
     first = sweeps.read_text()
     with sweeps.open("a") as file:
         file.write('{"table": "synth')
-    run_benchmark(*recording, "--repeats", "1")
+    main([*recording, "--repeats", "1"])
     assert sweeps.read_text().startswith(first)
     assert len([line for line in sweeps.read_text().splitlines() if line.endswith("}")]) == 2
     for label in ("one", "other", "one"):
-        run_benchmark("tell", "--sweeps", str(sweeps), "--outcomes", str(outcomes), "--label", label)
+        main(["tell", "--sweeps", str(sweeps), "--outcomes", str(outcomes), "--label", label])
     told = [json.loads(line) for line in outcomes.read_text().splitlines()]
-    assert [(one["label"], one["budget"]) for one in told] == [("one", 20), ("one", 60), ("other", 20), ("other", 60)]
+    assert [(one["label"], one["budget"]) for one in told] == [("one", 12), ("one", 60), ("other", 12), ("other", 60)]
     assert told[0] == told[2] | {"label": "one"}
     assert all(one["interval"][0] <= one["mean"] <= one["interval"][1] for one in told)
     assert all(0.0 <= one["better"] <= 1.0 for one in told)
     assert len(told[1]["runs"]) >= 1
-    printed = run_benchmark("show", "--outcomes", str(outcomes))
-    assert "| 20 | one | **all** | 1 |" in printed
+    capsys.readouterr()
+    main(["show", "--outcomes", str(outcomes)])
+    printed = capsys.readouterr().out
+    assert "| 12 | one | **all** | 1 |" in printed
     assert "| label | told | sweeps |" in printed
 
 
