@@ -42,7 +42,7 @@ main(sys.argv[1:])
 def run_counted(commands: CommandLine, place: Path, *words: str) -> Mapping[str, int]:
     command = [sys.executable, "-c", COUNTED, *words]
     done = subprocess.run(
-        command, cwd=place, env=commands.environment, capture_output=True, text=True, timeout=250, check=False
+        command, cwd=place, env=commands.environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found: Mapping[str, int] = json.loads((place / "calls.json").read_text())
@@ -50,6 +50,7 @@ def run_counted(commands: CommandLine, place: Path, *words: str) -> Mapping[str,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1260)
 def test_one_sweep_resolves_its_request_once_and_opens_its_account_once(commands: CommandLine, workplace: Path) -> None:
     once = dict.fromkeys(("open_account", "check_launching", "read_parameters", "resolve_request"), 1)
     assert run_counted(commands, workplace, *SWEEP, "--name", "once") == {**once, "gather_parameters": 1}
