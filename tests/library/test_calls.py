@@ -60,7 +60,7 @@ def test_a_plan_tells_what_would_run_and_starts_nothing(workplace: Path) -> None
         (train, {"x": (1.0, 0.0)}, {}, "x"),
         (train, "x:0-1", {"launcher": "modal"}, "trained on this machine"),
         (train, "x:0-1", {"program": "train.py"}, "takes no program"),
-        (train, "x:0-1", {"budget": 3}, "at least 10"),
+        (train, "x:0-1", {"budget": 3}, "10 or more"),
         (train, "x:0-1", {"bugdet": 30}, "bugdet"),
         ("train.py", "x:0-1", {"metric": "score"}, "does not exist"),
         ("nobody:knows", "x:0-1", {}, "No bundled trainer"),
