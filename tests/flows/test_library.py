@@ -16,6 +16,7 @@ def train(config: Mapping[str, Any]) -> float:
     return -float((config["x"] - 0.3) ** 2)
 
 
+@pytest.mark.slow
 def test_a_function_is_swept_interrupted_and_resumed(
     commands: CommandLine, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

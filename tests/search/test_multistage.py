@@ -86,6 +86,7 @@ def test_a_sweep_uses_exactly_its_budget_and_ends_with_the_race(goal: Goal) -> N
     assert (best.probability_better_than_defaults, best.verdict) == (None, "not compared")
 
 
+@pytest.mark.slow
 def test_a_recommendation_holds_what_it_promises() -> None:
     inside, luck = 0, []
     for seed in range(12):
