@@ -1,5 +1,6 @@
 """The flags of a sweep, derived from its options, and the flow's parameters that they become."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -25,8 +26,11 @@ class Flags:
         """Whether a sweep file was named, which may say the config id."""
         return any(getattr(self, name, None) is not None for name in list_names(is_content=True))
 
-    def list_given(self) -> dict[str, Any]:
+    def list_given(self, unchecked: Sequence[str] = ()) -> dict[str, Any]:
         """Give the flags that were given, by the name of the flow's parameter.
+
+        Args:
+            unchecked: Those whose bounds depend on the sweep that is taken up.
 
         Raises:
             UsageError: An option does not take its value.
@@ -39,7 +43,8 @@ class Flags:
             elif value is not None:
                 given[option.name] = value.absolute() if isinstance(value, Path) else value
         files = {name: given.pop(name) for name in list_names(is_content=True) if name in given}
-        return check_values(given, spell_flag, HINT, self.groups) | files
+        later = {name: given.pop(name) for name in unchecked if name in given}
+        return check_values(given, spell_flag, HINT, self.groups) | later | files
 
 
 def build_flags(name: str, help: str, groups: Groups) -> type[Flags]:

@@ -157,7 +157,7 @@ def collect(config_id: str | None, flags: SweepFlags, resume: str | None = None)
     """Gather a sweep's parameters: what was asked for, or what the resumed sweep began with."""
     from multistage.request.given_flags import gather_flags
 
-    return gather_flags({"config_id": config_id, **flags.list_given()}, Path.cwd(), resume)
+    return gather_flags({"config_id": config_id, **flags.list_given(("budget",) if resume else ())}, Path.cwd(), resume)
 
 
 def resolve(gathered: "GatheredParameters", account: "Account | None" = None) -> "ResolvedSweep":
