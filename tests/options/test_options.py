@@ -94,6 +94,8 @@ def test_one_declaration_is_seen_in_every_place(place: Path, monkeypatch: pytest
         parse_settings("throw_away = 1", Path("m.toml"), MORE)
     assert build_schema(MORE)["properties"]["throw_away"]["default"] == 3
 
+    for name in ("WANDB_ENTITY", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MULTISTAGE_THROW_AWAY", "6")
     assert gather_parameters({}, place, groups=MORE).parameters == {"throw_away": 6}
     monkeypatch.setenv("MULTISTAGE_THROW_AWAY", "1")
