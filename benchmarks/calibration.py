@@ -24,7 +24,7 @@ from calibration_sweeps import Record, Replay, name_config, record
 from search_tables import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from multistage.domain.results import Config
+from multistage.domain.runs.results import Config
 
 FIELDS = ("table", "quiet", "budget", "repeat")
 """What names a sweep."""

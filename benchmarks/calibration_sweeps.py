@@ -16,9 +16,9 @@ import numpy as np
 from search_methods import Multistage
 from search_tables import Table, list_steps
 
-from multistage.domain.budget import count_finalists
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.budget import count_finalists
 from multistage.search.base import Proposal
 from multistage.search.finalists import Recommendation
 from multistage.search.sobol import sample_sobol

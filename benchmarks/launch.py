@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.modal.app import describe_content
 from multistage.launchers.modal.launcher import ModalLauncher
 from multistage.options.modal import Resources

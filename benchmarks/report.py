@@ -27,8 +27,8 @@ from selenium.webdriver.chrome.service import Service
 from server import fill
 from server_load import Server
 
-from multistage.domain.parameters import FloatParameter, IntParameter
-from multistage.domain.state import StageProgress
+from multistage.domain.space.parameters import FloatParameter, IntParameter
+from multistage.domain.sweep.state import StageProgress
 from multistage.report.collection import collect_report
 from multistage.report.page import build_report
 from multistage.store.sweep_folder import SweepFolder

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import State
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.state import State
 from multistage.search.stage1 import plan_stage1
 from multistage.services import ensure_prefect_server, ensure_wandb_server, stop_services
 from multistage.services.embedded import build_wandb_service

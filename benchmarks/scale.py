@@ -27,11 +27,11 @@ from typing import Any, Literal
 
 import psutil
 
-from multistage.domain.plan import StagePlan
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunRecord, SlotName, Slots
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import StageProgress
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.slots import RunRecord, SlotName, Slots
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import StagePlan
+from multistage.domain.sweep.state import StageProgress
 from multistage.driver.stage_driver import StageDriver, measure_progress
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.search.base import Proposal, SearchProblem

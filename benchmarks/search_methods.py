@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from multistage.domain.budget import Split, count_finalists, split_budget
-from multistage.domain.plan import OWN_SEARCH
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.selection import rank
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.selection import rank
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.budget import Split, count_finalists, split_budget
+from multistage.domain.sweep.plan import OWN_SEARCH
 from multistage.search.base import Proposal, SearchProblem
 from multistage.search.finalists import Recommendation
 from multistage.search.registry import create_searcher

@@ -26,12 +26,12 @@ from search_translations import (
     to_smac,
 )
 
-from multistage.domain.budget import Split, split_budget
-from multistage.domain.parameters import CategoricalParameter, FloatParameter
-from multistage.domain.plan import OWN_SEARCH
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.selection import select_top
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.selection import select_top
+from multistage.domain.space.parameters import CategoricalParameter, FloatParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.budget import Split, split_budget
+from multistage.domain.sweep.plan import OWN_SEARCH
 from multistage.search.base import Proposal
 
 

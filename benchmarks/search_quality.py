@@ -24,11 +24,11 @@ from search_summary import Cell, draw_plot, summarize
 from search_tables import Table, TableError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from multistage.domain.budget import SMALLEST_BUDGET, count_finalists
-from multistage.domain.parameters import FloatParameter
-from multistage.domain.results import Evaluation
-from multistage.domain.selection import rank
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Evaluation
+from multistage.domain.runs.selection import rank
+from multistage.domain.space.parameters import FloatParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.budget import SMALLEST_BUDGET, count_finalists
 from multistage.search.base import Proposal
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.registry import check_search

@@ -23,7 +23,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 from sklearn.model_selection import KFold
 
-from multistage.domain.parameters import (
+from multistage.domain.runs.results import Config
+from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
@@ -31,8 +32,7 @@ from multistage.domain.parameters import (
     PowerOfTwoParameter,
     is_power_of_two,
 )
-from multistage.domain.results import Config
-from multistage.domain.space import SearchSpace
+from multistage.domain.space.search_space import SearchSpace
 
 Matrix = NDArray[np.float64]
 TREES = 60

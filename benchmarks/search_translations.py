@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, PowerOfTwoParameter
-from multistage.domain.results import Config
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config
+from multistage.domain.space.parameters import CategoricalParameter, FloatParameter, IntParameter, PowerOfTwoParameter
+from multistage.domain.space.search_space import SearchSpace
 
 
 def flatten(parameter: Any) -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 from prefect import flow, tags
 from prefect.runtime import flow_run
 
-from multistage.domain.plan import STAGES
-from multistage.domain.state import State
+from multistage.domain.sweep.plan import STAGES
+from multistage.domain.sweep.state import State
 from multistage.options.catalogue import GROUPS
 from multistage.options.parameters import take_options
 from multistage.pipeline.flows.stage import sweep_stage

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from multistage.domain.state import State
+from multistage.domain.sweep.state import State
 from multistage.options.catalogue import SINGLE_GROUPS
 from multistage.options.parameters import take_options
 from multistage.pipeline.flows.stage import sweep_stage

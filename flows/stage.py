@@ -2,8 +2,8 @@
 
 from prefect import flow
 
-from multistage.domain.plan import StageBrief
-from multistage.domain.state import StageRecord
+from multistage.domain.sweep.plan import StageBrief
+from multistage.domain.sweep.state import StageRecord
 from multistage.pipeline.tasks.ranges import narrow_ranges
 from multistage.pipeline.tasks.records import mirror_state
 from multistage.pipeline.tasks.runs import fetch_top_configs, wait_for_runs

@@ -15,20 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from multistage.domain.variables import list_proxies
+from multistage.domain.workers.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.installation import Finding, Look, Verdict
 from multistage.launchers.registry import find_kind, list_launchers
 from multistage.options.catalogue import GROUPS
 from multistage.options.refusal import VARIABLE_PREFIX
-from multistage.request.precedence import (
+from multistage.request.sources.precedence import (
     SETTINGS_VARIABLE,
     find_runs_dir,
     find_settings_file,
     read_settings_file,
     read_variables,
 )
-from multistage.request.settings_file import SETTINGS_FILE, build_preferences
+from multistage.request.sources.settings_file import SETTINGS_FILE, build_preferences
 from multistage.services.deployments import list_deployments
 from multistage.services.embedded import build_wandb_service, find_wandb_server
 from multistage.services.local_service import LocalService, find_free_port, is_free

@@ -15,11 +15,18 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field, create_model
 
-from multistage.domain.approval_form import GO_ON, approve, describe_proposal, find_proposal, name_fields, read_ranges
-from multistage.domain.grammar import format_range
-from multistage.domain.plan import StageNumber
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import PendingApproval, StageRecord
+from multistage.domain.space.grammar import format_range
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.approval_form import (
+    GO_ON,
+    approve,
+    describe_proposal,
+    find_proposal,
+    name_fields,
+    read_ranges,
+)
+from multistage.domain.sweep.plan import StageNumber
+from multistage.domain.sweep.state import PendingApproval, StageRecord
 from multistage.driver.session import Session
 from multistage.errors import ApprovalError, SpaceError
 

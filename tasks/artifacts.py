@@ -16,8 +16,8 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from multistage.domain.plan import SweepPlan
-from multistage.domain.state import StageProgress, StageRecord, State
+from multistage.domain.sweep.plan import SweepPlan
+from multistage.domain.sweep.state import StageProgress, StageRecord, State
 from multistage.driver.session import Session
 from multistage.report.artifacts import (
     describe_plan,

@@ -9,9 +9,9 @@ from typing import Any
 from prefect.serializers import Serializer
 from pydantic import BaseModel, Field
 
-from multistage.domain.narrowing import Narrowing
-from multistage.domain.state import StageCount, StageRecord, TopConfig
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.space.narrowing import Narrowing
+from multistage.domain.sweep.state import StageCount, StageRecord, TopConfig
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.store.sweep_folder import write_atomically
 
 KINDS: Mapping[str, type[BaseModel]] = MappingProxyType(
@@ -26,10 +26,10 @@ KINDS: Mapping[str, type[BaseModel]] = MappingProxyType(
 """What steps return; a name stays for ever, its class may move."""
 EARLIER: Mapping[str, str] = MappingProxyType(
     {
-        "multistage.domain.narrowing.Narrowing": "narrowing",
-        "multistage.domain.state.StageCount": "stage count",
-        "multistage.domain.state.StageRecord": "stage record",
-        "multistage.domain.state.TopConfig": "top config",
+        "multistage.domain.space.narrowing.Narrowing": "narrowing",
+        "multistage.domain.sweep.state.StageCount": "stage count",
+        "multistage.domain.sweep.state.StageRecord": "stage record",
+        "multistage.domain.sweep.state.TopConfig": "top config",
         "multistage.domain.workers.LocalWorker": "worker",
         "multistage.domain.workers.ModalWorker": "worker",
     }

@@ -4,7 +4,7 @@ from typing import Any, TypedDict
 
 from prefect.context import TaskRunContext
 
-from multistage.domain.plan import StageBrief
+from multistage.domain.sweep.plan import StageBrief
 from multistage.pipeline.tasks.persisted_results import ResultSerializer
 
 

@@ -2,8 +2,8 @@
 
 from prefect import get_run_logger, task
 
-from multistage.domain.narrowing import Narrowing
-from multistage.domain.plan import StageBrief
+from multistage.domain.space.narrowing import Narrowing
+from multistage.domain.sweep.plan import StageBrief
 from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prefect import task
 
-from multistage.domain.narrowing import Narrowing
-from multistage.domain.plan import StageBrief
-from multistage.domain.state import StageCount, StageRecord, State, TopConfig
+from multistage.domain.space.narrowing import Narrowing
+from multistage.domain.sweep.plan import StageBrief
+from multistage.domain.sweep.state import StageCount, StageRecord, State, TopConfig
 from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import publish_result, publish_stage
 from multistage.pipeline.tasks.persistence import PERSISTED

@@ -2,9 +2,9 @@
 
 from prefect import get_run_logger, task
 
-from multistage.domain.plan import StageBrief
-from multistage.domain.selection import select_top
-from multistage.domain.state import StageCount, TopConfig
+from multistage.domain.runs.selection import select_top
+from multistage.domain.sweep.plan import StageBrief
+from multistage.domain.sweep.state import StageCount, TopConfig
 from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import ProgressNote
 from multistage.pipeline.tasks.persistence import PERSISTED

@@ -11,8 +11,8 @@ from prefect import get_run_logger, tags, task
 from prefect.client.orchestration import get_client
 from prefect.runtime import deployment, flow_run
 
-from multistage.domain.plan import StageBrief, StageNumber
-from multistage.domain.variables import spare_loopback
+from multistage.domain.sweep.plan import StageBrief, StageNumber
+from multistage.domain.workers.variables import spare_loopback
 from multistage.driver.open_sessions import close_session, open_session
 from multistage.driver.session import Session
 from multistage.options.catalogue import FLOW_GROUPS
@@ -24,11 +24,11 @@ from multistage.pipeline.tasks.retries import RETRIED
 from multistage.report.plan import tell_sources
 from multistage.request.adoption import adopt_sweep
 from multistage.request.asked_sweep import fill_name
-from multistage.request.precedence import FLOW_RUN
 from multistage.request.preparation import prepare_folder
 from multistage.request.resolved_sweep import ResolvedSweep, resolve_sweep, take_over
 from multistage.request.resumption import complete_parameters
-from multistage.request.single import describe_single
+from multistage.request.sources.precedence import FLOW_RUN
+from multistage.request.subject.single import describe_single
 from multistage.settings import Settings
 from multistage.store.live_records import register_sweep
 from multistage.wandb_client import sweep_calls

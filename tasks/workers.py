@@ -7,8 +7,8 @@ from prefect import Flow, get_run_logger, task
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import flow_run_logger
 
-from multistage.domain.plan import StageBrief
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.sweep.plan import StageBrief
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.launching import tell_workers_fate
 from multistage.driver.open_sessions import open_session, stop_sweep
 from multistage.pipeline.tasks.persistence import PERSISTED

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import psutil
 import wandb
 
-from multistage.domain.results import Value
-from multistage.domain.sweep_config import OWN_SCHEDULER
+from multistage.domain.runs.results import Value
+from multistage.domain.sweep.sweep_config import OWN_SCHEDULER
 from multistage.training.catalogue import PROGRAM, find_trainer
 
 Result = TypeVar("Result")

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.budget import Split
-from multistage.domain.parameters import FloatParameter
-from multistage.domain.plan import STAGES, RunOptions, StageNumber, SweepSettings, plan_sweep
-from multistage.domain.request import SweepRequest
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import StageRecord, State, TopConfig
+from multistage.domain.space.parameters import FloatParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.budget import Split
+from multistage.domain.sweep.plan import STAGES, RunOptions, StageNumber, SweepSettings, plan_sweep
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.sweep.state import StageRecord, State, TopConfig
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

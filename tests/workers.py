@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from multistage.domain.worker_records import Fee, WorkerRecord
+from multistage.domain.workers.worker_records import Fee, WorkerRecord
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ from multistage.cli.showing import best, report, runs, status
 from multistage.cli.single_sweeping import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
-from multistage.domain.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
+from multistage.domain.workers.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
 from multistage.errors import MetricUnnamedError, MultistageError, UsageError
 from multistage.installation import DISTRIBUTION, read_version
 

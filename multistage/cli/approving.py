@@ -27,8 +27,8 @@ def approve(
         stop: End the sweep instead; a resume asks again.
         runs_dir: Where the sweeps' folders lie.
     """
-    from multistage.domain.approval_form import GO_ON, find_proposal, name_fields, read_ranges
-    from multistage.domain.grammar import split_params
+    from multistage.domain.space.grammar import split_params
+    from multistage.domain.sweep.approval_form import GO_ON, find_proposal, name_fields, read_ranges
     from multistage.services.prefect import enter_prefect_server, find_prefect_server
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder

@@ -41,7 +41,7 @@ def deploy(
         list_: Only list the deployments.
         remove: Only remove the deployment of that name, with its schedule.
     """
-    from multistage.request.sweep_content import take_content
+    from multistage.request.subject.sweep_content import take_content
 
     given = take_content({**flags.list_given(), **({"config_id": config_id} if config_id else {})})
     if list_ or remove is not None:

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from multistage.domain.state import State
+from multistage.domain.sweep.state import State
 from multistage.report.banner import format_config, format_number
 from multistage.store.sweep_folder import SweepFolder
 

@@ -134,7 +134,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
     """
     import logging
 
-    from multistage.domain.variables import is_loopback_host
+    from multistage.domain.workers.variables import is_loopback_host
     from multistage.settings import Settings
     from multistage.wandb_server import serving
     from multistage.wandb_server.lifecycle import Timing

@@ -23,8 +23,8 @@ def settings(
         schema: Print the file's JSON schema instead, with which editors complete and check it.
     """
     from multistage.report.plan import draw_settings
-    from multistage.request.precedence import find_settings_file, gather_parameters, read_settings_file
-    from multistage.request.settings_file import SETTINGS_FILE, build_schema
+    from multistage.request.sources.precedence import find_settings_file, gather_parameters, read_settings_file
+    from multistage.request.sources.settings_file import SETTINGS_FILE, build_schema
 
     if schema:
         print(json.dumps(build_schema(), indent=2))

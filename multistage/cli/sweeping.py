@@ -19,10 +19,10 @@ from multistage.errors import ServiceError, UsageError
 from multistage.settings import Settings
 
 if TYPE_CHECKING:
-    from multistage.domain.account import Account
-    from multistage.domain.slots import RunRecord
-    from multistage.request.precedence import GatheredParameters
+    from multistage.domain.runs.slots import RunRecord
+    from multistage.domain.sweep.account import Account
     from multistage.request.resolved_sweep import ResolvedSweep
+    from multistage.request.sources.precedence import GatheredParameters
     from multistage.services import PrefectServer
 
 INTERRUPTED = 130
@@ -70,7 +70,7 @@ def plan(
     """
     if config_id is None and not flags.names_file():
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
-    from multistage.domain.advice import estimate_seconds
+    from multistage.domain.sweep.advice import estimate_seconds
     from multistage.report.costs import draw_estimate, format_duration
     from multistage.report.plan import draw_plan, draw_sources
     from multistage.request.feasibility import describe_place

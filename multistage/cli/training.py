@@ -43,7 +43,7 @@ def train(
         raise UsageError("--runs must be at least 1, and --seed at least 0.", "Leave them out for one run.")
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ..."), open_for_training(name, *locate_runs(runs_dir)) as session:
-        from multistage.domain.comparison import average
+        from multistage.domain.runs.comparison import average
         from multistage.report.banner import describe_recommendation, format_config, format_number
         from multistage.report.best_config import select_best
         from multistage.report.costs import format_dollars

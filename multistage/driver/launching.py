@@ -6,9 +6,9 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from multistage.domain.cost import Prices
-from multistage.domain.plan import RunOptions, SweepSettings
-from multistage.domain.worker_records import WorkerEnd, WorkerRecord
+from multistage.domain.sweep.plan import RunOptions, SweepSettings
+from multistage.domain.workers.cost import Prices
+from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import MultistageError
 from multistage.launchers.base import Assignment, Launcher
 from multistage.launchers.registry import find_kind

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from multistage.domain.model import Model
-from multistage.domain.state import State
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.sweep.state import State
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.launching import has_living_workers, stop_workers
 from multistage.driver.roster import end_workers
 from multistage.errors import MultistageError, ServiceError

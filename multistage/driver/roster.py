@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.plan import RunOptions
-from multistage.domain.slots import Slot
-from multistage.domain.state import State
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.runs.slots import Slot
+from multistage.domain.sweep.plan import RunOptions
+from multistage.domain.sweep.state import State
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.launching import stop_workers
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Launcher

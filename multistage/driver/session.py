@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multistage.domain.cost import Cost
-from multistage.domain.plan import StageNumber, StagePlan
-from multistage.domain.results import Evaluation
-from multistage.domain.slots import Slots, count_attempts, settle_slots
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
+from multistage.domain.runs.results import Evaluation
+from multistage.domain.runs.slots import Slots, count_attempts, settle_slots
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import StageNumber, StagePlan
+from multistage.domain.sweep.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
+from multistage.domain.workers.cost import Cost
 from multistage.driver.launching import fetch_prices, open_launcher
 from multistage.driver.roster import Roster
 from multistage.driver.stage_driver import StageDriver, measure_progress

@@ -9,12 +9,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from multistage.domain.plan import StagePlan, SweepSettings, derive_seed
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunRecord, SlotName, Slots, SlotTable, count_attempts
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import StageProgress
-from multistage.domain.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.slots import RunRecord, SlotName, Slots, SlotTable, count_attempts
+from multistage.domain.runs.vigilance import FAILURES_IN_A_ROW, Intake, StallWatch, find_bad_worker
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import StagePlan, SweepSettings, derive_seed
+from multistage.domain.sweep.state import StageProgress
 from multistage.driver.stage_protocols import Fleet, Tracker
 from multistage.driver.stage_verdict import StageVerdict, has_failed_whole
 from multistage.errors import (

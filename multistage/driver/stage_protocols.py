@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from multistage.domain.results import Config
-from multistage.domain.slots import RunRecord, SlotName
-from multistage.domain.vigilance import Intake
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import RunRecord, SlotName
+from multistage.domain.runs.vigilance import Intake
 from multistage.errors import TrackerError
 
 

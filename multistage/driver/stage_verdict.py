@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Callable, Sequence
 
-from multistage.domain.metric import suggest_metric
-from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.slots import SETUP, RunRecord, Slots
+from multistage.domain.runs.metric import suggest_metric
+from multistage.domain.runs.slots import SETUP, RunRecord, Slots
+from multistage.domain.sweep.plan import StagePlan, SweepSettings
 from multistage.errors import AllRunsFailedError, MetricMissingError, SetupError
 
 HOPELESS = 20

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.results import Config, Value
-from multistage.domain.slots import RunRecord, SlotName
-from multistage.domain.variables import is_loopback
-from multistage.domain.vigilance import Intake
+from multistage.domain.runs.results import Config, Value
+from multistage.domain.runs.slots import RunRecord, SlotName
+from multistage.domain.runs.vigilance import Intake
+from multistage.domain.sweep.plan import StagePlan, SweepSettings
+from multistage.domain.workers.variables import is_loopback
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from multistage.domain.slots import RunRecord
+from multistage.domain.runs.slots import RunRecord
 from multistage.driver.roster import Roster
 from multistage.errors import StandstillError
 

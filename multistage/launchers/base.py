@@ -7,13 +7,13 @@ from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from multistage.domain.account import Account
-from multistage.domain.cost import Prices, Quote
 from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
-from multistage.domain.request import SweepRequest
-from multistage.domain.variables import is_loopback
-from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.workers.cost import Prices, Quote
+from multistage.domain.workers.variables import is_loopback
+from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.installation import Look
 

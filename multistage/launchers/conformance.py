@@ -20,7 +20,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Launcher
 from multistage.launchers.registry import find_kind
@@ -33,7 +33,7 @@ ATTENDANT = """
 import sys
 from pathlib import Path
 from pydantic import TypeAdapter
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.registry import find_kind
 records = TypeAdapter(list[WorkerRecord]).validate_json(sys.stdin.read())
 launcher = find_kind(sys.argv[1]).attend(Path(sys.argv[2]))

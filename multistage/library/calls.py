@@ -15,7 +15,7 @@ from multistage.launchers.registry import find_kind
 from multistage.library.command import run_command, write_flags
 from multistage.library.functions import RUNNER, name_function, save_function
 from multistage.library.result import Result
-from multistage.request.precedence import list_runs_dirs
+from multistage.request.sources.precedence import list_runs_dirs
 from multistage.store.sweep_folder import find_folder
 
 Config = dict[str, Any]

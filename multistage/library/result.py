@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multistage.domain.model import Model
-from multistage.domain.state import Recommended, State
+from multistage.domain.sweep.state import Recommended, State
 from multistage.errors import UsageError
 from multistage.library.command import run_command
 from multistage.report.banner import format_banner

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from multistage.domain.narrowing import ParameterNarrowing
-from multistage.domain.results import Config, Value
-from multistage.domain.state import StageProgress, StageRecord, State
+from multistage.domain.runs.results import Config, Value
+from multistage.domain.space.narrowing import ParameterNarrowing
+from multistage.domain.sweep.state import StageProgress, StageRecord, State
 from multistage.report.banner import describe_gain, describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
 from multistage.report.links import link_run, link_sweep

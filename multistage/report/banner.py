@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from multistage.domain.results import Config
-from multistage.domain.state import State
+from multistage.domain.runs.results import Config
+from multistage.domain.sweep.state import State
 from multistage.report.costs import describe_cost
 
 WIDTH = 60

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from multistage.domain.results import Config, Value
+from multistage.domain.runs.results import Config, Value
 from multistage.report.data import ReportData
 from multistage.search.importance import measure_importance
 

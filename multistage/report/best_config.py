@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import yaml
 
-from multistage.domain.layout import nest_config
-from multistage.domain.results import Config
-from multistage.domain.state import State
+from multistage.domain.runs.results import Config
+from multistage.domain.space.layout import nest_config
+from multistage.domain.sweep.state import State
 from multistage.errors import FolderError
 
 

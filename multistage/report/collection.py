@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from wandb.apis.public.runs import Run
 
-from multistage.domain.slots import RunRecord
-from multistage.domain.state import State
+from multistage.domain.runs.slots import RunRecord
+from multistage.domain.sweep.state import State
 from multistage.report.data import Curve, ReportData
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.connection import Connection

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from multistage.domain.comparison import Comparison, Mean
+from multistage.domain.runs.comparison import Comparison, Mean
 from multistage.report.banner import format_config, format_number
 from multistage.report.costs import format_dollars
 

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from multistage.domain.results import Config, Evaluation
+from multistage.domain.runs.results import Config, Evaluation
 from multistage.report.data import ReportData, value_of
 from multistage.search.sobol import key_of
 

@@ -6,9 +6,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from multistage.domain.cost import Quote
-from multistage.domain.plan import RunOptions, SweepPlan
-from multistage.domain.state import State
+from multistage.domain.sweep.plan import RunOptions, SweepPlan
+from multistage.domain.sweep.state import State
+from multistage.domain.workers.cost import Quote
 
 RUN_LENGTHS = {"1 minute": 60, "10 minutes": 600, "1 hour": 3600, "6 hours": 21_600}
 """How long a run takes is known only to whoever asks."""

@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 from multistage.domain.model import Model
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.selection import rank
-from multistage.domain.slots import RunRecord, count_attempts, settle_slots
-from multistage.domain.state import State
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.selection import rank
+from multistage.domain.runs.slots import RunRecord, count_attempts, settle_slots
+from multistage.domain.sweep.state import State
 from multistage.search.gaussian_process import GaussianProcessSearch
 
 

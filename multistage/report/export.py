@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from multistage.domain.model import Model
-from multistage.domain.results import Config
-from multistage.domain.slots import Slot, SlotName, count_attempts, settle_slots
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import Slot, SlotName, count_attempts, settle_slots
 from multistage.errors import UsageError
 from multistage.report.banner import format_config, format_number
 from multistage.report.data import ReportData

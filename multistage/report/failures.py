@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from multistage.domain.slots import RunPhase, RunRecord
+from multistage.domain.runs.slots import RunPhase, RunRecord
 from multistage.report.data import ReportData
 from multistage.report.links import link_run
 from multistage.report.markup import Markup, code, link, render, section, table

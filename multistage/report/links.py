@@ -6,9 +6,9 @@ from urllib.parse import quote
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 from wandb.util import api_to_app_url
 
-from multistage.domain.results import Config
-from multistage.domain.state import State
-from multistage.domain.styles import DEFAULT_COMMAND, fill_macros
+from multistage.domain.runs.results import Config
+from multistage.domain.sweep.state import State
+from multistage.domain.workers.styles import DEFAULT_COMMAND, fill_macros
 from multistage.report.data import ReportData
 
 

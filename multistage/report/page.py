@@ -8,8 +8,8 @@ from typing import Any
 from plotly.io import to_json
 from plotly.offline import get_plotlyjs
 
-from multistage.domain.results import Evaluation
-from multistage.domain.slots import SlotName
+from multistage.domain.runs.results import Evaluation
+from multistage.domain.runs.slots import SlotName
 from multistage.report.banner import format_number
 from multistage.report.beliefs import Influence, measure_influence
 from multistage.report.contenders import Contender, list_contenders

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from itertools import accumulate
 
-from multistage.domain.results import Evaluation
+from multistage.domain.runs.results import Evaluation
 from multistage.report.data import ReportData, value_of
 from multistage.report.figures.style import clip, find_floor, thin
 

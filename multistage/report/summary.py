@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import yaml
 
-from multistage.domain.parameters import Parameter
-from multistage.domain.results import Config, Value
-from multistage.domain.state import State
+from multistage.domain.runs.results import Config, Value
+from multistage.domain.space.parameters import Parameter
+from multistage.domain.sweep.state import State
 from multistage.report.banner import describe_gain, format_number
 from multistage.report.beliefs import Influence
 from multistage.report.costs import format_dollars, format_duration

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from multistage.domain.slots import RunPhase, RunRecord
-from multistage.domain.state import State
+from multistage.domain.runs.slots import RunPhase, RunRecord
+from multistage.domain.sweep.state import State
 from multistage.report.data import ReportData
 
 FINEST = 2000

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.account import Account
 from multistage.domain.model import Model
-from multistage.domain.plan import AdoptedSweep
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.plan import AdoptedSweep
 from multistage.errors import UsageError
-from multistage.request.precedence import gather_parameters
-from multistage.request.subject import choose_entity, choose_project
+from multistage.request.sources.precedence import gather_parameters
+from multistage.request.subject.sweep_subject import choose_entity, choose_project
 from multistage.services.tracker_server import find_server
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import open_account

@@ -7,14 +7,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions, RunWishes
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.plan import RunOptions, RunWishes
+from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
 from multistage.launchers.registry import find_kind
 from multistage.options.catalogue import LAUNCHERS
 from multistage.options.refusal import explain_values, spell_key
-from multistage.request.precedence import find_runs_dir
-from multistage.request.subject import trains_bundled
+from multistage.request.sources.precedence import find_runs_dir
+from multistage.request.subject.sweep_subject import trains_bundled
 from multistage.store.sweep_folder import SweepFolder, name_sweep
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from multistage.domain.account import Account
-from multistage.domain.cost import Quote
-from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings
+from multistage.domain.workers.cost import Quote
 from multistage.errors import UsageError
 from multistage.launchers.base import LauncherKind
 from multistage.launchers.registry import find_kind

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from multistage.domain.advice import advise
 from multistage.domain.model import Model
-from multistage.domain.parameters import CategoricalParameter
-from multistage.domain.plan import RunOptions, SweepPlan, SweepSettings
-from multistage.domain.state import State
+from multistage.domain.space.parameters import CategoricalParameter
+from multistage.domain.sweep.advice import advise
+from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings
+from multistage.domain.sweep.state import State
 from multistage.training.catalogue import find_bundled
 
 
@@ -21,7 +21,7 @@ class Pace(Model):
 def warn_of(
     plan: SweepPlan, options: RunOptions, rows: int | None = None, notes: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """List what a sweep's user should look at twice, what matters most first; see `multistage.domain.advice`.
+    """List what a sweep's user should look at twice, what matters most first; see `multistage.domain.sweep.advice`.
 
     Args:
         plan: The sweep.

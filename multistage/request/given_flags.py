@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.account import Account
-from multistage.domain.sweep_file import name_config_id
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.sweep_file import name_config_id
 from multistage.options.catalogue import GROUPS, Groups
 from multistage.options.refusal import refuse_idle
 from multistage.request.adoption import adopt_sweep
-from multistage.request.precedence import GatheredParameters, gather_parameters
 from multistage.request.resumption import resume_parameters
-from multistage.request.single import count_runs
-from multistage.request.sweep_content import read_content, take_content
+from multistage.request.sources.precedence import GatheredParameters, gather_parameters
+from multistage.request.subject.single import count_runs
+from multistage.request.subject.sweep_content import read_content, take_content
 
 
 def gather_flags(

@@ -4,9 +4,9 @@ import os
 import secrets
 from datetime import UTC, datetime
 
-from multistage.domain.plan import RunOptions, StagePlan, SweepPlan, grow_stages
-from multistage.domain.request import SweepRequest
-from multistage.domain.state import StageRecord, State
+from multistage.domain.sweep.plan import RunOptions, StagePlan, SweepPlan, grow_stages
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.sweep.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
 from multistage.options.catalogue import SETTLED
 from multistage.store.sweep_folder import SweepFolder

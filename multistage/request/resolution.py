@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from multistage.domain.account import EMBEDDED, Account
-from multistage.domain.budget import Split, check_budget, parse_finalists, parse_split, split_budget
-from multistage.domain.metric import parse_metric_value
 from multistage.domain.model import Model
-from multistage.domain.plan import (
+from multistage.domain.runs.metric import parse_metric_value
+from multistage.domain.runs.results import Config
+from multistage.domain.sweep.account import EMBEDDED, Account
+from multistage.domain.sweep.budget import Split, check_budget, parse_finalists, parse_split, split_budget
+from multistage.domain.sweep.plan import (
     HYPERBAND,
     OWN_SEARCH,
     SERVER_ENGINE,
@@ -18,12 +19,11 @@ from multistage.domain.plan import (
     find_proposer,
     plan_sweep,
 )
-from multistage.domain.request import SweepRequest
-from multistage.domain.results import Config
+from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
-from multistage.request.assignments import note_texts
-from multistage.request.single import settle_single
-from multistage.request.subject import (
+from multistage.request.subject.assignments import note_texts
+from multistage.request.subject.single import settle_single
+from multistage.request.subject.sweep_subject import (
     Subject,
     choose_seed_parameter,
     find_baseline,

@@ -6,15 +6,15 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.account import Account
-from multistage.domain.cost import Quote
 from multistage.domain.model import Model
-from multistage.domain.plan import RunOptions, SweepPlan
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.plan import RunOptions, SweepPlan
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.workers.cost import Quote
 from multistage.request.asked_sweep import read_parameters
 from multistage.request.feasibility import check_launching, review_launching
-from multistage.request.precedence import GatheredParameters
 from multistage.request.resolution import resolve_request
+from multistage.request.sources.precedence import GatheredParameters
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.login import open_account
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.state import State
+from multistage.domain.sweep.state import State
 from multistage.errors import UsageError
 from multistage.options.catalogue import FILE_SAYS, RIVALS
 from multistage.request.asked_sweep import locate_folder
-from multistage.request.precedence import (
+from multistage.request.sources.precedence import (
     FLOW_RUN,
     GatheredParameters,
     gather_parameters,

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from multistage.domain.comparison import Comparison, Method, MethodResult, average, measure_gain
-from multistage.domain.plan import OWN_SEARCH, StagePlan, derive_seed
-from multistage.domain.results import Config
-from multistage.domain.selection import rank
-from multistage.domain.slots import Slot, Slots
+from multistage.domain.runs.comparison import Comparison, Method, MethodResult, average, measure_gain
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.selection import rank
+from multistage.domain.runs.slots import Slot, Slots
+from multistage.domain.sweep.plan import OWN_SEARCH, StagePlan, derive_seed
 from multistage.driver.session import Session
 from multistage.errors import UsageError
 from multistage.report.best_config import select_best

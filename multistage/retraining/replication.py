@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from multistage.domain.parameters import CategoricalParameter
-from multistage.domain.plan import OWN_SEARCH, SERVER_ENGINE, StagePlan, SweepSettings
-from multistage.domain.results import Config, Evaluation, Value
-from multistage.domain.slots import Slots
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation, Value
+from multistage.domain.runs.slots import Slots
+from multistage.domain.space.parameters import CategoricalParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import OWN_SEARCH, SERVER_ENGINE, StagePlan, SweepSettings
 from multistage.driver.launching import stop_workers
 from multistage.driver.open_sessions import close_session, open_session
 from multistage.driver.roster import add_up

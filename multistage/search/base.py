@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from multistage.domain.model import Model
-from multistage.domain.narrowing import Narrowing
-from multistage.domain.plan import Stage1Method
-from multistage.domain.results import Config, Evaluation, Goal
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation, Goal
+from multistage.domain.space.narrowing import Narrowing
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import Stage1Method
 
 if TYPE_CHECKING:  # it brings the model of the finalists' race, which costs seconds to import
     from multistage.search.finalists import Recommendation

@@ -19,16 +19,16 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from multistage.domain.parameters import (
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.domain.plan import find_proposer
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import SearchSpace
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import find_proposer
 from multistage.errors import BudgetError
 from multistage.search.base import Proposal, Searcher, SearchProblem
 from multistage.search.registry import create_searcher

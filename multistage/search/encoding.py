@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from multistage.domain.parameters import CategoricalParameter
-from multistage.domain.results import Config
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config
+from multistage.domain.space.parameters import CategoricalParameter
+from multistage.domain.space.search_space import SearchSpace
 
 Matrix = NDArray[np.float64]
 

@@ -14,10 +14,10 @@ import numpy as np
 from scipy.special import ndtr
 
 from multistage.domain.model import Model
-from multistage.domain.results import Config, Evaluation, Goal
-from multistage.domain.selection import rank
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import Verdict
+from multistage.domain.runs.results import Config, Evaluation, Goal
+from multistage.domain.runs.selection import rank
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.state import Verdict
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.sobol import Key, key_of
 from multistage.search.surrogate import Vector

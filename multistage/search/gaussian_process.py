@@ -11,8 +11,8 @@ from scipy.special import erfcx, log_ndtr
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from multistage.domain.model import Model
-from multistage.domain.results import Config, Evaluation, Goal
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation, Goal
+from multistage.domain.space.search_space import SearchSpace
 from multistage.search.contenders import Foresight, Joint
 from multistage.search.encoding import Encoder, Matrix
 from multistage.search.ensemble import Ensemble, Member, group

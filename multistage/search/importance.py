@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multistage.domain.narrowing import Importance
-from multistage.domain.parameters import CategoricalParameter, IntParameter, Parameter
-from multistage.domain.results import Evaluation, Goal
-from multistage.domain.selection import rank
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Evaluation, Goal
+from multistage.domain.runs.selection import rank
+from multistage.domain.space.narrowing import Importance
+from multistage.domain.space.parameters import CategoricalParameter, IntParameter, Parameter
+from multistage.domain.space.search_space import SearchSpace
 
 BEST = 0.25
 """Part of the runs that count as the best; of a tenth, what matters was found less often."""

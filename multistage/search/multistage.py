@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
-from multistage.domain.narrowing import WIDTHS, Narrowing, narrow
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.selection import select_top
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.selection import select_top
+from multistage.domain.space.narrowing import WIDTHS, Narrowing, narrow
+from multistage.domain.space.search_space import SearchSpace
 from multistage.errors import UsageError
 from multistage.search.base import Proposal, SearchProblem
 from multistage.search.finalists import FinalistRace, Recommendation

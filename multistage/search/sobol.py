@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from multistage.domain.results import Config, Value
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Value
+from multistage.domain.space.search_space import SearchSpace
 
 LARGEST_LIST = 100_000
 """Finite spaces up to this size are listed where points run out."""

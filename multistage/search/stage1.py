@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from multistage.domain.plan import Stage1Method
-from multistage.domain.results import Config
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import Stage1Method
 from multistage.errors import BudgetError
 from multistage.search.sobol import sample_sobol
 

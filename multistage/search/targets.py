@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from multistage.domain.results import Evaluation, Goal
+from multistage.domain.runs.results import Evaluation, Goal
 
 Vector = NDArray[np.float64]
 

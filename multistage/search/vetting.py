@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from multistage.domain.narrowing import Narrowing
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.narrowing import Narrowing
+from multistage.domain.space.search_space import SearchSpace
 from multistage.errors import MultistageError, SweepFailedError
 from multistage.search.base import Proposal, Searcher, SearchProblem
 

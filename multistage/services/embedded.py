@@ -7,7 +7,7 @@ import psutil
 from pydantic import Field
 
 from multistage.domain.model import Model
-from multistage.domain.variables import withhold_secrets
+from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import ServiceError
 from multistage.pids import CLOCK_TOLERANCE
 from multistage.services.local_service import LocalService, answers

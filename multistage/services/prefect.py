@@ -14,7 +14,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from multistage.domain.model import Model
-from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH, SPARED_HOSTS
+from multistage.domain.workers.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH, SPARED_HOSTS
 from multistage.errors import ServiceError
 from multistage.services.local_service import LocalService, ServiceRecord, answers
 from multistage.services.prefect_secret import make_secret, read_secret

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from multistage.domain.model import Model
-from multistage.domain.variables import PREFECT_AUTH
+from multistage.domain.workers.variables import PREFECT_AUTH
 from multistage.services.local_service import LocalService, ServiceRecord
 from multistage.services.prefect import PrefectServer, enter_prefect_server
 from multistage.settings import Settings

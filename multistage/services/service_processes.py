@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from multistage.domain.model import Model
-from multistage.domain.variables import spare_loopback
+from multistage.domain.workers.variables import spare_loopback
 from multistage.errors import ServiceError
 from multistage.pids import CLOCK_TOLERANCE, find_living, find_process
 

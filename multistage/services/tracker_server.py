@@ -1,6 +1,6 @@
 """The W&B server that a sweep uses, and its key."""
 
-from multistage.domain.account import TrackerKind
+from multistage.domain.sweep.account import TrackerKind
 from multistage.errors import UsageError
 from multistage.services import ensure_wandb_server
 from multistage.settings import Settings

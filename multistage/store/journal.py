@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from multistage.domain.state import State
+from multistage.domain.sweep.state import State
 from multistage.settings import Settings
 from multistage.store.live_records import note_workers
 from multistage.store.sweep_folder import SweepFolder

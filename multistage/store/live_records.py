@@ -12,7 +12,7 @@ import psutil
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.pids import find_living
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder, write_atomically

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from multistage.atomic_files import replace_file
-from multistage.domain.state import State, format_state, parse_state
+from multistage.domain.sweep.state import State, format_state, parse_state
 from multistage.errors import FolderError
 from multistage.pids import find_living
 

@@ -5,11 +5,11 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Protocol, cast
 
-from multistage.domain.defaults import GUIDE_PARAMETERS
 from multistage.domain.model import Model
-from multistage.domain.parameters import FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
-from multistage.domain.plan import SweepSettings
-from multistage.domain.results import Goal, Value
+from multistage.domain.runs.results import Goal, Value
+from multistage.domain.space.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.parameters import FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
+from multistage.domain.sweep.plan import SweepSettings
 from multistage.errors import MissingExtraError
 from multistage.training.recorder import Recorder
 from multistage.training.trainer_settings import (

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from multistage.domain.results import Value
+from multistage.domain.runs.results import Value
 
 if TYPE_CHECKING:
     import wandb

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from multistage.domain.model import Model
-from multistage.domain.results import Value
+from multistage.domain.runs.results import Value
 from multistage.errors import UsageError
 
 

@@ -18,8 +18,8 @@ import traceback
 from collections.abc import Sequence
 
 from multistage.domain.model import Model
-from multistage.domain.results import Value
-from multistage.domain.values import read_value
+from multistage.domain.runs.results import Value
+from multistage.domain.runs.values import read_value
 from multistage.errors import MultistageError, UsageError
 from multistage.training.catalogue import TRAINERS, find_trainer
 from multistage.training.recorder import Recorder

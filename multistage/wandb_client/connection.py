@@ -8,7 +8,7 @@ import wandb
 import wandb.errors
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.domain.variables import settle_variables
+from multistage.domain.workers.variables import settle_variables
 from multistage.errors import TrackerError
 
 _P = ParamSpec("_P")

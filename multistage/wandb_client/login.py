@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from wandb.sdk.lib import wbauth
 
-from multistage.domain.account import EMBEDDED, Account, TrackerWish
+from multistage.domain.sweep.account import EMBEDDED, Account, TrackerWish
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import REQUEST_TIMEOUT, Connection
 from multistage.wandb_client.surroundings import find_base_url, find_offline_wish

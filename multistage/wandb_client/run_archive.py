@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.slots import RunRecord
+from multistage.domain.runs.slots import RunRecord
 from multistage.errors import FolderError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from multistage.domain.metric import read_logged_number
+from multistage.domain.runs.metric import read_logged_number
 
 LATEST = 1e11
 """No time of a run lies after it, in Unix seconds: the year 5138."""

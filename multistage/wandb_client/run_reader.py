@@ -8,9 +8,9 @@ from typing import Any
 
 from wandb.apis.public.runs import Run
 
-from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.results import Config
-from multistage.domain.slots import RunRecord, parse_slot_name
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import RunRecord, parse_slot_name
+from multistage.domain.sweep.plan import StagePlan, SweepSettings
 from multistage.errors import TrackerError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from wandb.apis.public.runs import Run
 
-from multistage.domain.layout import flatten_config
-from multistage.domain.metric import extract_value, parse_metric_value, read_logged_number, read_metric
-from multistage.domain.plan import StagePlan, SweepSettings
-from multistage.domain.results import Config
-from multistage.domain.slots import FAULT_KEY, NOTE_KEY, RunRecord, SlotName, classify_run, parse_slot_name
+from multistage.domain.runs.metric import extract_value, parse_metric_value, read_logged_number, read_metric
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import FAULT_KEY, NOTE_KEY, RunRecord, SlotName, classify_run, parse_slot_name
+from multistage.domain.space.layout import flatten_config
+from multistage.domain.sweep.plan import StagePlan, SweepSettings
 from multistage.wandb_client.run_fields import find_beginning, list_logged, parse_time
 from multistage.wandb_client.slot_ledger import SlotEntry, SlotLedger
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.results import Config
-from multistage.domain.slots import SlotName
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import SlotName
 from multistage.errors import FolderError
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from multistage.domain.model import Model
-from multistage.domain.variables import (
+from multistage.domain.workers.variables import (
     CLIENT_PROXY_VARIABLES,
     OFFLINE_MODES,
     SINGLE_RUN_VARIABLES,

@@ -17,12 +17,12 @@ from wandb.apis.public.sweeps import (
 )
 from wandb.errors import CommError
 
-from multistage.domain.layout import Layout, decode_value, nest_config, nest_specs
-from multistage.domain.parameters import Parameter
-from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings
-from multistage.domain.results import Config
-from multistage.domain.space import SearchSpace
-from multistage.domain.sweep_config import OWN_SCHEDULER, parse_config
+from multistage.domain.runs.results import Config
+from multistage.domain.space.layout import Layout, decode_value, nest_config, nest_specs
+from multistage.domain.space.parameters import Parameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import AdoptedSweep, StagePlan, SweepSettings
+from multistage.domain.sweep.sweep_config import OWN_SCHEDULER, parse_config
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from wandb.apis.public.sweeps import Sweep
 
-from multistage.domain.worker_records import read_worker_id
+from multistage.domain.workers.worker_records import read_worker_id
 from multistage.wandb_client.connection import Connection
 
 PAGE = 200

@@ -6,8 +6,8 @@ however many rows the runs have. The decisions are those of W&B's own engine, th
 
 from collections.abc import Sequence
 
-from multistage.domain.results import Goal
-from multistage.domain.sweep_config import Hyperband
+from multistage.domain.runs.results import Goal
+from multistage.domain.sweep.sweep_config import Hyperband
 from multistage.wandb_server.lifecycle import Lifecycle
 from multistage.wandb_server.nodes import get_run
 from multistage.wandb_server.run_values import read_number

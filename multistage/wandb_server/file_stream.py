@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from multistage.domain.metric import look_up
+from multistage.domain.runs.metric import look_up
 from multistage.wandb_server.context import State
 from multistage.wandb_server.history import Stream
 from multistage.wandb_server.lifecycle import LIVE_STATES

@@ -6,7 +6,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any
 
-from multistage.domain.metric import look_up
+from multistage.domain.runs.metric import look_up
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.pagination import clamp_page

@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from multistage.domain.choices import write_key
-from multistage.domain.distributions import SweepParameter
-from multistage.domain.metric import read_metric
-from multistage.domain.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import SearchSpace
-from multistage.domain.sweep_config import SearchPlan
+from multistage.domain.runs.metric import read_metric
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.choices import write_key
+from multistage.domain.space.distributions import SweepParameter
+from multistage.domain.space.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.sweep_config import SearchPlan
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.run_values import read_number, unwrap_values
 from multistage.wandb_server.store import Row, Store

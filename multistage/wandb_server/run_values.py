@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from multistage.domain.metric import read_logged_number
+from multistage.domain.runs.metric import read_logged_number
 
 CLIENTS_OWN = "_wandb"
 """The key under which the client keeps what is no hyperparameter."""

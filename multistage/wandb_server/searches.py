@@ -7,8 +7,8 @@ from typing import Any
 
 import anyio.to_thread
 
-from multistage.domain import sweep_config
-from multistage.domain.sweep_config import SearchPlan, read_plan
+from multistage.domain.sweep import sweep_config
+from multistage.domain.sweep.sweep_config import SearchPlan, read_plan
 from multistage.errors import SpaceError
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.proposals import Proposal, SweepSearch

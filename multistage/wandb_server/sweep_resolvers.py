@@ -3,7 +3,7 @@
 import math
 from typing import Any, Literal, get_args
 
-from multistage.domain.sweep_config import SearchPlan
+from multistage.domain.sweep.sweep_config import SearchPlan
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.controllers import read_controller
 from multistage.wandb_server.filters import NUMBERS, Clause, resolve_field, translate_filters

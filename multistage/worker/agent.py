@@ -18,9 +18,9 @@ from wandb.apis.public.sweeps import _register_agent
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.domain.styles import fill_macros
-from multistage.domain.variables import is_loopback
-from multistage.domain.worker_records import name_host
+from multistage.domain.workers.styles import fill_macros
+from multistage.domain.workers.variables import is_loopback
+from multistage.domain.workers.worker_records import name_host
 from multistage.worker import lingering
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
 from multistage.worker.conventions import WORKER_VARIABLE

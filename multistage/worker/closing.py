@@ -9,7 +9,7 @@ import wandb
 from wandb.apis.public.runs import RunNotFoundError
 from wandb.errors import CommError
 
-from multistage.domain.slots import FAULT_KEY, NOTE_KEY
+from multistage.domain.runs.slots import FAULT_KEY, NOTE_KEY
 from multistage.worker.conventions import CAN_FORK
 from multistage.worker.tracker_connection import connect
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.domain.slots import SETUP
+from multistage.domain.runs.slots import SETUP
 from multistage.worker.absence import explain_absence
 from multistage.worker.closing import (
     ABSENT,

@@ -10,7 +10,7 @@ from tempfile import gettempdir
 from packaging.version import Version
 
 from multistage.domain.model import Model
-from multistage.domain.variables import withhold_secrets
+from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import UsageError
 
 INTERPRETER_VARIABLE = "MULTISTAGE_INTERPRETER"

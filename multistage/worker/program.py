@@ -20,7 +20,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb.sdk.sweeps import SweepNotFoundError
 
-from multistage.domain.variables import is_loopback, settle_variables, spare_loopback, withhold_secrets
+from multistage.domain.workers.variables import is_loopback, settle_variables, spare_loopback, withhold_secrets
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.training_program import leave
 from multistage.worker.agent import SweepAgent

@@ -9,7 +9,7 @@ from wandb.apis.public.sweeps import _sweep_with_runs
 from wandb.errors import CommError
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
-from multistage.domain.sweep_config import count_planned, parse_config
+from multistage.domain.sweep.sweep_config import count_planned, parse_config
 
 ASK_EVERY = 5.0
 """Seconds between two questions of a worker that has nothing to do."""

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from multistage.domain.parameters import FloatParameter
-from multistage.domain.plan import StageNumber, StagePlan, SweepSettings, plan_sweep
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.slots import RunPhase, RunRecord, SlotName, Slots
-from multistage.domain.space import SearchSpace
-from multistage.domain.vigilance import Intake
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.slots import RunPhase, RunRecord, SlotName, Slots
+from multistage.domain.runs.vigilance import Intake
+from multistage.domain.space.parameters import FloatParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import StageNumber, StagePlan, SweepSettings, plan_sweep
 from multistage.driver.stage_driver import StageDriver
 from multistage.errors import TrackerError
 from multistage.search.base import Proposal, Searcher, SearchProblem

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from multistage.domain.plan import RunOptions
+from multistage.domain.sweep.plan import RunOptions
 from multistage.driver.launching import has_living_workers, keeps_workers, stop_workers, tell_workers_fate
 from multistage.errors import LaunchError, UsageError
 from tests.workers import make_local

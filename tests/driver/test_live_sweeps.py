@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from multistage.cli import main
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.live_sweeps import end_sweep, list_live_sweeps
 from multistage.launchers.local.records import read_local
 from multistage.settings import Settings

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.cost import Cost
-from multistage.domain.plan import RunOptions
-from multistage.domain.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
-from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.runs.slots import RunPhase, RunRecord, Slot, SlotName, settle_slot
+from multistage.domain.sweep.plan import RunOptions
+from multistage.domain.workers.cost import Cost
+from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.driver.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.errors import CloudAwayError, LaunchError

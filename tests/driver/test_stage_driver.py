@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.plan import STAGES, StageNumber, derive_seed
-from multistage.domain.results import Evaluation
-from multistage.domain.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, Slots
-from multistage.domain.state import StageProgress
+from multistage.domain.runs.results import Evaluation
+from multistage.domain.runs.slots import MAX_ATTEMPTS, RunPhase, RunRecord, Slot, SlotName, Slots
+from multistage.domain.sweep.plan import STAGES, StageNumber, derive_seed
+from multistage.domain.sweep.state import StageProgress
 from multistage.driver.stage_driver import measure_progress
 from multistage.search.searchers.gp import GaussianProcessSearcher
 from tests.driver.drivers import (

@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 
-from multistage.domain.results import Config
-from multistage.domain.slots import RunPhase, RunRecord, SlotName
-from multistage.domain.vigilance import Intake
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import RunPhase, RunRecord, SlotName
+from multistage.domain.runs.vigilance import Intake
 from multistage.driver.stage_verdict import HOPELESS
 from multistage.errors import (
     AllRunsFailedError,

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import wandb
 
-from multistage.domain.plan import SweepSettings, plan_sweep
-from multistage.domain.slots import SlotName
+from multistage.domain.runs.slots import SlotName
+from multistage.domain.sweep.plan import SweepSettings, plan_sweep
 from multistage.driver import sweep_tracker
 from multistage.driver.stage_driver import ASK_EVERY
 from multistage.driver.sweep_tracker import LONGEST_INTERVAL, LONGEST_OUTAGE, REMOTE_INTERVAL, SweepTracker

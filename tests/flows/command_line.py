@@ -18,7 +18,7 @@ import pytest
 import wandb
 from prefect.client.orchestration import SyncPrefectClient
 
-from multistage.domain.slots import FAULT_KEY, SlotName, classify_run
+from multistage.domain.runs.slots import FAULT_KEY, SlotName, classify_run
 from multistage.services import stop_services
 from multistage.services.prefect import find_own_prefect_server
 from multistage.services.prefect_client import open_prefect_client

@@ -9,7 +9,7 @@ import pytest
 import wandb
 import yaml
 
-from multistage.domain.state import State
+from multistage.domain.sweep.state import State
 from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import TRAINERS
 from tests.flows.command_line import CommandLine

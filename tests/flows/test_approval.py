@@ -9,7 +9,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import resume_flow_run
 
-from multistage.domain.state import PendingApproval, State
+from multistage.domain.sweep.state import PendingApproval, State
 from multistage.services.prefect import find_prefect_server
 from multistage.services.prefect_client import open_prefect_client, use_prefect_server
 from multistage.store.sweep_folder import SweepFolder

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from multistage.domain.slots import SlotName
+from multistage.domain.runs.slots import SlotName
 from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, TrackedRun, check_budget
 from tests.flows.kill_points import SELF, Kill, KillPoint, Side, order_kills

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from multistage.domain.metric import read_metric
-from multistage.domain.results import Value
+from multistage.domain.runs.metric import read_metric
+from multistage.domain.runs.results import Value
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.slot_ledger import SlotLedger
 from tests.flows.command_line import NOTHING, CommandLine, TrackedRun, check_budget

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import psutil
 
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.local.records import read_local
 from multistage.launchers.local.worker_processes import find_processes, find_worker
 from multistage.services.embedded import find_wandb_server

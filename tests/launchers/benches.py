@@ -6,7 +6,7 @@ from pathlib import Path
 
 import wandb
 
-from multistage.domain.plan import RunOptions
+from multistage.domain.sweep.plan import RunOptions
 from multistage.launchers.base import Assignment, Launcher
 from multistage.launchers.registry import find_kind
 from multistage.training.catalogue import TRAINERS

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from multistage.domain.plan import RunWishes
-from multistage.domain.request import SweepRequest
-from multistage.domain.worker_records import WorkerEnd, WorkerRecord
+from multistage.domain.sweep.plan import RunWishes
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Assignment, LauncherKind, Traits
 from multistage.pids import find_living

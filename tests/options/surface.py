@@ -10,8 +10,8 @@ from multistage.cli import app
 from multistage.options.catalogue import GROUPS
 from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 from multistage.pipeline.flows.single_sweep import single_sweep
-from multistage.request.precedence import build_variables
-from multistage.request.settings_file import build_schema
+from multistage.request.sources.precedence import build_variables
+from multistage.request.sources.settings_file import build_schema
 
 COMMANDS = ("run", "plan", "resume", "deploy", "single", "settings")
 WORDS = ("title", "description", "position")

@@ -23,8 +23,8 @@ from multistage.options.refusal import check_values, spell_key
 from multistage.options.tables import write_tables
 from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 from multistage.request.given_flags import gather_flags
-from multistage.request.precedence import gather_parameters, read_variables
-from multistage.request.settings_file import build_schema, parse_settings
+from multistage.request.sources.precedence import gather_parameters, read_variables
+from multistage.request.sources.settings_file import build_schema, parse_settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "options.md"
@@ -128,7 +128,7 @@ def test_the_options_of_another_packages_launcher_stand_under_its_name(
 
 def test_no_option_is_declared_twice() -> None:
     places = [ROOT / "flows", ROOT / "tasks", *(ROOT / "multistage" / room for room in ("options", "cli"))]
-    places += [ROOT / "multistage" / "request" / name for name in ("settings_file.py", "precedence.py")]
+    places += [ROOT / "multistage" / "request" / "sources" / name for name in ("settings_file.py", "precedence.py")]
     files = [file for place in places for file in ([place] if place.suffix else sorted(place.glob("*.py")))]
     groups = (
         node

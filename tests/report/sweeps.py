@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from multistage.domain.budget import Split
-from multistage.domain.narrowing import narrow
-from multistage.domain.parameters import FloatParameter, Parameter
-from multistage.domain.plan import STAGES, RunOptions, SweepSettings, plan_sweep
-from multistage.domain.request import SweepRequest
-from multistage.domain.results import Config
-from multistage.domain.selection import select_top
-from multistage.domain.slots import RunPhase, RunRecord, SlotName, settle_slots
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import Recommended, StageRecord, State, TopConfig
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.selection import select_top
+from multistage.domain.runs.slots import RunPhase, RunRecord, SlotName, settle_slots
+from multistage.domain.space.narrowing import narrow
+from multistage.domain.space.parameters import FloatParameter, Parameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.budget import Split
+from multistage.domain.sweep.plan import STAGES, RunOptions, SweepSettings, plan_sweep
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.sweep.state import Recommended, StageRecord, State, TopConfig
 from multistage.report.data import Curve, ReportData
 from multistage.search.sobol import sample_sobol
 

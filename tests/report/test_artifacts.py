@@ -13,8 +13,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-from multistage.domain.parameters import CategoricalParameter
-from multistage.domain.state import StageProgress
+from multistage.domain.space.parameters import CategoricalParameter
+from multistage.domain.sweep.state import StageProgress
 from multistage.pipeline.tasks import artifacts
 from multistage.report.artifacts import (
     describe_plan,

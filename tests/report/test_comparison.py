@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from multistage.domain.comparison import Comparison, MethodResult, average, measure_gain
+from multistage.domain.runs.comparison import Comparison, MethodResult, average, measure_gain
 from multistage.report.comparison import draw_comparison
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 
-from multistage.domain.parameters import CategoricalParameter, FloatParameter
+from multistage.domain.space.parameters import CategoricalParameter, FloatParameter
 from multistage.report.data import ReportData
 from multistage.report.page import build_report
 from tests.browser import DESKTOP, PHONE, Browser

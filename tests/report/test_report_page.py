@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multistage.domain.cost import Cost, Prices, StageCost
-from multistage.domain.parameters import CategoricalParameter, FloatParameter, PowerOfTwoParameter
-from multistage.domain.results import Config
-from multistage.domain.state import Recommended
+from multistage.domain.runs.results import Config
+from multistage.domain.space.parameters import CategoricalParameter, FloatParameter, PowerOfTwoParameter
+from multistage.domain.sweep.state import Recommended
+from multistage.domain.workers.cost import Cost, Prices, StageCost
 from multistage.report.beliefs import measure_influence
 from multistage.report.contenders import list_contenders
 from multistage.report.data import ReportData

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from multistage.domain.layout import Place
-from multistage.domain.parameters import CategoricalParameter
-from multistage.domain.plan import RunOptions, plan_sweep
-from multistage.domain.space import SearchSpace
-from multistage.domain.state import CutShort, Recommended, State
+from multistage.domain.space.layout import Place
+from multistage.domain.space.parameters import CategoricalParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import RunOptions, plan_sweep
+from multistage.domain.sweep.state import CutShort, Recommended, State
 from multistage.errors import FolderError
 from multistage.report.artifacts import describe_result
 from multistage.report.banner import format_banner, format_config, format_number

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import SweepSettings
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.plan import SweepSettings
+from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
 from multistage.request.resolution import ResolvedRequest, resolve_request
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import RunOptions, plan_sweep
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.plan import RunOptions, plan_sweep
+from multistage.domain.sweep.request import SweepRequest
 from multistage.request.forecast import find_pace, warn_of
 from multistage.request.resolution import ResolvedRequest, resolve_request
 from tests.states import BEGAN, make_settings, make_stage, make_state

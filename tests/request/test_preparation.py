@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import RunOptions, StageBrief, StageNumber
-from multistage.domain.state import CutShort, StageProgress, StageRecord
+from multistage.domain.sweep.plan import RunOptions, StageBrief, StageNumber
+from multistage.domain.sweep.state import CutShort, StageProgress, StageRecord
 from multistage.errors import FolderError, UsageError
 from multistage.launchers.local.cores import count_cores
 from multistage.request.asked_sweep import AskedSweep, locate_folder, read_parameters

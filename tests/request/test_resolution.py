@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import SpaceError, UsageError
 from multistage.request.resolution import resolve_request
 

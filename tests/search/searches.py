@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from multistage.domain.results import Goal
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Goal
+from multistage.domain.space.search_space import SearchSpace
 from multistage.search.base import SearchProblem
 from multistage.search.searchers.gp import GaussianProcessSearcher
 

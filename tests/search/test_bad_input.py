@@ -11,16 +11,16 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.multiples import quantize
-from multistage.domain.parameters import (
+from multistage.domain.runs.results import Evaluation, Goal
+from multistage.domain.space.multiples import quantize
+from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.domain.results import Evaluation, Goal
-from multistage.domain.space import SearchSpace
+from multistage.domain.space.search_space import SearchSpace
 from multistage.search.base import Proposal
 from multistage.search.sobol import key_of
 from tests.search.searches import make_search

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from multistage.domain.grammar import parse_params
-from multistage.domain.results import Config, Evaluation
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.grammar import parse_params
 from multistage.search.contenders import TRUST, Draws, Joint, gather
 from multistage.search.ensemble import MEMBERS, Belief, Ensemble, group, measure_distances
 from multistage.search.finalists import recommend

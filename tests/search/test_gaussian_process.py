@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.grammar import parse_params
-from multistage.domain.narrowing import narrow
-from multistage.domain.parameters import CategoricalParameter, FloatParameter
-from multistage.domain.results import Config, Evaluation, Goal, Outcome
-from multistage.domain.selection import select_top
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation, Goal, Outcome
+from multistage.domain.runs.selection import select_top
+from multistage.domain.space.grammar import parse_params
+from multistage.domain.space.narrowing import narrow
+from multistage.domain.space.parameters import CategoricalParameter, FloatParameter
+from multistage.domain.space.search_space import SearchSpace
 from multistage.search.encoding import Encoder
 from multistage.search.gaussian_process import MOST_ROWS, GaussianProcessSearch, choose_rows, estimate, propose
 from multistage.search.sobol import key_of, sample_sobol

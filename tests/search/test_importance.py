@@ -3,9 +3,9 @@ import warnings
 import numpy as np
 import pytest
 
-from multistage.domain.grammar import parse_params
-from multistage.domain.plan import StageNumber
-from multistage.domain.results import Config, Evaluation
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.grammar import parse_params
+from multistage.domain.sweep.plan import StageNumber
 from multistage.search.importance import FEWEST, measure_importance
 from multistage.search.sobol import sample_sobol
 from tests.search.searches import make_search

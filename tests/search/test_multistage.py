@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.budget import Split, split_budget
-from multistage.domain.grammar import parse_params
-from multistage.domain.results import Config, Evaluation, Goal
+from multistage.domain.runs.results import Config, Evaluation, Goal
+from multistage.domain.space.grammar import parse_params
+from multistage.domain.sweep.budget import Split, split_budget
 from multistage.search.base import Proposal
 from multistage.search.finalists import DEFAULTS_RUNS, Recommendation, propose_finalists, recommend
 from multistage.search.sobol import key_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.plan import STAGES, StageNumber
-from multistage.domain.results import Evaluation
+from multistage.domain.runs.results import Evaluation
+from multistage.domain.sweep.plan import STAGES, StageNumber
 from multistage.errors import MissingExtraError, MultistageError, SweepFailedError, UsageError
 from multistage.search.base import Searcher, SearchProblem
 from multistage.search.conformance import CASES, Case, check_searcher

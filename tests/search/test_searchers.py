@@ -2,8 +2,8 @@
 
 import pytest
 
-from multistage.domain.grammar import parse_params
-from multistage.domain.results import Config, Evaluation
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.grammar import parse_params
 from multistage.search.base import Proposal, SearchProblem
 from multistage.search.conformance import CASES, Case
 from multistage.search.registry import BUILT_IN, WITH_VARIANTS, create_searcher

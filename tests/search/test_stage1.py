@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multistage.domain.grammar import parse_params
-from multistage.domain.results import Config
+from multistage.domain.runs.results import Config
+from multistage.domain.space.grammar import parse_params
 from multistage.errors import BudgetError
 from multistage.search.sobol import key_of, sample_sobol
 from multistage.search.stage1 import plan_stage1

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from prefect import flow
 from prefect.states import Completed
 
-from multistage.domain.variables import PREFECT_SERVER_AUTH
+from multistage.domain.workers.variables import PREFECT_SERVER_AUTH
 from multistage.services import PrefectServer
 from multistage.services.prefect import build_environment, build_prefect_service, name_api
 from multistage.services.prefect_client import open_prefect_client

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from multistage.domain.variables import PREFECT_AUTH
+from multistage.domain.workers.variables import PREFECT_AUTH
 from multistage.services import PrefectServer, ensure_prefect_worker, renew_prefect, stop_services
 from multistage.services.local_service import answers
 from multistage.services.prefect import find_own_prefect_server, lets_everyone_in

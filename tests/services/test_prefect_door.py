@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 from websockets.typing import Subprotocol
 
-from multistage.domain.variables import PREFECT_AUTH
+from multistage.domain.workers.variables import PREFECT_AUTH
 from multistage.services import PrefectServer, enter_prefect_server
 from multistage.settings import Settings
 from tests.browser import Browser

@@ -13,7 +13,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from multistage.domain.variables import PREFECT_AUTH
+from multistage.domain.workers.variables import PREFECT_AUTH
 from multistage.errors import ServiceError
 from multistage.services import PrefectServer, ensure_prefect_server, inspect_services
 from multistage.services.local_service import find_free_port

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.state import State, parse_state
+from multistage.domain.sweep.state import State, parse_state
 from multistage.errors import FolderError
 from multistage.store.sweep_folder import (
     SweepFolder,

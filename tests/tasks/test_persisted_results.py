@@ -8,9 +8,9 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 from prefect.results import ResultStore
 
-from multistage.domain.narrowing import Narrowing
-from multistage.domain.state import StageCount, TopConfig
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.space.narrowing import Narrowing
+from multistage.domain.sweep.state import StageCount, TopConfig
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.pipeline.tasks.persisted_results import KINDS, ResultSerializer, upgrade_results
 from tests.states import make_settings, make_stage
 from tests.workers import make_local

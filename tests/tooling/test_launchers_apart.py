@@ -11,7 +11,7 @@ from multistage.launchers.registry import BUILT_IN
 ROOT = Path(__file__).parents[2]
 LAUNCHERS = ROOT / "multistage" / "launchers"
 REGISTRY = LAUNCHERS / "registry.py"
-CONTROLLERS = {"multistage/domain/sweep_config.py", "multistage/wandb_server/controllers.py"}
+CONTROLLERS = {"multistage/domain/sweep/sweep_config.py", "multistage/wandb_server/controllers.py"}
 """In a W&B sweep file ``local`` is a kind of controller."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multistage.domain.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.defaults import GUIDE_PARAMETERS
 from multistage.errors import MissingExtraError, UsageError
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
 from multistage.training.rows import RowGrid

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.slots import SlotName
+from multistage.domain.runs.slots import SlotName
 from multistage.errors import FolderError
 from multistage.wandb_client.slot_ledger import SlotLedger
 

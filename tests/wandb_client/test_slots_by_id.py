@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import wandb
 
-from multistage.domain.parameters import FloatParameter
-from multistage.domain.plan import StagePlan, SweepSettings, plan_sweep
-from multistage.domain.slots import SlotName
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.slots import SlotName
+from multistage.domain.space.parameters import FloatParameter
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import StagePlan, SweepSettings, plan_sweep
 from multistage.driver import sweep_tracker
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.errors import TrackerError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.account import EMBEDDED
+from multistage.domain.sweep.account import EMBEDDED
 from multistage.errors import UsageError
 from multistage.wandb_client.login import find_credentials, open_account
 from multistage.wandb_client.surroundings import review_surroundings

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import wandb
 
-from multistage.domain.parameters import (
+from multistage.domain.runs.results import Config
+from multistage.domain.runs.slots import RunPhase, RunRecord, SlotName
+from multistage.domain.space.parameters import (
     FloatParameter,
 )
-from multistage.domain.plan import AdoptedSweep, StagePlan, SweepSettings, plan_sweep
-from multistage.domain.results import Config
-from multistage.domain.slots import RunPhase, RunRecord, SlotName
-from multistage.domain.space import SearchSpace
-from multistage.domain.sweep_config import count_planned
-from multistage.domain.sweep_file import read_sweep_file
+from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.sweep.plan import AdoptedSweep, StagePlan, SweepSettings, plan_sweep
+from multistage.domain.sweep.sweep_config import count_planned
+from multistage.domain.sweep.sweep_file import read_sweep_file
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive

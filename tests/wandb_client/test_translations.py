@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.parameters import (
+from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from multistage.domain.sweep_config import read_plan
+from multistage.domain.sweep.sweep_config import read_plan
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.lifecycle import Lifecycle, Timing
 from multistage.wandb_server.nodes import get_run

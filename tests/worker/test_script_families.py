@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import wandb
 
-from multistage.domain.request import SweepRequest
-from multistage.request.programs import settle_program
+from multistage.domain.sweep.request import SweepRequest
+from multistage.request.subject.programs import settle_program
 from tests.queued_sweeps import list_all_runs, queue_runs
 from tests.worker.test_worker import read_log, working
 

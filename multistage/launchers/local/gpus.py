@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multistage.domain.gpu_shares import GpuShare, choose_gpus, share_gpus, split_gpu
 from multistage.domain.model import Model
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.gpu_shares import GpuShare, choose_gpus, share_gpus, split_gpu
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.local.records import is_local, read_local
 from multistage.launchers.local.worker_processes import find_processes, find_worker
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from multistage.domain.account import Account
-from multistage.domain.gpu_shares import GpuShare, check_share, split_gpu
-from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.workers.gpu_shares import GpuShare, check_share, split_gpu
 from multistage.errors import UsageError
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options

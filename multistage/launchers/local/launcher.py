@@ -15,8 +15,8 @@ from typing import Self
 
 import psutil
 
-from multistage.domain.variables import spare_loopback, withhold_secrets
-from multistage.domain.worker_records import WorkerEnd, WorkerRecord
+from multistage.domain.workers.variables import spare_loopback, withhold_secrets
+from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.local.gpus import GpuDealer

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from multistage.domain.styles import PROGRAM_MACRO
-from multistage.domain.variables import withhold_secrets
+from multistage.domain.workers.styles import PROGRAM_MACRO
+from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import UsageError
 
 MISSING = 3

@@ -18,7 +18,7 @@ from typing import IO, NoReturn
 import psutil
 import wandb
 
-from multistage.domain.variables import spare_loopback
+from multistage.domain.workers.variables import spare_loopback
 from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
 from multistage.worker import program
 from multistage.worker.conventions import WORKER_VARIABLE

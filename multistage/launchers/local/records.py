@@ -1,7 +1,7 @@
 """What the record of a worker on this machine says beyond that of any worker."""
 
 from multistage.domain.model import Model
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.base import read_details
 
 NAME = "local"

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.local.records import read_local
 from multistage.pids import find_living
 from multistage.worker.conventions import WORKER_VARIABLE

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import modal
 
-from multistage.domain.worker_records import WorkerEnd
+from multistage.domain.workers.worker_records import WorkerEnd
 from multistage.launchers.modal.faults import judge_error, judge_result
 
 HOLD = 48.0

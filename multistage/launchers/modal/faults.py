@@ -6,7 +6,7 @@ from typing import Any
 
 import modal.exception as refusals
 
-from multistage.domain.worker_records import WorkerEnd
+from multistage.domain.workers.worker_records import WorkerEnd
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.modal.app import SECRET, SECRET_KEY
 

@@ -8,14 +8,14 @@ import modal
 import modal.exception as refusals
 from modal.config import config
 
-from multistage.domain.account import Account
-from multistage.domain.budget import parse_split, split_budget
-from multistage.domain.cost import Prices, Quote
-from multistage.domain.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
-from multistage.domain.request import SweepRequest
-from multistage.domain.styles import runs_module
-from multistage.domain.variables import is_loopback
-from multistage.domain.worker_records import Fee
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.budget import parse_split, split_budget
+from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.workers.cost import Prices, Quote
+from multistage.domain.workers.styles import runs_module
+from multistage.domain.workers.variables import is_loopback
+from multistage.domain.workers.worker_records import Fee
 from multistage.errors import UsageError
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options

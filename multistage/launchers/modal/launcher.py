@@ -14,7 +14,7 @@ from typing import Any, Self
 import modal
 import modal.exception as refusals
 
-from multistage.domain.worker_records import Fee, WorkerEnd, WorkerRecord
+from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.modal.app import (

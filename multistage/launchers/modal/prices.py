@@ -8,8 +8,8 @@ import modal
 import modal.exception as refusals
 from pydantic import Field
 
-from multistage.domain.cost import Prices
 from multistage.domain.model import Model
+from multistage.domain.workers.cost import Prices
 from multistage.options.modal import Resources, name_gpu
 
 GRACE = 60.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from multistage.domain.parameters import CategoricalParameter, Parameter
+from multistage.domain.space.parameters import CategoricalParameter, Parameter
 from multistage.report.beliefs import Influence, map_model, slice_model
 from multistage.report.data import ReportData, value_of
 from multistage.report.figures.style import (

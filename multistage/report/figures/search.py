@@ -6,9 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from multistage.domain.parameters import CategoricalParameter, Parameter
-from multistage.domain.results import Value
-from multistage.domain.state import StageRecord
+from multistage.domain.runs.results import Value
+from multistage.domain.space.parameters import CategoricalParameter, Parameter
+from multistage.domain.sweep.state import StageRecord
 from multistage.report.data import ReportData, value_of
 from multistage.report.figures.style import (
     BAD,

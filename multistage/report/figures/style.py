@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from multistage.domain.parameters import (
+from multistage.domain.runs.results import Evaluation, Goal, Value
+from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
@@ -21,7 +22,6 @@ from multistage.domain.parameters import (
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.domain.results import Evaluation, Goal, Value
 from multistage.report.data import ReportData
 
 INK, MUTED, LINE, CARD, ACCENT, BAD = (f"var(--{name})" for name in ("ink", "muted", "line", "card", "accent", "bad"))

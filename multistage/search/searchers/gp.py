@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.search_space import SearchSpace
 from multistage.search.multistage import StagedSearch
 
 

@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from multistage.domain.multiples import quantize
-from multistage.domain.parameters import (
+from multistage.domain.runs.results import Config, Evaluation, Value
+from multistage.domain.space.multiples import quantize
+from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
     IntParameter,
     Parameter,
     PowerOfTwoParameter,
 )
-from multistage.domain.results import Config, Evaluation, Value
-from multistage.domain.space import SearchSpace
+from multistage.domain.space.search_space import SearchSpace
 from multistage.errors import MissingExtraError, UsageError
 from multistage.search.multistage import StagedSearch
 from multistage.search.targets import Targets

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from multistage.domain.results import Config, Evaluation
-from multistage.domain.space import SearchSpace
+from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.space.search_space import SearchSpace
 from multistage.search.base import Proposal
 from multistage.search.multistage import StagedSearch
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import yaml
 
-from multistage.domain.distributions import BOUNDED, SweepParameter, parse_parameters
-from multistage.domain.sweep_config import SearchPlan, read_plan
+from multistage.domain.space.distributions import BOUNDED, SweepParameter, parse_parameters
+from multistage.domain.sweep.sweep_config import SearchPlan, read_plan
 from multistage.errors import SpaceError
 from multistage.wandb_server.searches import parse_config
 from multistage.wandb_server.store import Reader, Row

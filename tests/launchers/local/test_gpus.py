@@ -9,7 +9,7 @@ import psutil
 import pytest
 import wandb
 
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.local import gpus
 from multistage.launchers.local.gpus import GpuDealer, Gpus, find_gpus
 from multistage.launchers.local.launcher import LocalLauncher

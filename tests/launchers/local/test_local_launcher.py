@@ -10,8 +10,8 @@ import psutil
 import pytest
 import wandb
 
-from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.workers.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.local import launcher as local
 from multistage.launchers.local.launcher import LocalLauncher

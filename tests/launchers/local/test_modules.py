@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.styles import build_command
+from multistage.domain.workers.styles import build_command
 from multistage.errors import UsageError
 from multistage.launchers.local.modules import check_module
 

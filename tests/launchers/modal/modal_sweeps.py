@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from multistage.domain.state import State
+from multistage.domain.sweep.state import State
 from multistage.services import stop_services
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder

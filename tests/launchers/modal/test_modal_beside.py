@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from multistage.domain.comparison import Comparison
+from multistage.domain.runs.comparison import Comparison
 from multistage.report.costs import format_dollars
 from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 

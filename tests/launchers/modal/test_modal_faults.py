@@ -6,9 +6,9 @@ from typing import Any
 import modal.exception as refusals
 import pytest
 
-from multistage.domain.account import EMBEDDED, Account
-from multistage.domain.plan import RunOptions, SweepPlan
-from multistage.domain.request import SweepRequest
+from multistage.domain.sweep.account import EMBEDDED, Account
+from multistage.domain.sweep.plan import RunOptions, SweepPlan
+from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
 from multistage.launchers.modal.app import describe_content
 from multistage.launchers.modal.faults import judge_error, judge_result

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from multistage.domain.cost import Cost
-from multistage.domain.plan import RunOptions
-from multistage.domain.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
-from multistage.domain.worker_records import WorkerRecord
+from multistage.domain.sweep.plan import RunOptions
+from multistage.domain.workers.cost import Cost
+from multistage.domain.workers.variables import PREFECT_AUTH, PREFECT_SERVER_AUTH
+from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.roster import Roster
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.local.launcher import LocalLauncher

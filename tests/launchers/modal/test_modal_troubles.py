@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import wandb
 
-from multistage.domain.slots import parse_slot_name
-from multistage.domain.state import State
+from multistage.domain.runs.slots import parse_slot_name
+from multistage.domain.sweep.state import State
 from multistage.launchers.modal.records import read_call
 from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 

@@ -1,0 +1,1 @@
+"""What runs told: values, slots, and which configs are best."""

@@ -1,0 +1,1 @@
+"""Hyperparameters and their ranges: how they are written, sampled, and narrowed."""

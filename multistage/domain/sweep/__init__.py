@@ -1,0 +1,1 @@
+"""A multi-stage sweep: what is asked, planned, spent and kept."""

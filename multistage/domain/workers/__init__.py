@@ -1,0 +1,1 @@
+"""Who trains: records, commands, GPUs and prices."""

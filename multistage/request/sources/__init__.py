@@ -1,0 +1,1 @@
+"""Where a sweep's parameters come from, and which source wins."""

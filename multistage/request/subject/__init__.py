@@ -1,0 +1,1 @@
+"""What a sweep trains, and what of it is searched: by flags, or by a W&B sweep file."""
