@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from multistage.domain.live.ranges import summarize_parameters
-from multistage.domain.live.sight import Curve, Sight
+from multistage.domain.live.sight import Sight
 from multistage.domain.live.summary import (
     MAX_WORDS,
     Leader,
@@ -67,9 +67,7 @@ def summarize(state: State, sight: Sight, now: datetime) -> LiveSummary:
         resume=sight.resume,
         links=dict(sight.links),
         run_base=sight.run_base,
-        runs=tuple(
-            _summarize_run(run, sight.curves.get(run.run_id, ()), sight.reasons.get(run.run_id, "")) for run in runs
-        ),
+        runs=tuple(_summarize_run(run, sight) for run in runs),
     )
 
 
@@ -92,7 +90,8 @@ def end_summary(summary: LiveSummary, state: State, now: datetime) -> LiveSummar
     return summary.model_copy(update=changes)
 
 
-def _summarize_run(run: RunRecord, curve: Curve, reason: str) -> RunSummary:
+def _summarize_run(run: RunRecord, sight: Sight) -> RunSummary:
+    why = run.error or sight.reasons.get(run.run_id, "")
     return RunSummary(
         run=run.run_id,
         name=str(run.name),
@@ -107,9 +106,9 @@ def _summarize_run(run: RunRecord, curve: Curve, reason: str) -> RunSummary:
         heard=_stamp(run.heartbeat_at),
         rows=run.rows,
         worker=run.worker,
-        error=(run.error or reason)[:MAX_WORDS] if run.phase in IN_VAIN else "",
+        error=why[:MAX_WORDS] if run.phase in IN_VAIN else "",
         note=run.note[:MAX_WORDS],
-        curve=curve if run.phase == "active" else (),
+        curve=sight.curves.get(run.run_id, ()) if run.phase == "active" else (),
     )
 
 
