@@ -97,4 +97,4 @@ def _tell(parameter: Parameter) -> str:
 
 
 def _show(value: Value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

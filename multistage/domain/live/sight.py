@@ -41,4 +41,4 @@ class Sight(Model):
     stage_links: Mapping[int, str] = Field(default_factory=dict)
     """The tracker's pages of the stages' sweeps."""
     run_base: str | None = None
-    """What a run's address begins with."""
+    """The project's page; a run's is ``/runs/ID`` below it."""

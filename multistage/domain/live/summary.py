@@ -192,6 +192,6 @@ class LiveSummary(Model):
     links: dict[str, Address] = Field(default_factory=dict)
     """Pages elsewhere, by what they are."""
     run_base: Address | None = None
-    """What a run's address begins with; its id follows after a slash."""
+    """The project's page; a run's is ``/runs/ID`` below it."""
     runs: tuple[RunSummary, ...] = ()
     """Every attempt of every stage, in the order in which they were made."""
