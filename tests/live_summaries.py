@@ -63,7 +63,8 @@ def make_live(
         runs[0] = runs[0].model_copy(update={"config": usual, "phase": "finished", "value": 84.0, "error": ""})
     progress = StageProgress(
         stage=3, runs=len(third), used=done, running=len(active), queued=len(queued),
-        failed=sum(run.phase == "failed" for run in third[:done]), best_metric=98.5, started_at=third[0].began_at or now,
+        failed=sum(run.phase == "failed" for run in third[:done]), best_metric=98.5,
+        started_at=third[0].began_at or now,
     )  # fmt: skip
     state = whole.state
     state = state.model_copy(
@@ -80,7 +81,7 @@ def make_live(
     )
     value = lead.value or 0.0
     sight = Sight(
-        runs=tuple([*runs, *third[:done], *active, *queued]),
+        runs=(*runs, *third[:done], *active, *queued),
         curves={run.run_id: _grow(run.value or 0.0, run.rows) for run in active},
         present=workers,
         standing=Standing(

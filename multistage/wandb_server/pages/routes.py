@@ -181,7 +181,7 @@ def _read(http: Request, state: State, answer: Answer) -> Any:
 
 
 def _show_home(look: Look) -> Response:
-    return door.render("home.html", kind="home", title="Projects", **_follow_home(look))
+    return door.render("home.html", kind="home", title="Sweeps and projects", **_follow_home(look))
 
 
 def _follow_home(look: Look) -> dict[str, Any]:
