@@ -2,12 +2,15 @@
 
     python benchmarks/drawing.py [--runs 1000] [--repeats 5] [--shots FOLDER]
 
-Both draw all runs in order with the best so far, every config as parallel coordinates, and ten curves. Measured for a
-desktop and for a phone, whose processor is four times as slow:
+Both draw all runs in order with the best so far, and ten curves; then every config as parallel coordinates, too, which
+Plotly draws by WebGL alone: without a graphics card that is its software. Measured for a desktop and for a phone, whose
+processor is four times as slow:
 
 1. From the click on a link until the figures stand there: with nothing kept by the browser, and with the script kept.
 2. An update: a tenth of the runs has changed.
 3. What the page's script weighs, and whether it runs under the pages' content security policy.
+
+In brackets: the processor time of the page's own thread, in which whatever else the machine does has no part.
 """
 
 import argparse
@@ -39,6 +42,7 @@ PAGE = """<!doctype html><html lang=en><meta name=viewport content="width=device
 <section><figure id=curves class=plot></figure></section></main><script type=module src=/{script}></script>"""
 COMMON = """
 const {runs, curves, names} = await (await fetch("/runs.json")).json();
+const flat = location.search.includes("flat");
 const frame = () => new Promise(requestAnimationFrame);
 const settle = async () => { await frame(); await frame(); return performance.now(); };
 window.change = async () => {
@@ -62,7 +66,7 @@ async function draw() {
   drawValues(find("values"), points, {goal: "maximize", light() {}});
   const axes = names.map((name, place) => ({name, read: (run) => run.config[place], scale: "linear"}));
   axes.push({name: "reward", read: (run) => run.value, scale: "linear", worse: "low"});
-  parallel.draw(runs, axes, "maximize");
+  if (!flat) parallel.draw(runs, axes, "maximize");
   drawCurves(find("curves"), curves.map((curve, place) => ({...curve, color: COLORS[place]})));
 }
 """
@@ -81,7 +85,7 @@ async function draw() {
     {type: "scatter", mode: "markers", x: places, y: runs.map((run) => run.value), text: texts, marker: {size: 5}},
     {type: "scatter", mode: "lines", x: places, y: bests, line: {shape: "hv"}}]);
   const reward = runs.map((run) => run.value);
-  await put("parallel", [{type: "parcoords", line: {color: reward, colorscale: "Blues"}, dimensions: [
+  if (!flat) await put("parallel", [{type: "parcoords", line: {color: reward, colorscale: "Blues"}, dimensions: [
     ...names.map((name, place) => ({label: name, values: runs.map((run) => run.config[place])})),
     {label: "reward", values: reward}]}], {margin: {l: 44, r: 40, t: 40, b: 20}});
   const line = {type: "scatter", mode: "lines"};
@@ -153,7 +157,7 @@ class Stage:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Encoding", "gzip")
                 self.send_header("Cache-Control", "max-age=3600" if "." in name and "json" not in name else "no-store")
-                if query == "strict":
+                if "strict" in query:
                     self.send_header("Content-Security-Policy", HEADERS["Content-Security-Policy"])
                 self.end_headers()
                 self.wfile.write(packed.get(name, gzip.compress(b"")))
@@ -225,17 +229,20 @@ def main() -> None:
         ends.callback(driver.quit)
         driver.set_script_timeout(120)
         browser = Browser(driver)
-        for kind in ("own", "plotly"):
-            print(f"{kind}: {stage.weights[kind] / 1000:.0f} kB of script, compressed")
+        for kind in ("own?flat", "plotly?flat", "own?", "plotly?"):
+            name, _, flat = kind.partition("?")
+            figures = "two figures" if flat else "three figures"
+            print(f"{name}, {figures}: {stage.weights[name] / 1000:.0f} kB of script, compressed", flush=True)
+            repeats = asked.repeats if flat or name == "own" else 1
             for place, size, slower in (("desktop", DESKTOP, 1), ("phone", PHONE, 4)):
-                print(f"  {place}: {measure(browser, stage, kind, size, slower, asked.repeats)}", flush=True)
+                print(f"  {place}: {measure(browser, stage, kind, size, slower, repeats)}", flush=True)
                 if asked.shots:
                     asked.shots.mkdir(parents=True, exist_ok=True)
                     for dark in (False, True):
                         browser.open(f"{stage.url}/{kind}", size, dark=dark)
                         wait_drawn(browser)
-                        browser.screenshot(asked.shots / f"{kind}_{place}_{'dark' if dark else 'light'}.png")
-            browser.open(f"{stage.url}/{kind}?strict")
+                        browser.screenshot(asked.shots / f"{name}{flat}_{place}_{'dark' if dark else 'light'}.png")
+            browser.open(f"{stage.url}/{kind}&strict")
             drawn = browser.wait(lambda: browser.run("return window.drawn") or browser.errors(), 60)
             refused = browser.errors() if isinstance(drawn, float) else drawn
             example = f", such as {refused[0][:200]}" if refused else ""

@@ -136,7 +136,7 @@ class PageKeeper:
             began = time.monotonic()
             try:
                 if changed or not body:
-                    body = self._sum_up().model_dump_json().encode()
+                    body = self._sum_up(in_haste=closing).model_dump_json().encode()
                 self._tell(body)
             except Exception as error:
                 # A sweep never ends for its page, whatever is wrong with it.
@@ -156,7 +156,7 @@ class PageKeeper:
             self._page = None  # found, or started, anew the next time
             raise
 
-    def _sum_up(self) -> LiveSummary:
+    def _sum_up(self, in_haste: bool) -> LiveSummary:
         look, state = self._look, self._journal.state
         runs = look.list_runs()
         sight = Sight(
@@ -167,11 +167,11 @@ class PageKeeper:
             exhausted=look.exhausted,
             intake=look.intake,
             away=look.away,
-            standing=self._evidence.judge(state, look.list_evaluations()),
+            standing=self._evidence.judge(state, [] if in_haste else look.list_evaluations()),
             warnings=self._warnings,
             since=self._since,
             resume=self._resume,
-            links={"Prefect": state.prefect_url} if state.prefect_url else {},
+            links=_link_elsewhere(state),
             stage_links=_link_stages(state),
             run_base=_localize(state, link_project(state)),
         )
@@ -198,6 +198,12 @@ def tell_end(state: State) -> None:
             page.tell(end_summary(last, state, datetime.now(UTC)).model_dump_json().encode())
     except ServiceError as error:
         logger.warning("The sweep's page does not tell of its end: %s", error.message)
+
+
+def _link_elsewhere(state: State) -> dict[str, str]:
+    site = "W&B" if state.settings.tracker == "wandb" else "its project"
+    links = {site: _localize(state, link_project(state)), "Prefect": state.prefect_url}
+    return {name: link for name, link in links.items() if link}
 
 
 def _link_stages(state: State) -> dict[int, str]:
