@@ -11,9 +11,9 @@ from multistage.domain.live.digest import summarize
 from multistage.domain.live.summary import LiveSummary
 from multistage.wandb_server.credentials import DRIVER_KEY
 from multistage.wandb_server.pages.login_links import make_token, name_cookie
-from tests.domain.live.test_digest import BEGAN, look, make_run
+from tests.domain.live.test_digest import look, make_run
 from tests.server_process import ServerProcess
-from tests.states import make_state
+from tests.states import BEGAN, make_state
 from tests.wandb_server.server_requests import Session
 
 

@@ -52,7 +52,7 @@ def sum_up(state: State, sight: Sight, minutes: float = 60) -> LiveSummary:
 
 def in_stage(stage: int = 1, **counts: Any) -> State:
     """A sweep in the middle of a stage."""
-    now = StageProgress(stage=stage, runs=9, started_at=BEGAN, **counts)  # type: ignore[arg-type]
+    now = StageProgress(stage=stage, runs=9, started_at=BEGAN, **counts)
     used = 9 * (stage - 1) + now.used
     return make_state(stage - 1, current_stage=now, budget_used=used)
 
