@@ -131,7 +131,7 @@ function showLeader() {
   const usual = Object.keys(baseline).length > 0;
   find("#leader tbody").replaceChildren(...(config ? Object.entries(config).map(([name, value]) => element("tr", {},
     element("td", {}, name), element("td", { class: "number" }, formatValue(value)),
-    usual && element("td", { class: "number usual" }, baseline[name] === undefined ? "" : `usually ${formatValue(baseline[name])}`))) : []));
+    usual ? element("td", { class: "number usual" }, baseline[name] === undefined ? "" : `usually ${formatValue(baseline[name])}`) : null)) : []));
   drawStanding(find("#standing"), summary);
 }
 
