@@ -132,8 +132,8 @@ class PageKeeper:
         body = b""
         while True:
             changed = self._changed.wait(HEARTBEAT)
+            self._changed.clear()  # before the next question, lest the last word be missed
             closing = self._closing.is_set()
-            self._changed.clear()
             began = time.thread_time()
             try:
                 if changed or not body:

@@ -1,7 +1,7 @@
 // A multi-stage sweep, whole: what people watch all night. It shows what the sweep's driver tells, and asks nobody else.
 
 import { drawValues } from "./charts.js";
-import { element, find, formatAge, formatClock, formatNumber, formatSpan, formatValue, showFacts, showMeter, tell } from "./format.js";
+import { element, find, formatClock, formatNumber, formatSpan, formatValue, showFacts, showMeter, tell } from "./format.js";
 import { eventually, follow, onResize, whenSeen } from "./feed.js";
 import { Parallel } from "./parallel.js";
 import { drawRanges, shadeRuns } from "./ranges.js";
