@@ -16,6 +16,7 @@ from multistage.domain.workers.variables import is_loopback
 from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.installation import Look
+from multistage.options.option import Options
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -156,6 +157,9 @@ class LauncherKind:
     """As ``--launcher`` takes it, and records keep it."""
     subject: ClassVar[str]
     """What `examine` looks at, in a word or two."""
+    options: ClassVar[type[Options] | None] = None
+    """What its workers can be told beside the common options: flags, file and variables take them under its name, a
+    flow as ``launcher_options``. Those of this project's launchers are known without it."""
 
     @property
     def traits(self) -> Traits:
@@ -260,9 +264,9 @@ def fill_options(kind: type[M], name: str, wishes: RunWishes) -> M:
     Args:
         kind: The model of its own options.
         name: The launcher's.
-        wishes: How the sweep is run.
+        wishes: How the sweep is run; another package's launcher finds its own as ``launcher_options``.
     """
     flat = dict(wishes)
     group = flat.get(name)
-    own = {**flat, **(dict(group) if isinstance(group, BaseModel) else {})}
+    own = {**flat, **(dict(group) if isinstance(group, BaseModel) else {}), **(wishes.launcher_options or {})}
     return kind.model_validate({key: own[key] for key in kind.model_fields if key in own})
