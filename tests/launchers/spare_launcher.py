@@ -81,21 +81,10 @@ class SpareLauncher:
         }
         idle = str(self._assignment.options.worker_idle)
         nice = str(fill_options(SpareOptions, "spare", self._assignment.options).nice)
+        worker = [sys.executable, "-P", "-m", "multistage.worker", "--sweep", intent.sweep, "--idle", idle]
         with Path(str(intent.details["log"])).open("wb") as log:
             child = subprocess.Popen(
-                [
-                    "nice",
-                    "-n",
-                    nice,
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "multistage.worker",
-                    "--sweep",
-                    intent.sweep,
-                    "--idle",
-                    idle,
-                ],
+                ["nice", "-n", nice, *worker],
                 env=environment,
                 cwd=self._assignment.options.directory,
                 stdin=subprocess.DEVNULL,
