@@ -42,7 +42,7 @@ class LiveView:
         self._begun_told = 0
         self._asked_for = 0
         self._line_at = 0.0
-        self._line_used = -1
+        self._line_told = 0, ""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,8 +83,9 @@ class LiveView:
             line = f"Stage {current.stage} of {len(state.plan)}: {plan.runs} runs, {plan.method}. {current.sweep_url}"
             self._console.print(line, highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
-        if current.used != self._line_used and now - self._line_at >= LINE_EVERY:
-            self._line_at, self._line_used = now, current.used
+        told = current.used, current.waiting
+        if told != self._line_told and now - self._line_at >= LINE_EVERY:
+            self._line_at, self._line_told = now, told
             self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
 
     def _tell_stages(self, state: State) -> None:
@@ -139,6 +140,7 @@ class LiveView:
                 used, best = current.used, current.best_metric
                 note = f"{current.running} running, {current.queued} queued"
                 note += f", {current.failed} failed" if current.failed else ""
+                note += f"; {current.waiting}" if current.waiting else ""
             else:
                 used, note, best = 0, plan.method, None
             table.add_row(
@@ -161,6 +163,8 @@ def describe_progress(state: State, seconds_left: float | None) -> str:
     line = f"Stage {current.stage}: {current.used}/{current.runs} runs, {current.running} running"
     if current.failed:
         line += f", {current.failed} failed"
+    if current.waiting:
+        line += f"; {current.waiting}"
     if current.best_metric is not None:
         line += f", best {format_number(current.best_metric)}"
     if seconds_left is not None:

@@ -19,6 +19,7 @@ from multistage.driver.launching import fetch_prices, open_launcher
 from multistage.driver.roster import Roster
 from multistage.driver.stage_driver import StageDriver, measure_progress
 from multistage.driver.sweep_tracker import SweepTracker
+from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
@@ -78,7 +79,7 @@ class Session:
 
     def _connect(self) -> Connection:
         base_url, key = self.find_server()
-        self._worker_environment = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+        self._worker_environment = dict(grant_access(self.state, base_url, key))
         if self.settings.program is not None:
             # This process keeps wandb quiet; a script of the user's own shows what it always shows.
             self._worker_environment |= {"WANDB_SILENT": "false", "WANDB_CONSOLE": "auto"}
@@ -242,7 +243,10 @@ class Session:
         before = self.state.current_stage
         if before is None:
             return
-        now = measure_progress(before, slots, self.settings.goal)
+        waiting = self.roster.explain_waiting(f"{self.connection.path}/{before.sweep_id}")
+        now = measure_progress(before, slots, self.settings.goal).model_copy(update={"waiting": waiting})
+        if waiting and waiting != before.waiting:
+            logger.info("Stage %d: %s", now.stage, waiting)
         if now != before:
             done = sum(record.runs_completed for record in self.state.stages_completed if record.stage != now.stage)
             self.update_state(current_stage=now, budget_used=done + now.used)

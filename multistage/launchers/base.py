@@ -32,6 +32,8 @@ class Traits(Model):
     """Whether it can tell if a worker still works."""
     reaches_loopback: bool = True
     """Whether its workers reach a server that listens on this machine's 127.0.0.1."""
+    reaches_network: bool = False
+    """Whether those that do not reach a server that listens on an address of this machine in its network."""
     sees_files: bool = True
     """Whether its workers see this machine's files, under the same paths."""
     needs_canary: bool = False
@@ -103,6 +105,10 @@ class Launcher(Protocol):
         Raises:
             LaunchError: Something survived, or could not be reached.
         """
+        ...
+
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
+        """Say in a clause how many of these workers wait to begin, and why; empty where none does, or nobody knows."""
         ...
 
     def read_failure(self, run_id: str) -> str:
@@ -217,8 +223,13 @@ class LauncherKind:
 
     def reaches(self, account: Account) -> bool:
         """Whether its workers reach a sweep's W&B server."""
-        is_here = account.kind == "embedded" or is_loopback(account.base_url)
-        return self.traits.reaches_loopback or not is_here
+        if account.kind == "embedded":  # which listens in the network where its workers need it
+            return self.traits.reaches_loopback or self.traits.reaches_network
+        return self.traits.reaches_loopback or not is_loopback(account.base_url)
+
+    def find_peer(self) -> str | None:
+        """Find a machine on which its workers may be, to which this one is known by an address; None if unknown."""
+        return None
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""

@@ -131,6 +131,9 @@ class SpareLauncher:
                     found.append(process)
         return found
 
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
+        return ""
+
     def read_failure(self, run_id: str) -> str:
         path = self._logs / "runs" / f"{Path(run_id).name}.log"
         return "\n".join(path.read_text().splitlines()[-5:]) if path.is_file() else ""
