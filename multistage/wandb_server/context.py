@@ -33,6 +33,8 @@ class State:
 
     folder: Path
     key: str
+    driver_key: str
+    """Opens the summaries of multi-stage sweeps to those who drive them; no worker and no training has it."""
     store: Store
     storage: Storage
     lifecycle: Lifecycle

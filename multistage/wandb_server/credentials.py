@@ -10,6 +10,8 @@ from pathlib import Path
 
 KEY_BYTES = 20
 """W&B's client wants keys of 40 characters or more."""
+DRIVER_KEY = "driver_key"
+"""File of the key with which those who drive multi-stage sweeps tell of them; the API key is no substitute."""
 
 
 def load_key(path: Path) -> str:

@@ -40,11 +40,13 @@ class Guard:
     Args:
         app: The application behind it.
         key: The API key.
+        driver_key: Opens what is told of multi-stage sweeps, and nothing else; nothing else writes there.
     """
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+    def __init__(self, app: ASGIApp, key: str, driver_key: str) -> None:
         self.app = app
         self.key = key
+        self.driver_key = driver_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -54,8 +56,12 @@ class Guard:
             if http.method not in ("GET", "HEAD") and login_links.is_foreign(http):
                 # A browser may hold the key (HTTP Basic): no other site's page may use it.
                 app = refuse("A page of another site may not write here.", 403)
+            elif self._is_driver(http):
+                scope[TRUSTED] = True
             elif self._is_known(http):
                 scope[TRUSTED] = True
+                if http.method not in ("GET", "HEAD") and http.scope["path"].startswith(login_links.SWEEPS_PATH):
+                    app = refuse("Only the process that drives a sweep tells of it.", 403)
             elif (sweep := read_worker_key(http.headers.get("authorization"), self.key)) is not None:
                 scope[TRUSTED], scope[WORKER] = True, sweep
                 if not _is_for_workers(http):
@@ -63,6 +69,10 @@ class Guard:
             elif not self._is_open(http):
                 app = answer_stranger(http) or refuse(MISSING_KEY, 401, CHALLENGE)
         await app(scope, receive, send)
+
+    def _is_driver(self, http: Request) -> bool:
+        told = http.scope["path"].startswith(login_links.SWEEPS_PATH)
+        return told and check_basic(http.headers.get("authorization"), self.driver_key)
 
     def _is_open(self, http: Request) -> bool:
         path = http.scope["path"]

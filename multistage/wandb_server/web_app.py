@@ -28,7 +28,7 @@ from multistage.wandb_server import (
 )
 from multistage.wandb_server.bodies import read_body, receive_file
 from multistage.wandb_server.context import Resolvers, State
-from multistage.wandb_server.credentials import load_key
+from multistage.wandb_server.credentials import DRIVER_KEY, load_key
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
 from multistage.wandb_server.guard import Guard, refuse
@@ -72,6 +72,7 @@ def open_state(folder: Path, timing: Timing) -> State:
     return State(
         folder=folder,
         key=key,
+        driver_key=load_key(folder / DRIVER_KEY),
         store=store,
         storage=Storage(folder / "files", key),
         lifecycle=lifecycle,
@@ -159,7 +160,7 @@ def build_app(state: State) -> ASGIApp:
         },
         lifespan=lifespan,
     )
-    return Guard(app, state.key)
+    return Guard(app, state.key, state.driver_key)
 
 
 def _answer_refusal(_: HttpRequest, error: Exception) -> Response:
