@@ -13,7 +13,8 @@ BUILT = {"__pycache__", "dist", "htmlcov", "wandb"}
 
 def list_told() -> Iterator[str]:
     """The paths of the tree, each line indented by its depth."""
-    tree = re.search(r"^```\n(flows/.*?)^```", (ROOT / "docs" / "architecture.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    tree = re.search(r"^```\n(flows/.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     assert tree is not None
     parents: list[str] = []
     for line in tree[1].splitlines():
