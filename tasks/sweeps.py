@@ -57,8 +57,9 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         session = open_session(sweep.folder.path)
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
-        session.prepare_workers()
         try:
+            session.show_page()
+            session.prepare_workers()
             publish_plan(session)
             with tags(*label_run(session)):
                 yield session

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from multistage.cli.page_line import print_page
 from multistage.domain.sweep.state import State
 from multistage.report.banner import format_config, format_number
 from multistage.store.sweep_folder import SweepFolder
@@ -43,6 +44,8 @@ class LiveView:
         self._asked_for = 0
         self._line_at = 0.0
         self._line_told = 0, ""
+        self._page_told = False
+        self._begun_at = datetime.now(UTC)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -89,6 +92,7 @@ class LiveView:
             self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
 
     def _tell_stages(self, state: State) -> None:
+        self._tell_page(state)
         pending = state.pending_approval
         if pending is not None and pending.stage > self._asked_for:
             self._asked_for = pending.stage
@@ -116,6 +120,11 @@ class LiveView:
             )
             for note in record.narrowing:
                 self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
+
+    def _tell_page(self, state: State) -> None:
+        """Say where the sweep's page is, once its driver has said so."""
+        if state.page_url and not self._page_told and state.updated_at > self._begun_at:
+            self._page_told = print_page(self._console, state.uid)
 
     def _estimate(self, state: State) -> float | None:
         """Estimate the seconds left from the pace since the first run began; None before one has ended."""

@@ -22,11 +22,16 @@ def link_run(state: State, run_id: str) -> str | None:
     return _link(state, "runs", run_id)
 
 
-def _link(state: State, kind: str, name: str) -> str | None:
+def link_project(state: State) -> str | None:
+    """Give the page of a sweep's project; None where no tracker is known."""
+    return _link(state)
+
+
+def _link(state: State, *parts: str) -> str | None:
     if state.tracker_url is None or not state.tracker_url.startswith(("http://", "https://")):
         return None
     site = api_to_app_url(state.tracker_url).rstrip("/")
-    return "/".join([site, *(quote(part, safe="") for part in (state.entity, state.project, kind, name))])
+    return "/".join([site, *(quote(part, safe="") for part in (state.entity, state.project, *parts))])
 
 
 def name_sweep(data: ReportData) -> str:

@@ -67,6 +67,11 @@ def keep_summary(store: Store, uid: str, name: str, content: str, runs: list[tup
         )
 
 
+def has_summary(store: Reader, uid: str) -> bool:
+    """Whether a driver has told of a sweep."""
+    return store.one("SELECT 1 FROM summaries WHERE uid = ?", (uid,)) is not None
+
+
 def find_summary(store: Reader, uid: str) -> Row:
     """Find a sweep's summary.
 

@@ -33,6 +33,7 @@ from multistage.wandb_server.summaries import (
     MAX_SUMMARY,
     dump_summary,
     find_summary,
+    has_summary,
     keep_summary,
     list_summaries,
     list_summary_changes,
@@ -181,7 +182,7 @@ def _read(http: Request, state: State, answer: Answer) -> Any:
 
 
 def _show_home(look: Look) -> Response:
-    return door.render("home.html", kind="home", title="Projects", **_follow_home(look))
+    return door.render("home.html", kind="home", title="Sweeps and projects", **_follow_home(look))
 
 
 def _follow_home(look: Look) -> dict[str, Any]:
@@ -241,7 +242,9 @@ def _show_sweep(look: Look) -> Response:
     sweep = look.sweep
     title = name_sweep(sweep)
     described = describe_sweep(look.reader, look.project, sweep)
-    return look.render("sweep", title, sweep=described, stage=parse_stage(title), config=sweep["config"])
+    stage = parse_stage(title)
+    whole = stage and has_summary(look.reader, stage.uid) and f"{login_links.SWEEPS_PATH}{stage.uid}"
+    return look.render("sweep", title, sweep=described, stage=stage, whole=whole, config=sweep["config"])
 
 
 def _follow_sweep(look: Look) -> dict[str, Any]:

@@ -176,6 +176,7 @@ const draw = eventually(() => {
   drawRuns();
   drawStanding(find("#standing"), summary);
   document.documentElement.dataset.drawn = String(set.revision);
+  if (!performance.getEntriesByName("drawn").length) performance.mark("drawn");
 });
 
 onResize(find("#values"), draw);
