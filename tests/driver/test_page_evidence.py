@@ -66,7 +66,7 @@ def test_a_failed_run_s_reason_is_its_own_or_the_last_line_of_its_log() -> None:
 
 def test_a_recommendation_is_made_again_once_it_is_worth_the_while(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(page_evidence.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("multistage.driver.page_evidence.time.monotonic", lambda: clock[0])
     judge, state = Judge(), make_state(1)
     evidence = PageEvidence(judge, lambda _: "")
     assert evidence.judge(state, make_evaluations(FEWEST - 1)) is None
