@@ -227,7 +227,8 @@ class _Script:
             return False
         length = find_length(flatten_values(seen.config))
         pace = estimate_pace(seen.rows, seen.seconds, length, whole=False)
-        return seen.seconds > self._wish.limit * (PACE_SHARE if pace is None else PACE_LEAST)
+        trained = seen.seconds - seen.startup
+        return trained > self._wish.limit * (PACE_SHARE if pace is None else PACE_LEAST)
 
     def _check(self, seen: ProbeResult) -> ProbeResult:
         """Refuse a run by which no sweep can go."""
@@ -237,6 +238,11 @@ class _Script:
             raise self._explain_failure(seen.said)
         if guess_metric(seen.rows) is not None:
             return seen
+        if not seen.reached:
+            raise SetupError(
+                f"{self.name} has not reached wandb.init within {self._wish.limit:g} s.",
+                "Wait longer: --init-timeout 300; or begin the run earlier.",
+            )
         took = f"in {seen.seconds:.0f} s" if seen.ended else f"within {self._wish.limit:g} s"
         wait = "" if seen.ended else " Or wait longer: --init-timeout 300."
         if not any(seen.rows):
