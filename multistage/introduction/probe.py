@@ -41,6 +41,8 @@ class ProbeResult(Sighting):
     """What was seen of the run."""
 
     config: dict[str, object] = Field(default_factory=dict)
+    logged: int = 0
+    """How many rows it has logged."""
     reached: bool = True
     """Whether it reached ``wandb.init``."""
     ended: bool = False
@@ -150,8 +152,7 @@ class Probe:
         self._peak = max(self._peak, measure_memory(trainings))
         used = count_gpus(trainings)
         self._gpus = max(self._gpus or 0, used) if used is not None else self._gpus
-        logged = self._seen.logged if self._seen else -1
-        seen = self._seen = read_run(self._connection, self._run_id, known_rows=logged, known=self._seen)
+        seen = self._seen = read_run(self._connection, self._run_id, self._seen)
         if self._startup is None and seen.state != "pending":
             self._startup = time.monotonic() - self._began
         fault = str(seen.summary.get(FAULT_KEY) or "")
@@ -160,6 +161,7 @@ class Probe:
         return ProbeResult(
             config=seen.config,
             rows=join_summary(seen.rows, seen.summary),
+            logged=seen.logged,
             seconds=time.monotonic() - self._began,
             startup=self._startup or 0.0,
             reached=self._startup is not None,
