@@ -1,6 +1,7 @@
 """The command that gets to know a training script, and writes the settings by which it is swept."""
 
 import difflib
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from multistage.cli.services import renew_server
 from multistage.errors import MultistageError, UsageError
+from multistage.settings import Settings
 
 if TYPE_CHECKING:
     from multistage.domain.proposal.draft import Proposal
@@ -54,7 +57,8 @@ def init(
     from multistage.cli.proposal_table import draw_proposal
     from multistage.domain.proposal.amendment import amend
     from multistage.installation import check_installation
-    from multistage.introduction.meeting import Wish, meet_script
+    from multistage.introduction.meeting import meet_script
+    from multistage.introduction.wish import Wish
     from multistage.request.subject.assignments import parse_assignments
 
     if whole and no_run:
@@ -63,6 +67,9 @@ def init(
         raise UsageError(f"--init-timeout {init_timeout:g} is no number of seconds.", "Give it one above 0.")
     check_installation()
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not no_run and (note := renew_server(Settings())):
+        console.print(note, soft_wrap=True, markup=False)
     wish = Wish(
         words=command, config_id=id_, style=_check_style(style), python=python, limit=init_timeout, whole=whole,
         baseline=parse_assignments("baseline", baseline), no_run=no_run, from_run=from_run,

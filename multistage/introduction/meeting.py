@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import Field
 
-from multistage.domain.model import Model
-from multistage.domain.proposal.calling import Calling, Invocation, call_by_options, flatten_values, read_json_word
+from multistage.domain.proposal.calling import (
+    OPTION_STYLES,
+    Calling,
+    Invocation,
+    call_by_options,
+    flatten_values,
+    read_json_word,
+)
 from multistage.domain.proposal.draft import Proposal, Sighting, draft_proposal, propose_candidates
-from multistage.domain.proposal.logged_metric import guess_metric, has_seen_enough
+from multistage.domain.proposal.logged_metric import has_seen_enough
 from multistage.domain.proposal.pace import count_workers, estimate_pace, find_length, join_names
 from multistage.domain.proposal.ranges import guess_usual
-from multistage.domain.proposal.script_options import ScriptOption, merge_options, read_help
+from multistage.domain.proposal.script_options import ScriptOption, merge_options, read_help, read_hydra_config
 from multistage.domain.proposal.script_source import ScriptSource, read_source
 from multistage.domain.runs.results import Config, Value
 from multistage.domain.sweep.plan import RunWishes
@@ -25,9 +30,11 @@ from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.styles import PROGRAM_MACRO
 from multistage.errors import SetupError, UsageError
 from multistage.introduction.command_words import read_words
+from multistage.introduction.objections import check_run
 from multistage.introduction.past_run import read_past_run
 from multistage.introduction.probe import Probe, ProbeResult
 from multistage.introduction.script_help import ask_help
+from multistage.introduction.wish import Wish
 from multistage.launchers.registry import find_kind
 from multistage.request.subject.programs import find_file
 from multistage.services import ensure_wandb_server
@@ -49,26 +56,6 @@ PACE_LEAST = 0.1
 
 Tell = Callable[[str], None]
 """Says what is being done, in a few words."""
-
-
-class Wish(Model):
-    """What is asked of `meet_script`."""
-
-    words: tuple[str, ...]
-    """The script and its arguments, or a whole command; may be empty with a finished run."""
-    config_id: str | None = None
-    style: str | None = None
-    """How the script takes its parameters, where that is told."""
-    python: Path | None = None
-    baseline: Config = Field(default_factory=dict)
-    """Usual values of a script that has none itself."""
-    limit: float = 60.0
-    """Seconds that a run is watched."""
-    whole: bool = False
-    """Whether the run may come to its end."""
-    no_run: bool = False
-    from_run: str | None = None
-    """A finished run to look at instead."""
 
 
 def meet_script(wish: Wish, directory: Path, tell: Tell) -> Proposal:
@@ -141,11 +128,13 @@ class _Script:
         self._tell(f"Asking {self.name} for its options")
         page = self._ask_help()
         options = merge_options(read_help(page), source.options)
-        is_hydra = "Powered by Hydra" in page or "hydra" in source.styles
-        seen: ProbeResult | None = past
+        hydra_config = read_hydra_config(page)
+        if hydra_config is None and "hydra" in source.styles:
+            hydra_config = {}
+        seen = check_run(self.name, past, self._wish.limit) if past is not None else None
         if past is None and not self._wish.no_run:
             seen = self._run(source)
-        calling = self._find_calling(seen, options, source, is_hydra=is_hydra)
+        calling = self._find_calling(seen, options, source, hydra_config)
         if not propose_candidates(calling):
             raise SetupError(
                 f"{self.name} tells no hyperparameter: neither its config nor its options hold a number to search.",
@@ -190,7 +179,7 @@ class _Script:
         first = self._probe(command, given)
         missing = [name for name, value in source.reads.items() if value is None and name not in first.config]
         if not first.failed or not missing or given.keys() >= set(missing):
-            return self._check(first)
+            return check_run(self.name, first, self._wish.limit)
         guessed = {name: guess_usual(name) for name in missing if name not in given}
         unknown = [name for name, value in guessed.items() if value is None]
         if unknown:
@@ -205,7 +194,7 @@ class _Script:
             "NAME=VALUE says others."
         )
         self._wish = self._wish.model_copy(update={"baseline": given})
-        return self._check(self._probe(command, given))
+        return check_run(self.name, self._probe(command, given), self._wish.limit)
 
     def _probe(self, command: Sequence[str], values: Config, *, config_alone: bool = False) -> ProbeResult:
         """Run it once, until enough is known.
@@ -223,46 +212,19 @@ class _Script:
 
     def _is_enough(self, seen: ProbeResult) -> bool:
         """Tell whether metric and pace are known; for the pace half of the time is waited at most."""
-        if not seen.config or self._wish.whole or not has_seen_enough(seen.rows):
+        if self._wish.whole or not has_seen_enough(seen.rows):
             return False
         length = find_length(flatten_values(seen.config))
         pace = estimate_pace(seen.rows, seen.seconds, length, whole=False)
-        return seen.seconds > self._wish.limit * (PACE_SHARE if pace is None else PACE_LEAST)
-
-    def _check(self, seen: ProbeResult) -> ProbeResult:
-        """Refuse a run by which no sweep can go."""
-        if seen.setup_fault:
-            raise SetupError(f"{self.name}: {seen.setup_fault}")
-        if seen.failed:
-            raise self._explain_failure(seen.said)
-        if guess_metric(seen.rows) is not None:
-            return seen
-        took = f"in {seen.seconds:.0f} s" if seen.ended else f"within {self._wish.limit:g} s"
-        wait = "" if seen.ended else " Or wait longer: --init-timeout 300."
-        if not any(seen.rows):
-            raise SetupError(
-                f"{self.name} logged nothing {took}.", f"Log what it is judged by: wandb.log({{'score': ...}}).{wait}"
-            )
-        keys = sorted({key for row in seen.rows for key in row if not key.startswith("_")})
-        told = f"only {join_names(keys)}" if keys else "no number"
-        raise SetupError(
-            f"{self.name} logged {told} {took}, by which nothing can be judged.", f"Log a score or a loss.{wait}"
-        )
-
-    def _explain_failure(self, said: Sequence[str]) -> SetupError:
-        last = said[-1] if said else "nothing"
-        if any(word in last for word in ("EOFError", "Inappropriate ioctl", "GetPassWarning")):
-            return SetupError(
-                f"{self.name} asks for input, which nobody gives in a sweep: {last}.",
-                "Let it take by an argument what it asks for.",
-            )
-        hint = "Mend it, or start it as you do: multistage-sweep init -- COMMAND."
-        if "ModuleNotFoundError" in last:
-            hint = "Name the interpreter that has it: --python PATH."
-        return SetupError(f"{self.name} failed, and its last lines are: {' | '.join(said) or last}", f"\n{hint}")
+        trained = seen.seconds - seen.startup
+        return trained > self._wish.limit * (PACE_SHARE if pace is None else PACE_LEAST)
 
     def _find_calling(
-        self, seen: ProbeResult | None, options: Sequence[ScriptOption], source: ScriptSource, *, is_hydra: bool
+        self,
+        seen: ProbeResult | None,
+        options: Sequence[ScriptOption],
+        source: ScriptSource,
+        hydra_config: Mapping[str, Any] | None,
     ) -> Calling:
         """Find out how it takes its parameters, and which it has."""
         config = flatten_values(seen.config if seen else {})
@@ -270,15 +232,16 @@ class _Script:
             values = {name: value for name, value in self._json_values.items() if isinstance(value, Value)}
             return Calling(style=self._json_style, usual=values, unmoved=frozenset(values))
         by_options = call_by_options(config, options)
+        own = flatten_values(hydra_config or {})
+        shown = {name: config.get(name, value) for name, value in own.items()} or config
         if self._wish.style is not None:
-            return by_options.model_copy(
-                update={"style": self._wish.style, "usual": by_options.usual or config | self._list_read(source)}
-            )
-        if is_hydra:
-            return Calling(style="hydra", usual=config)
+            usual = by_options.usual if self._wish.style in OPTION_STYLES else {}
+            return Calling(style=self._wish.style, usual=usual or shown | self._list_read(source))
+        if hydra_config is not None:
+            return Calling(style="hydra", usual=shown)
         if any(one.swept for one in propose_candidates(by_options)):
             return by_options
-        if not options and not source.reads and seen is not None:
+        if not (options or source.reads or self._wish.from_run or self._wish.no_run):
             tried = self._try_styles(config, source)
             if tried is not None:
                 return Calling(style=tried, usual=config)

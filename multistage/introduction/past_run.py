@@ -35,7 +35,9 @@ def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
     rows = join_summary(seen.rows, seen.summary)
     seconds = max((row["_runtime"] for row in rows if "_runtime" in row), default=0.0)
     origin = read_origin(connection, run_id)
-    result = ProbeResult(config=seen.config, rows=rows, seconds=seconds, whole=seen.state == "finished", ended=True)
+    result = ProbeResult(
+        config=seen.config, rows=rows, logged=seen.logged, seconds=seconds, whole=seen.state == "finished", ended=True
+    )
     program = origin.program
     return result, (program, *origin.arguments) if program else ()
 

@@ -41,6 +41,10 @@ class ProbeResult(Sighting):
     """What was seen of the run."""
 
     config: dict[str, object] = Field(default_factory=dict)
+    logged: int = 0
+    """How many rows it has logged."""
+    reached: bool = True
+    """Whether it reached ``wandb.init``."""
     ended: bool = False
     """Whether it ended by itself."""
     failed: bool = False
@@ -90,7 +94,10 @@ class Probe:
             raise TrackerError(f"{connection.base_url} does not tell the id of a queued run.")
         self._run_id = run_id
         self._worker = self._start_worker(directory, interpreter)
-        self._began: float | None = None
+        self._began = time.monotonic()
+        self._is_training = False
+        self._startup: float | None = None
+        """Seconds that it took to reach ``wandb.init``; None before."""
         self._peak = 0
         self._gpus: int | None = None
         self._seen: SeenRun | None = None
@@ -105,14 +112,15 @@ class Probe:
         """Watch the run until it ends, or enough was seen, or its time is over.
 
         Args:
-            limit: Seconds; infinite for a run that may take as long as it likes.
+            limit: Seconds from when it reaches ``wandb.init``, for which it has as many; infinite for a run that may
+                take as long as it likes.
             enough: Tells whether enough was seen.
         """
-        deadline = time.monotonic() + limit
         while True:
             left = self._worker.poll() is not None
             result = self._look(left=left)
-            if left or result.ended or enough(result) or time.monotonic() > deadline:
+            watched = time.monotonic() - (self._began if self._startup is None else self._began + self._startup)
+            if left or result.ended or enough(result) or watched > limit:
                 return result
             with suppress(subprocess.TimeoutExpired):
                 self._worker.wait(LOOK_INTERVAL)
@@ -139,20 +147,24 @@ class Probe:
             left: Whether the worker has left, so that nothing more comes.
         """
         trainings = list_trainings(self._worker.pid)
-        if trainings and self._began is None:
-            self._began = time.monotonic()
+        if trainings and not self._is_training:
+            self._began, self._is_training = time.monotonic(), True
         self._peak = max(self._peak, measure_memory(trainings))
         used = count_gpus(trainings)
         self._gpus = max(self._gpus or 0, used) if used is not None else self._gpus
-        logged = self._seen.logged if self._seen else -1
-        seen = self._seen = read_run(self._connection, self._run_id, known_rows=logged, known=self._seen)
+        seen = self._seen = read_run(self._connection, self._run_id, self._seen)
+        if self._startup is None and seen.state != "pending":
+            self._startup = time.monotonic() - self._began
         fault = str(seen.summary.get(FAULT_KEY) or "")
         ended = left or (not trainings and seen.state in ("finished", "failed", "crashed", "killed"))
         failed = ended and seen.state != "finished"
         return ProbeResult(
             config=seen.config,
             rows=join_summary(seen.rows, seen.summary),
-            seconds=time.monotonic() - self._began if self._began else 0.0,
+            logged=seen.logged,
+            seconds=time.monotonic() - self._began,
+            startup=self._startup or 0.0,
+            reached=self._startup is not None,
             whole=ended and not failed,
             ended=ended,
             failed=failed,

@@ -33,8 +33,6 @@ class RunOrigin(Model):
 
     program: str | None
     arguments: tuple[str, ...]
-    python: str | None
-    """Where its interpreter was."""
 
 
 def parse_run_path(path: str) -> tuple[str, str, str]:
@@ -49,14 +47,13 @@ def parse_run_path(path: str) -> tuple[str, str, str]:
     return found[1], found[2], found[3]
 
 
-def read_run(connection: Connection, run_id: str, *, known_rows: int = -1, known: SeenRun | None = None) -> SeenRun:
+def read_run(connection: Connection, run_id: str, known: SeenRun | None = None) -> SeenRun:
     """Read a run.
 
     Args:
         connection: Where it is.
         run_id: The run.
-        known_rows: Where it has logged no more rows than that, they are not read again.
-        known: As it was read before.
+        known: As it was read before; where it has logged nothing since, its rows are not read again.
 
     Raises:
         TrackerError: The server cannot be reached, or has no such run.
@@ -66,7 +63,7 @@ def read_run(connection: Connection, run_id: str, *, known_rows: int = -1, known
         run = _open(connection, run_id)
         summary = dict(run.summary_metrics)
         logged = int(run._attrs.get("historyLineCount") or 0)
-        if known is not None and logged == known_rows:
+        if known is not None and logged == known.logged:
             rows = known.rows
         else:
             rows = tuple(dict(row) for row in run.history(samples=SAMPLES, pandas=False))
@@ -91,7 +88,6 @@ def read_origin(connection: Connection, run_id: str) -> RunOrigin:
     return RunOrigin(
         program=noted.get("codePathLocal") or noted.get("codePath") or noted.get("program"),
         arguments=tuple(map(str, noted.get("args") or ())),
-        python=noted.get("executable"),
     )
 
 

@@ -22,6 +22,8 @@ _STYLE_NAMES: Mapping[tuple[bool, Taking], str] = {
     (True, "switch"): "hyphen-switches",
 }
 """By whether names have hyphens, and how booleans are told."""
+OPTION_STYLES = tuple(_STYLE_NAMES.values())
+"""Those by which a script is given options, rather than anything else."""
 _ASSIGNMENT = re.compile(r"\+{0,2}([A-Za-z_][\w./]*)=")
 
 

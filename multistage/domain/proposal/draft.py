@@ -27,7 +27,9 @@ class Sighting(Model):
     rows: tuple[dict[str, float], ...] = ()
     """What it logged, a mapping a row, flat; its summary is the last."""
     seconds: float = 0.0
-    """How long it trained."""
+    """How long it ran."""
+    startup: float = 0.0
+    """How much of that was over before it began to log: imports, data."""
     whole: bool = False
     """Whether it came to its end."""
     peak: float | None = None
@@ -172,7 +174,9 @@ def draft_proposal(
     rows: Rows = sighting.rows if sighting else ()
     guess: MetricGuess | None = guess_metric(rows)
     length = find_length(calling.usual) or find_length(config or {})
-    pace = estimate_pace(rows, sighting.seconds, length, whole=sighting.whole) if sighting else None
+    pace = None
+    if sighting is not None:
+        pace = estimate_pace(rows, sighting.seconds, length, whole=sighting.whole, startup=sighting.startup)
     return Proposal(
         config_id=config_id,
         invocation=invocation,

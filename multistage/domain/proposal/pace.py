@@ -52,14 +52,17 @@ def find_length(values: Mapping[str, Value]) -> Length | None:
     return min(found, key=lambda one: (not _EPOCH.search(one.name), one.name), default=None)
 
 
-def estimate_pace(rows: Rows, seconds: float, length: Length | None, *, whole: bool) -> Pace | None:
+def estimate_pace(
+    rows: Rows, seconds: float, length: Length | None, *, whole: bool, startup: float = 0.0
+) -> Pace | None:
     """Tell how long a whole run takes.
 
     Args:
         rows: What the run logged, with W&B's own ``_runtime`` and ``_step``.
-        seconds: How long it trained.
+        seconds: How long it ran.
         length: How long it would have.
         whole: Whether it came to its end.
+        startup: Seconds of it that every run takes before it trains.
 
     Returns:
         None where the run was ended early and nothing tells how far it had come.
@@ -67,7 +70,7 @@ def estimate_pace(rows: Rows, seconds: float, length: Length | None, *, whole: b
     if whole:
         return Pace(seconds=seconds, estimated=False)
     share = None if length is None else _measure_progress(rows, length)
-    return None if share is None else Pace(seconds=max(seconds, seconds / share), estimated=True)
+    return None if share is None else Pace(seconds=startup + (seconds - startup) / share, estimated=True)
 
 
 def _measure_progress(rows: Rows, length: Length) -> float | None:

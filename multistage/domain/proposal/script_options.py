@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from multistage.domain.model import Model
 from multistage.domain.runs.results import Value
 from multistage.domain.runs.values import read_value
+from multistage.domain.sweep.sweep_config import LOADER
 
 Taking = Literal["value", "pair", "switch"]
 """``--name=value``; ``--name`` and ``--no-name``; ``--name`` alone."""
+
+HYDRA = "Powered by Hydra"
 
 _FRAME = re.compile(r"^[ \t]*[│|]?|[│|]?[ \t]*$")
 """What tyro, rich and others draw around a line."""
@@ -49,6 +54,22 @@ def read_help(text: str) -> tuple[ScriptOption, ...]:
         if option is not None:
             found.setdefault(option.key, option)
     return tuple(found.values())
+
+
+def read_hydra_config(text: str) -> dict[str, Any] | None:
+    """Read the config that a script of Hydra shows for ``--help``; None of another script's help.
+
+    Args:
+        text: The whole output.
+    """
+    if HYDRA not in text:
+        return None
+    _, found, shown = text.partition("(foo.bar=value)")
+    try:
+        config = yaml.load(shown.partition(HYDRA)[0], LOADER) if found else None  # noqa: S506 - both are safe ones
+    except yaml.YAMLError:
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _list_rows(text: str) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,11 @@ def test_a_whole_run_is_estimated_by_how_far_one_came(
     assert pace == (None if seconds is None else Pace(seconds=seconds, estimated=True))
 
 
+def test_only_what_is_trained_grows_with_the_length() -> None:
+    pace = estimate_pace([{"epoch": 5.0}], 10.0, Length(name="epochs", value=50), whole=False, startup=8.0)
+    assert pace == Pace(seconds=28, estimated=True)
+
+
 def test_a_whole_run_needs_no_estimate() -> None:
     assert estimate_pace([], 10.0, None, whole=True) == Pace(seconds=10, estimated=False)
 

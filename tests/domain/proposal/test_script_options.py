@@ -1,6 +1,6 @@
 import pytest
 
-from multistage.domain.proposal.script_options import ScriptOption, Taking, merge_options, read_help
+from multistage.domain.proposal.script_options import ScriptOption, Taking, merge_options, read_help, read_hydra_config
 
 ARGPARSE = """usage: train.py [-h] [--learning_rate LEARNING_RATE]
                 [--use_amp | --no-use_amp] [--cuda] [--optim {adam,sgd}]
@@ -112,3 +112,17 @@ def test_the_text_knows_defaults_that_the_help_does_not_tell() -> None:
 
 def test_an_options_key_has_underscores() -> None:
     assert ScriptOption(name="model.learning-rate").key == "model.learning_rate"
+
+
+@pytest.mark.parametrize(
+    ("shown", "config"),
+    [
+        ("Override anything in the config (foo.bar=value)\n\nepochs: 3\noptimizer:\n  lr: 0.1\n\n",
+         {"epochs": 3, "optimizer": {"lr": 0.1}}),
+        ("Override anything in the config (foo.bar=value)\n\na: [\n", {}),
+        ("Help of the author's own\n", {}),
+    ],
+)  # fmt: skip
+def test_hydra_shows_its_config(shown: str, config: dict[str, object]) -> None:
+    assert read_hydra_config(f"train is powered by Hydra.\n\n{shown}Powered by Hydra (https://hydra.cc)\n") == config
+    assert read_hydra_config(ARGPARSE) is None
