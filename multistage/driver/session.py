@@ -18,10 +18,12 @@ from multistage.domain.workers.cost import Cost
 from multistage.driver.launching import fetch_prices, open_launcher
 from multistage.driver.roster import Roster
 from multistage.driver.stage_driver import StageDriver, measure_progress
+from multistage.driver.stage_log import StageLog
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
+from multistage.report.story import tell_stage
 from multistage.search.base import SearchProblem
 from multistage.search.registry import create_searcher
 from multistage.services.tracker_server import find_server
@@ -168,14 +170,14 @@ class Session:
                 runs=stage.runs,
                 started_at=datetime.now(UTC),
             )
-            self.update_state(current_stage=current, status="running")
+            logger.info("%s", tell_stage(self.update_state(current_stage=current, status="running"), current))
         return current
 
     def drive_stage(
-        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress], None]
+        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress, Slots], None]
     ) -> StageCount:
-        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every change."""
-        self.begin_stage(stage, sweep_id)
+        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every look."""
+        log = StageLog(self.state, self.begin_stage(stage, sweep_id))
         overdue = self._watch_deadline()
         earlier = self.read_earlier(stage.stage)
         fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
@@ -198,7 +200,7 @@ class Session:
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
-            report=partial(self._report_progress, watch),
+            report=partial(self._report_progress, watch, log),
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
@@ -237,7 +239,7 @@ class Session:
         ends_at = time.monotonic() + deadline
         return lambda: time.monotonic() > ends_at
 
-    def _report_progress(self, watch: Callable[[StageProgress], None], slots: Slots) -> None:
+    def _report_progress(self, watch: Callable[[StageProgress, Slots], None], log: StageLog, slots: Slots) -> None:
         self.roster.learn(slots)
         before = self.state.current_stage
         if before is None:
@@ -245,8 +247,8 @@ class Session:
         now = measure_progress(before, slots, self.settings.goal)
         if now != before:
             done = sum(record.runs_completed for record in self.state.stages_completed if record.stage != now.stage)
-            self.update_state(current_stage=now, budget_used=done + now.used)
-            watch(now)
+            log.note(self.update_state(current_stage=now, budget_used=done + now.used), slots)
+        watch(now, slots)
 
     def complete_stage(self, record: StageRecord) -> State:
         """Add a finished stage to the state."""

@@ -12,6 +12,11 @@ from multistage.domain.workers.styles import DEFAULT_COMMAND, fill_macros
 from multistage.report.data import ReportData
 
 
+def link_page(state: State) -> str | None:
+    """Give the page on which all of a multi-stage sweep is; None where no tracker is known. It holds no key."""
+    return _link(state)
+
+
 def link_sweep(state: State, sweep_id: str) -> str | None:
     """Give the page of a stage's sweep; None where no tracker is known."""
     return _link(state, "sweeps", sweep_id)
@@ -22,11 +27,11 @@ def link_run(state: State, run_id: str) -> str | None:
     return _link(state, "runs", run_id)
 
 
-def _link(state: State, kind: str, name: str) -> str | None:
+def _link(state: State, *parts: str) -> str | None:
     if state.tracker_url is None or not state.tracker_url.startswith(("http://", "https://")):
         return None
     site = api_to_app_url(state.tracker_url).rstrip("/")
-    return "/".join([site, *(quote(part, safe="") for part in (state.entity, state.project, kind, name))])
+    return "/".join([site, *(quote(part, safe="") for part in (state.entity, state.project, *parts))])
 
 
 def name_sweep(data: ReportData) -> str:
