@@ -7,6 +7,7 @@ from prefect.runtime import flow_run
 
 from multistage.domain.sweep.plan import STAGES
 from multistage.domain.sweep.state import State
+from multistage.launchers.registry import list_launchers
 from multistage.options.catalogue import GROUPS
 from multistage.options.parameters import take_options
 from multistage.pipeline.flows.stage import sweep_stage
@@ -14,6 +15,7 @@ from multistage.pipeline.tasks.approval import await_approval
 from multistage.pipeline.tasks.endings import end_in_words, stop_workers
 from multistage.pipeline.tasks.records import publish_report
 from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
+from multistage.search.registry import list_searches
 
 
 @flow(
@@ -33,7 +35,7 @@ from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
     validate_parameters=False,  # `open_sweep` does, in a sentence
 )
 @end_in_words
-@take_options(GROUPS, needed=("config_id",))
+@take_options(GROUPS, needed=("config_id",), known={"launcher": list_launchers(), "search": list_searches()})
 def multistage_sweep(**parameters: Any) -> State:
     """Find good hyperparameters in three stages of training runs.
 

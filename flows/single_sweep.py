@@ -6,12 +6,14 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from multistage.domain.sweep.state import State
+from multistage.launchers.registry import list_launchers
 from multistage.options.catalogue import SINGLE_GROUPS
 from multistage.options.parameters import take_options
 from multistage.pipeline.flows.stage import sweep_stage
 from multistage.pipeline.tasks.endings import end_in_words, stop_workers
 from multistage.pipeline.tasks.records import publish_report
 from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
+from multistage.search.registry import list_searches
 
 
 @flow(
@@ -30,7 +32,11 @@ from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
     validate_parameters=False,  # `open_sweep` does, in a sentence
 )
 @end_in_words
-@take_options(SINGLE_GROUPS, needed=("name", "config_id", "count"))
+@take_options(
+    SINGLE_GROUPS,
+    needed=("name", "config_id", "count"),
+    known={"launcher": list_launchers(), "search": list_searches()},
+)
 def single_sweep(**parameters: Any) -> State:
     """Run one W&B sweep with as many runs as were asked for.
 

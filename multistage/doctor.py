@@ -18,8 +18,7 @@ from pathlib import Path
 from multistage.domain.workers.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.installation import Finding, Look, Verdict
-from multistage.launchers.registry import find_kind, list_launchers
-from multistage.options.catalogue import GROUPS
+from multistage.launchers.registry import find_kind, list_groups, list_launchers
 from multistage.options.refusal import VARIABLE_PREFIX
 from multistage.request.sources.precedence import (
     SETTINGS_VARIABLE,
@@ -97,7 +96,7 @@ def look_at_trainers() -> Iterator[Look]:
 
 def _look_at_settings(directory: Path) -> Iterator[Look]:
     read_variables()
-    known = build_preferences(GROUPS).model_fields
+    known = build_preferences(list_groups()).model_fields
     unknown = sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX) and not _is_variable(name))
     for name in unknown:
         near = difflib.get_close_matches(name, [f"{VARIABLE_PREFIX}{key.upper()}" for key in known], n=1)
@@ -110,7 +109,7 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
 
 def _is_variable(name: str) -> bool:
     key = name.removeprefix(VARIABLE_PREFIX).partition("__")[0].lower()
-    keys = {*build_preferences(GROUPS).model_fields, *Settings.model_fields}
+    keys = {*build_preferences(list_groups()).model_fields, *Settings.model_fields}
     return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys
 
 

@@ -70,9 +70,10 @@ def _open_folder(sweep: ResolvedSweep, run_id: str) -> Iterator[Session]:
         session = open_session(sweep.folder.path)
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
-        logger.info("%s", tell_sweep(session.state))
-        session.prepare_workers()
         try:
+            session.show_page()
+            logger.info("%s", tell_sweep(session.state))
+            session.prepare_workers()
             publish_plan(session)
             with tags(*label_run(session)):
                 yield session

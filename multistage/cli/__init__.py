@@ -16,6 +16,7 @@ from multistage.cli.approving import approve
 from multistage.cli.deploying import deploy
 from multistage.cli.examining import doctor
 from multistage.cli.flags import explain_flag
+from multistage.cli.init import init
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.showing import best, report, runs, status
@@ -34,8 +35,8 @@ app = App(
 app.default(sweep)
 app.command(sweep, name="run")
 for command in (
-    single, plan, resume, status, approve, report, best, runs, train, compare, settings, deploy, doctor, up, env, serve,
-    down,
+    init, single, plan, resume, status, approve, report, best, runs, train, compare, settings, deploy, doctor, up, env,
+    serve, down,
 ):  # fmt: skip
     app.command(command)
 app.register_install_completion_command(help="Install shell completion for bash, zsh or fish.")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from multistage.cli.page_line import print_page
 from multistage.domain.sweep.state import State
 from multistage.report.banner import format_number
 from multistage.report.story import tell_stage, tell_stage_end
@@ -43,7 +44,9 @@ class LiveView:
         self._begun_told = 0
         self._asked_for = 0
         self._line_at = 0.0
-        self._line_used = -1
+        self._line_told = 0, ""
+        self._page_told = False
+        self._begun_at = datetime.now(UTC)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -82,11 +85,13 @@ class LiveView:
             self._begun_told = current.stage
             self._console.print(tell_stage(state, current), highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
-        if current.used != self._line_used and now - self._line_at >= LINE_EVERY:
-            self._line_at, self._line_used = now, current.used
+        told = current.used, current.waiting
+        if told != self._line_told and now - self._line_at >= LINE_EVERY:
+            self._line_at, self._line_told = now, told
             self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
 
     def _tell_stages(self, state: State) -> None:
+        self._tell_page(state)
         pending = state.pending_approval
         if pending is not None and pending.stage > self._asked_for:
             self._asked_for = pending.stage
@@ -107,6 +112,11 @@ class LiveView:
             self._console.print(tell_stage_end(record), highlight=False, soft_wrap=True, markup=False)
             for note in record.narrowing:
                 self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
+
+    def _tell_page(self, state: State) -> None:
+        """Say where the sweep's page is, once its driver has said so."""
+        if state.page_url and not self._page_told and state.updated_at > self._begun_at:
+            self._page_told = print_page(self._console, state.uid)
 
     def _estimate(self, state: State) -> float | None:
         """Estimate the seconds left from the pace since the first run began; None before one has ended."""
@@ -131,6 +141,7 @@ class LiveView:
                 used, best = current.used, current.best_metric
                 note = f"{current.running} running, {current.queued} queued"
                 note += f", {current.failed} failed" if current.failed else ""
+                note += f"; {current.waiting}" if current.waiting else ""
             else:
                 used, note, best = 0, plan.method, None
             table.add_row(
@@ -153,6 +164,8 @@ def describe_progress(state: State, seconds_left: float | None) -> str:
     line = f"Stage {current.stage}: {current.used}/{current.runs} runs, {current.running} running"
     if current.failed:
         line += f", {current.failed} failed"
+    if current.waiting:
+        line += f"; {current.waiting}"
     if current.best_metric is not None:
         line += f", best {format_number(current.best_metric)}"
     if seconds_left is not None:

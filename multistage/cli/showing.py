@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
+from multistage.cli.page_line import print_page
 from multistage.cli.services import print_services
 from multistage.errors import UsageError
 
@@ -42,6 +43,8 @@ def status(
         print(state.model_dump_json(indent=2))
     else:
         console.print(draw_state(state, folder.state_file, folder.find_driver()))
+        if state.page_url:
+            print_page(console, state.uid)
     return 0
 
 

@@ -15,6 +15,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags
+from multistage.cli.page_line import print_page
 from multistage.cli.services import renew_prefect_server, renew_server
 from multistage.errors import ServiceError, UsageError
 from multistage.settings import Settings
@@ -227,6 +228,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     console.print(format_banner(state, sweep.folder.state_file), highlight=False, soft_wrap=True, markup=False)
     if (sweep.folder.path / "report.html").is_file():
         console.print(f"Report: {sweep.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
+    print_page(console, state.uid)
     console.print("The two local services stay up for the pages; `multistage-sweep down` stops them.", soft_wrap=True)
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))

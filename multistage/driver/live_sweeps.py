@@ -13,6 +13,7 @@ from multistage.domain.sweep.state import State
 from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.launching import has_living_workers, stop_workers
 from multistage.driver.roster import end_workers
+from multistage.driver.sweep_page import tell_end
 from multistage.errors import MultistageError, ServiceError
 from multistage.settings import Settings
 from multistage.store.live_records import LiveRecord, forget_sweep, list_records
@@ -72,7 +73,9 @@ def end_sweep(live: LiveSweep) -> None:
             changes = {**end_workers(state, folder.logs), "updated_at": datetime.now(UTC)}
             if state.status == "running":
                 changes |= {"status": "stopped", "ended_because": "It was ended by force."}
-            folder.write_state(state.model_copy(update=changes))
+            state = state.model_copy(update=changes)
+            folder.write_state(state)
+            tell_end(state)
 
 
 def _read_state(folder: SweepFolder) -> tuple[State | None, str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from multistage.driver.launching import keeps_workers
 from multistage.driver.roster import end_workers
 from multistage.driver.session import Session
+from multistage.driver.sweep_page import tell_end
 from multistage.store.sweep_folder import SweepFolder
 
 _sessions: dict[Path, Session] = {}
@@ -69,5 +70,7 @@ def stop_sweep(
         if session:
             session.update_state(**changes)
         else:
-            sweep_folder.write_state(state.model_copy(update={**changes, "updated_at": datetime.now(UTC)}))
+            state = state.model_copy(update={**changes, "updated_at": datetime.now(UTC)})
+            sweep_folder.write_state(state)
+            tell_end(state)
     return sweep_folder

@@ -5,26 +5,29 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multistage.domain.runs.results import Evaluation
 from multistage.domain.runs.slots import Slots, count_attempts, settle_slots
+from multistage.domain.runs.vigilance import Intake
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.plan import StageNumber, StagePlan
 from multistage.domain.sweep.state import CutShort, Recommended, StageCount, StageProgress, StageRecord, State
 from multistage.domain.workers.cost import Cost
 from multistage.driver.launching import fetch_prices, open_launcher
+from multistage.driver.page_evidence import PageEvidence
 from multistage.driver.roster import Roster
+from multistage.driver.search_problem import pose_problem
 from multistage.driver.stage_driver import StageDriver, measure_progress
 from multistage.driver.stage_log import StageLog
+from multistage.driver.sweep_page import PageKeeper
 from multistage.driver.sweep_tracker import SweepTracker
+from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
 from multistage.report.story import tell_stage
-from multistage.search.base import SearchProblem
 from multistage.search.registry import create_searcher
 from multistage.services.tracker_server import find_server
 from multistage.store.journal import Journal
@@ -54,22 +57,10 @@ class Session:
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self._journal = Journal(folder)
+        self._page: PageKeeper | None = None
         self.settings = self.state.settings
         self.connection = self._connect()
-        runs = [stage.runs for stage in self.state.plan] + [0, 0]
-        problem = SearchProblem(
-            space=self.settings.space,
-            goal=self.settings.goal,
-            budgets=(runs[0], runs[1], runs[2]),
-            finalists=self.state.plan[-1].finalists,
-            defaults=self.settings.baseline or None,
-            stage1=self.settings.stage1,
-            resolution=self.settings.grid_resolution,
-            seed=self.settings.seed,
-            first=self.state.plan[0].defaults or None,
-            again=self.state.plan[-1].defaults or None,
-        )
-        self.search = create_searcher(self.settings.search, problem)
+        self.search = create_searcher(self.settings.search, pose_problem(self.state))
         self.roster = Roster(self._journal, self._open_launcher())
         self._evaluations: dict[int, tuple[Evaluation, ...]] = {}
 
@@ -80,7 +71,7 @@ class Session:
 
     def _connect(self) -> Connection:
         base_url, key = self.find_server()
-        self._worker_environment = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+        self._worker_environment = dict(grant_access(self.state, base_url, key))
         if self.settings.program is not None:
             # This process keeps wandb quiet; a script of the user's own shows what it always shows.
             self._worker_environment |= {"WANDB_SILENT": "false", "WANDB_CONSOLE": "auto"}
@@ -106,7 +97,23 @@ class Session:
 
     def update_state(self, **changes: Any) -> State:
         """Change ``state.json`` and what this session knows of it."""
-        return self._journal.update(**changes)
+        state = self._journal.update(**changes)
+        if self._page is not None:
+            self._page.touch()
+        return state
+
+    @property
+    def _go_on(self) -> str:
+        """The command that goes on with the sweep."""
+        return f"multistage-sweep --resume {shlex.quote(str(self.folder.state_file))}"
+
+    def show_page(self) -> None:
+        """Keep the sweep's page up to date from now on, until the session is closed."""
+        # A searcher of its own: the page's thread asks it while the stages' asks the other.
+        judge = create_searcher(self.settings.search, pose_problem(self.state)).recommend
+        evidence = PageEvidence(judge, self.roster.launcher.read_failure)
+        self._page = PageKeeper(self._journal, evidence, self._go_on)
+        self.update_state(page_url=self._page.open() or None)
 
     def prepare_workers(self) -> None:
         """Begin to make workers ready while the first steps go on, where any will be needed.
@@ -133,7 +140,9 @@ class Session:
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
             attempts = count_attempts(self.settings.proposer == "ours")
-            self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
+            self._keep_evaluations(stage, slots := settle_slots(reader.records.values(), attempts))
+            if self._page is not None:
+                self._page.see(stage.stage, slots)
         return self._evaluations[stage.stage]
 
     def open_ledger(self, sweep_id: str) -> SlotLedger | None:
@@ -192,7 +201,7 @@ class Session:
                 sweep_id,
                 self.settings,
                 stage,
-                self.find_server,
+                self._revive,
                 prior_runs=[one.run_id for one in earlier],
                 archive=RunArchive(self.folder.locate_archive(sweep_id)),
                 ledger=self.open_ledger(sweep_id),
@@ -200,11 +209,11 @@ class Session:
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
-            report=partial(self._report_progress, watch, log),
+            report=lambda slots: self._report_progress(watch, log, slots, fleet, driver.intake),
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
-            go_on=f"multistage-sweep --resume {shlex.quote(str(self.folder.state_file))}",
+            go_on=self._go_on,
         )
         slots = driver.drive()
         used = [slot for slot in slots.values() if slot.status == "used"]
@@ -239,12 +248,30 @@ class Session:
         ends_at = time.monotonic() + deadline
         return lambda: time.monotonic() > ends_at
 
-    def _report_progress(self, watch: Callable[[StageProgress, Slots], None], log: StageLog, slots: Slots) -> None:
+    def _revive(self) -> None:
+        """Look for a server that does not answer, and tell the page of it."""
+        if self._page is not None:
+            self._page.see_absence(f"{self.connection.base_url} could not be reached.")
+        self.find_server()
+
+    def _report_progress(
+        self,
+        watch: Callable[[StageProgress, Slots], None],
+        log: StageLog,
+        slots: Slots,
+        fleet: WorkerFleet,
+        intake: Intake,
+    ) -> None:
         self.roster.learn(slots)
         before = self.state.current_stage
+        if self._page is not None and before is not None:
+            self._page.see(before.stage, slots, fleet.present, fleet.exhausted, intake)
         if before is None:
             return
-        now = measure_progress(before, slots, self.settings.goal)
+        waiting = self.roster.explain_waiting(f"{self.connection.path}/{before.sweep_id}")
+        now = measure_progress(before, slots, self.settings.goal).model_copy(update={"waiting": waiting})
+        if waiting and waiting != before.waiting:
+            logger.info("Stage %d: %s", now.stage, waiting)
         if now != before:
             done = sum(record.runs_completed for record in self.state.stages_completed if record.stage != now.stage)
             log.note(self.update_state(current_stage=now, budget_used=done + now.used), slots)
@@ -303,4 +330,6 @@ class Session:
 
     def close(self) -> None:
         """Free what this process holds."""
+        if self._page is not None:
+            self._page.close()
         self.roster.launcher.close()

@@ -90,7 +90,7 @@ class StageDriver:
         self._table = SlotTable(count_attempts(self._proposes))
         self._planned = search.plan() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
-        self._intake: Intake = "open"
+        self.intake: Intake = "open"
         """At the last question."""
         self._seen_ended = False
         """Whether a sweep that W&B's engine fills had ended at the last look, with all its runs."""
@@ -163,10 +163,10 @@ class StageDriver:
         )
 
     def _ask_intake(self) -> Intake:
-        before, self._intake = self._intake, self._tracker.read_intake()
-        if self._intake == "paused" and before != "paused":
+        before, self.intake = self.intake, self._tracker.read_intake()
+        if self.intake == "paused" and before != "paused":
             self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
-        return self._intake
+        return self.intake
 
     def _advance(self) -> Slots:
         """Look once, and do what is due."""
@@ -194,7 +194,7 @@ class StageDriver:
         if not self._proposes:
             waiting += self._stage.runs - len(slots)
         try:
-            self._fleet.tend(0 if self._intake == "paused" else waiting, training, progressed, self._confirm)
+            self._fleet.tend(0 if self.intake == "paused" else waiting, training, progressed, self._confirm)
         except LaunchError:
             if self._ask_intake() != "paused":  # where workers find nothing and leave
                 raise

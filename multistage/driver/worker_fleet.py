@@ -24,6 +24,8 @@ class WorkerFleet:
         self._launches = 0
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
+        self.present: int | None = None
+        """Workers that were there at the last look."""
 
     def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:
         """Start workers where some are missing for the runs that wait.
@@ -42,6 +44,7 @@ class WorkerFleet:
         if progressed or not waiting:
             self._launches = 0
         alive = self._roster.list_alive(self._sweep)
+        self.present = len(alive)
         missing = min(min(self._roster.most, waiting + training) - len(alive), waiting)
         if missing <= 0 or not confirm():
             return

@@ -28,18 +28,19 @@ from multistage.wandb_server import (
 )
 from multistage.wandb_server.bodies import read_body, receive_file
 from multistage.wandb_server.context import Resolvers, State
-from multistage.wandb_server.credentials import load_key
+from multistage.wandb_server.credentials import DRIVER_KEY, load_key
 from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
 from multistage.wandb_server.guard import Guard, refuse
 from multistage.wandb_server.lifecycle import Lifecycle, Timing
-from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.nodes import RefusedError, find_project, find_run
 from multistage.wandb_server.pages.routes import build_routes
 from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.questions import answer_question
 from multistage.wandb_server.searches import Searches
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
+from multistage.wandb_server.worker_scope import WORKER
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def open_state(folder: Path, timing: Timing) -> State:
     return State(
         folder=folder,
         key=key,
+        driver_key=load_key(folder / DRIVER_KEY),
         store=store,
         storage=Storage(folder / "files", key),
         lifecycle=lifecycle,
@@ -91,6 +93,7 @@ def build_app(state: State) -> ASGIApp:
         report = await state.desk.look(file_stream.read_report, await read_body(http, MAX_STREAM_BODY))
         params = http.path_params
         names = params["entity"], params["project"], params["run"]
+        await state.desk.take(_check_stream, state, http.scope.get(WORKER), *names)
         return JSONResponse(await state.desk.take(file_stream.receive, state, *names, report))
 
     async def answer_storage(http: HttpRequest) -> Response:
@@ -157,7 +160,7 @@ def build_app(state: State) -> ASGIApp:
         },
         lifespan=lifespan,
     )
-    return Guard(app, state.key)
+    return Guard(app, state.key, state.driver_key)
 
 
 def _answer_refusal(_: HttpRequest, error: Exception) -> Response:
@@ -184,6 +187,16 @@ def _answer_disk(_: HttpRequest, error: Exception) -> Response:
 def _read_id(text: str) -> int | None:
     """A row's id from an address; None where no row can have it."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _check_stream(state: State, worker: str | None, entity: str, project: str, name: str) -> None:
+    """Refuse the report of a run that is none of a worker's business."""
+    if worker is None:
+        return
+    scope = state.scopes.find(state.store, worker)
+    run = find_run(state.store, find_project(state.store, entity, project), name)
+    if run is not None and not scope.may_report(run):
+        raise RefusedError("A worker's key does not open another sweep's run.", 403)
 
 
 def _has_run(state: State, text: str) -> bool:

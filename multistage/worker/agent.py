@@ -19,7 +19,6 @@ from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from multistage.domain.workers.styles import fill_macros
-from multistage.domain.workers.variables import is_loopback
 from multistage.domain.workers.worker_records import name_host
 from multistage.worker import lingering
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
@@ -29,7 +28,7 @@ from multistage.worker.endings import EndReporter, Remains
 from multistage.worker.lingering import LingerWatch
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.supply import Supply
-from multistage.worker.tracker_connection import connect
+from multistage.worker.tracker_connection import connect, is_near
 from multistage.worker.trainings import PATIENCE, ProgramTraining, Training, end_trainings, start_training
 
 logger = logging.getLogger(__name__)
@@ -135,7 +134,7 @@ class SweepAgent(wandb_agent.Agent):
         self._supply = Supply(sweep_id)
         self._taken_at = self._worked_at = time.monotonic()
         self._longest = 0.0
-        near = is_loopback(api.settings["base_url"])
+        near = is_near(api.settings["base_url"])
         self._reporter = EndReporter(near)
         self._lingering = LingerWatch(lambda run_id: read_state(self._api, run_id))
         adopt_orphans()

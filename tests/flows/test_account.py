@@ -10,6 +10,8 @@ import wandb
 import yaml
 
 from multistage.domain.sweep.state import State
+from multistage.errors import ServiceError
+from multistage.services.sweep_pages import SweepPage, find_sweep_page
 from multistage.store.sweep_folder import SweepFolder
 from multistage.training.catalogue import TRAINERS
 from tests.flows.command_line import CommandLine
@@ -50,6 +52,23 @@ def read_sweep(api: wandb.Api, state: State, stage: int) -> tuple[dict[str, Any]
     return api.sweep(f"{path}/{sweep_id}").config, list(runs)  # type: ignore[no-untyped-call]
 
 
+def check_page(commands: CommandLine, state: State, account: dict[str, str]) -> None:
+    """The sweep's page is on this machine's own server, and leads to the tracker, whose key is no use there."""
+    page = find_sweep_page(commands.settings, state.uid)
+    assert page is not None
+    assert state.page_url == page.address
+    assert not page.address.startswith(account["WANDB_BASE_URL"])
+    told = page.read()
+    assert told is not None
+    assert (told.status, told.used, len(told.runs)) == ("completed", BUDGET, BUDGET)
+    site = f"{account['WANDB_BASE_URL']}/{state.entity}/{state.project}"
+    assert told.run_base == site
+    assert [stage.link for stage in told.stages] == [f"{site}/sweeps/{one.sweep_id}" for one in state.stages_completed]
+    worker = SweepPage(address=page.address, driver_key=account["WANDB_API_KEY"])
+    with pytest.raises(ServiceError, match="answers 401"):
+        worker.tell(told.model_dump_json().encode())
+
+
 def test_a_sweep_file_is_swept_by_the_gaussian_process(
     commands: CommandLine, account: dict[str, str], api: wandb.Api, workplace: Path
 ) -> None:
@@ -69,6 +88,8 @@ def test_a_sweep_file_is_swept_by_the_gaussian_process(
         assert {(type(run.config["hidden_size"]), run.config["epochs"], run.state) for run in runs} == {
             (int, 3, "finished")
         }
+
+    check_page(commands, state, account)
 
     file.unlink()
     again = commands.run("resume", "filed", variables=account)

@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.states import Cancelling
 from wandb.apis.public.sweeps import _set_sweep_state
 
+from multistage.services.sweep_pages import find_sweep_page
 from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
 from tests.flows.victims import list_trainings, list_workers
@@ -118,6 +119,12 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
     state = folder.load_state()
     assert (state.status, state.workers) == ("stopped", ())
     check_cancelled(commands, folder)
+    page = find_sweep_page(commands.settings, state.uid)
+    assert page is not None
+    told = page.read()
+    assert told is not None
+    assert (told.status, told.waits) == ("stopped", ())
+    assert told.resume == line.partition("Go on with: ")[2]
 
     ended = [run for runs in commands.list_runs(folder).values() for run in runs if run.phase != "queued"]
     assert {run.state for run in ended} == {"killed"}, "the tracker was not told that the trainings ended"

@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
 
 from multistage.report.artifacts import name_artifact
 from multistage.report.links import link_page
+from multistage.services.sweep_pages import find_sweep_page
 from tests.flows.command_line import BUDGET, CommandLine, FinishedSweep, check_budget
 
 GUIDE_KEYS = {
@@ -94,6 +95,27 @@ def test_it_says_whether_it_beat_the_defaults(commands: CommandLine, finished: F
     assert found.probability_better_than_defaults is not None
     assert "the defaults" in finished.messages
     assert "Whether it beats the defaults is not known" not in finished.messages
+
+
+def test_its_page_shows_it_whole(commands: CommandLine, finished: FinishedSweep) -> None:
+    state = finished.folder.load_state()
+    page = find_sweep_page(commands.settings, state.uid)
+    assert page is not None
+    assert state.page_url == page.address
+    assert finished.messages.count(f"Watch it: {page.address} (") == 2  # at the start, and at the end
+    assert "token=" not in finished.messages + finished.output
+    told = page.read()
+    assert told is not None
+    assert (told.status, told.used, len(told.runs)) == ("completed", BUDGET, BUDGET)
+    assert {run.phase for run in told.runs} == {"finished"}
+    assert [stage.status for stage in told.stages] == ["done"] * 3
+    assert [span.stage for span in told.parameters[0].spans] == [1, 2, 3]
+    assert told.standing is not None
+    assert state.recommended is not None
+    assert told.standing.config == state.recommended.config
+    assert "the defaults" in told.standing.told
+    assert len(told.defaults) == 2
+    assert told.run_base == f"/{state.entity}/{state.project}"
 
 
 def test_its_state_has_the_guides_keys(finished: FinishedSweep) -> None:

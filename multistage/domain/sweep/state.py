@@ -107,6 +107,8 @@ class StageProgress(Model):
     queued: int = 0
     failed: int = 0
     attempts_lost: int = 0
+    waiting: str = ""
+    """How many of its workers wait to begin, and why; empty where none does."""
     best_metric: float | None = None
     started_at: datetime
 
@@ -166,6 +168,8 @@ class State(Model):
     options: RunOptions
     tracker_url: str | None = None
     prefect_url: str | None = None
+    page_url: str | None = None
+    """The page that shows all of it, live, on this machine's W&B server; a browser logs in there."""
     flow_run_id: str | None = None
     """The Prefect flow run that drives it, or drove it last."""
     flow_runs: tuple[str, ...] = ()

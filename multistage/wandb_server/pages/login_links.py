@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LOGIN_PATH = "/-/login"
 ASSETS_PATH = "/-/assets/"
+SWEEPS_PATH = "/-/sweeps/"
+"""Of the pages of multi-stage sweeps, by their uids."""
 LINK_SECONDS = 3600
 """How long a login link works."""
 SESSION_SECONDS = 30 * 24 * 3600
@@ -24,14 +26,16 @@ SESSION_SECONDS = 30 * 24 * 3600
 Purpose = Literal["login", "session"]
 
 
-def make_login_link(url: str, key: str) -> str:
+def make_login_link(url: str, key: str, target: str = "/") -> str:
     """A link that logs a browser in, for an hour.
 
     Args:
         url: The server's address.
         key: Its API key.
+        target: The page to which it leads.
     """
-    return f"{url}{LOGIN_PATH}?{urlencode({'token': make_token(key, 'login', LINK_SECONDS)})}"
+    told = {"token": make_token(key, "login", LINK_SECONDS)} | ({} if target == "/" else {"next": target})
+    return f"{url}{LOGIN_PATH}?{urlencode(told, safe='/')}"
 
 
 def make_token(key: str, purpose: Purpose, seconds: int) -> str:

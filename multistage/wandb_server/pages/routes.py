@@ -1,4 +1,4 @@
-"""The addresses of the pages, and of the data that their scripts ask for."""
+"""The addresses of the pages, and of the data that their scripts ask for; and of what drivers tell of their sweeps."""
 
 import gzip
 import json
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from multistage.wandb_server.bodies import read_body
 from multistage.wandb_server.context import State
 from multistage.wandb_server.filters import Clause
 from multistage.wandb_server.history import Stream
@@ -28,6 +29,16 @@ from multistage.wandb_server.pages.sweep_pages import (
     parse_stage,
 )
 from multistage.wandb_server.store import Reader, Row
+from multistage.wandb_server.summaries import (
+    MAX_SUMMARY,
+    dump_summary,
+    find_summary,
+    has_summary,
+    keep_summary,
+    list_summaries,
+    list_summary_changes,
+    parse_summary,
+)
 from multistage.wandb_server.sweep_resolvers import select_runs
 
 MAX_CURVES = 40
@@ -102,14 +113,17 @@ class Look:
 def build_routes(state: State) -> list[Route]:
     """The pages, for the server's list of routes."""
     project, run, sweep = "/{entity}/{project}", "/runs/{run}", "/sweeps/{sweep}"
+    stages = f"{login_links.SWEEPS_PATH}{{uid}}"
     pages: dict[str, Answer] = {
         "/": _show_home,
+        stages: _show_stages,
         project: _show_project,
         project + run: _show_run,
         project + sweep: _show_sweep,
     }
     data: dict[str, Answer] = {
-        "/-/changes": _list_projects,
+        "/-/changes": _follow_home,
+        f"{stages}/changes": _follow_stages,
         f"{project}/changes": _follow_project,
         f"{project}/curves": _draw_curves,
         f"{project}{sweep}/changes": _follow_sweep,
@@ -119,6 +133,7 @@ def build_routes(state: State) -> list[Route]:
     return [
         Route(f"{login_links.ASSETS_PATH}{{version}}/{{name}}", door.answer_asset),
         Route(login_links.LOGIN_PATH, partial(_login, state=state), methods=["GET", "POST"]),
+        Route(stages, partial(_take_summary, state=state), methods=["PUT"]),
         *(Route(path, partial(_answer_data, state=state, answer=answer)) for path, answer in data.items()),
         *(Route(path, partial(_answer_page, state=state, answer=answer)) for path, answer in pages.items()),
     ]
@@ -126,6 +141,19 @@ def build_routes(state: State) -> list[Route]:
 
 async def _login(http: Request, state: State) -> Response:
     return await door.answer_login(http, state.key)
+
+
+async def _take_summary(http: Request, state: State) -> Response:
+    """Take what a driver tells of its sweep; the guard lets nobody else come here."""
+    uid = http.path_params["uid"]
+
+    def read(body: bytes) -> tuple[str, str, list[tuple[str, str]]]:
+        summary = parse_summary(uid, body)
+        return summary.name, *dump_summary(summary)
+
+    name, content, runs = await state.desk.look(read, await read_body(http, MAX_SUMMARY))
+    await state.desk.take(keep_summary, state.store, uid, name, content, runs)
+    return Response(status_code=204, headers=door.HEADERS)
 
 
 async def _answer_page(http: Request, state: State, answer: Answer) -> Response:
@@ -154,10 +182,24 @@ def _read(http: Request, state: State, answer: Answer) -> Any:
 
 
 def _show_home(look: Look) -> Response:
-    return door.render("home.html", kind="home", title="Projects", projects=_list_projects(look)["projects"])
+    return door.render("home.html", kind="home", title="Sweeps and projects", **_follow_home(look))
 
 
-def _list_projects(look: Look) -> dict[str, Any]:
+def _follow_home(look: Look) -> dict[str, Any]:
+    return {"now": look.now(), "projects": _list_projects(look), "sweeps": list_summaries(look.reader)}
+
+
+def _show_stages(look: Look) -> Response:
+    found = find_summary(look.reader, look.names["uid"])
+    return door.render("stages.html", kind="stages", title=found["name"])
+
+
+def _follow_stages(look: Look) -> dict[str, Any]:
+    since = look.read_number("since", 0) or 0
+    return {"now": look.now(), **list_summary_changes(look.reader, look.names["uid"], since)}
+
+
+def _list_projects(look: Look) -> list[dict[str, Any]]:
     live = {
         row["project_id"]: row["live"]
         for row in look.reader.all(
@@ -172,20 +214,17 @@ def _list_projects(look: Look) -> dict[str, Any]:
         "FROM projects ORDER BY coalesce(heard, created_at) DESC LIMIT ?",
         (MAX_PROJECTS,),
     )
-    return {
-        "now": look.now(),
-        "projects": [
-            {
-                "name": f"{row['entity']}/{row['name']}",
-                "path": make_path(row["entity"], row["name"]),
-                "runs": row["runs"],
-                "sweeps": row["sweeps"],
-                "live": live.get(row["id"], 0),
-                "heard": (row["heard"] or row["created_at"]) // 1000,
-            }
-            for row in projects
-        ],
-    }
+    return [
+        {
+            "name": f"{row['entity']}/{row['name']}",
+            "path": make_path(row["entity"], row["name"]),
+            "runs": row["runs"],
+            "sweeps": row["sweeps"],
+            "live": live.get(row["id"], 0),
+            "heard": (row["heard"] or row["created_at"]) // 1000,
+        }
+        for row in projects
+    ]
 
 
 def _show_project(look: Look) -> Response:
@@ -203,7 +242,9 @@ def _show_sweep(look: Look) -> Response:
     sweep = look.sweep
     title = name_sweep(sweep)
     described = describe_sweep(look.reader, look.project, sweep)
-    return look.render("sweep", title, sweep=described, stage=parse_stage(title), config=sweep["config"])
+    stage = parse_stage(title)
+    whole = stage and has_summary(look.reader, stage.uid) and f"{login_links.SWEEPS_PATH}{stage.uid}"
+    return look.render("sweep", title, sweep=described, stage=stage, whole=whole, config=sweep["config"])
 
 
 def _follow_sweep(look: Look) -> dict[str, Any]:

@@ -158,15 +158,25 @@ export function follow(figure, made, look, light = () => {}) {
  * Draw each run's value in the order in which the runs were made, and the best so far.
  *
  * @param points each `{id, label, value, color, counts, href}`, oldest first; `counts` tells whether it may be the best
+ * @param parted where something begins, each `{at, text}`
+ * @param level a value to compare with, `{value, text}`
  */
-export function drawValues(figure, points, { goal, height = 280, light }) {
+export function drawValues(figure, points, { goal, height = 280, light, parted = [], level = null }) {
   const valued = points.map((point, index) => ({ ...point, at: index + 1 })).filter((point) => isNumber(point.value));
   const made = valued.length && frame(figure, {
-    height, xs: [1, Math.max(points.length, 2)], ys: valued.map((point) => point.value), worse: goal === "maximize" ? "low" : "high",
+    height, xs: [1, Math.max(points.length, 2)], ys: [...valued.map((point) => point.value), ...(level ? [level.value] : [])], worse: goal === "maximize" ? "low" : "high",
   });
   if (!made) return sayNone(figure, "No run has a value yet.");
   const { x, y, body } = made;
   const clamp = (value) => Math.min(Math.max(value, y.low), y.high);
+  for (const { at, text } of parted) {
+    body.append(shape("line", { class: "parted", x1: x.place(at), x2: x.place(at), y1: 0, y2: height }), shape("text", x.place(at) + 50 > made.width ? { x: x.place(at) - 4, y: 10, "text-anchor": "end" } : { x: x.place(at) + 4, y: 10 }, text));
+  }
+  if (level) {
+    const at = y.place(clamp(level.value));
+    const right = x.place(points.length);
+    body.append(shape("line", { class: "level", x1: x.place(1), x2: right, y1: at, y2: at }), shape("text", { x: right, y: at - 4, "text-anchor": "end" }, level.text));
+  }
   const paths = new Map();
   for (const point of valued) {
     point.pixel = [x.place(point.at), y.place(clamp(point.value))];

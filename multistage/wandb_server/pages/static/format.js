@@ -99,7 +99,7 @@ export function nameState(state, stopped, waits, early = false) {
 export function showFacts(list, facts) {
   list.replaceChildren(
     ...facts.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value, kind]) =>
-      element("div", {}, element("dt", {}, name), element("dd", { class: kind }, value))),
+      element("div", { class: kind }, element("dt", {}, name), element("dd", { class: kind }, value))),
   );
 }
 

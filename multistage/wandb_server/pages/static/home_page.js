@@ -1,9 +1,18 @@
-// The front page: every project, the one that was heard last first.
+// The front page: multi-stage sweeps and projects, those that were heard last first.
 
-import { element, find, formatAge } from "./format.js";
+import { element, find, formatAge, formatNumber } from "./format.js";
 import { follow } from "./feed.js";
 
-follow("/-/changes", ({ projects, now }) => {
+const COLORS = { running: "is-running", completed: "is-finished", failed: "is-failed", stopped: "is-stopped" };
+
+follow("/-/changes", ({ projects, sweeps, now }) => {
+  find("#sweeps").hidden = !sweeps.length;
+  find("#sweeps tbody").replaceChildren(...sweeps.map((sweep) => element("tr", {},
+    element("td", {}, element("a", { href: `/-/sweeps/${encodeURIComponent(sweep.uid)}` }, sweep.name)),
+    element("td", { class: `state ${COLORS[sweep.status]}` }, element("span", {}, sweep.status)),
+    element("td", { class: "number" }, `${sweep.used} of ${sweep.budget}`),
+    element("td", { class: "number", title: sweep.metric }, formatNumber(sweep.leader)),
+    element("td", {}, formatAge(sweep.heard, now)))));
   find("#empty").hidden = projects.length > 0;
   find("#projects").hidden = !projects.length;
   find("#projects tbody").replaceChildren(...projects.map((project) => element("tr", {},

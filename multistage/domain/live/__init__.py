@@ -1,0 +1,1 @@
+"""What a multi-stage sweep's page shows while the sweep runs."""
