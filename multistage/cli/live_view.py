@@ -14,7 +14,8 @@ from rich.text import Text
 
 from multistage.cli.page_line import print_page
 from multistage.domain.sweep.state import State
-from multistage.report.banner import format_config, format_number
+from multistage.report.banner import format_number
+from multistage.report.story import tell_stage, tell_stage_end
 from multistage.store.sweep_folder import SweepFolder
 
 REFRESH = 0.5
@@ -82,9 +83,7 @@ class LiveView:
             return
         if current.stage > self._begun_told:
             self._begun_told = current.stage
-            plan = state.plan[current.stage - 1]
-            line = f"Stage {current.stage} of {len(state.plan)}: {plan.runs} runs, {plan.method}. {current.sweep_url}"
-            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self._console.print(tell_stage(state, current), highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
         told = current.used, current.waiting
         if told != self._line_told and now - self._line_at >= LINE_EVERY:
@@ -110,14 +109,7 @@ class LiveView:
             if (record.stage, record.ended_at) in self._stages_told:
                 continue
             self._stages_told.add((record.stage, record.ended_at))
-            self._console.print(
-                f"Stage {record.stage} done: {record.runs_completed} runs"
-                + (f" ({record.runs_failed} failed)" if record.runs_failed else "")
-                + f", best {format_number(record.best_metric)} with {format_config(record.best_config)}",
-                highlight=False,
-                soft_wrap=True,
-                markup=False,
-            )
+            self._console.print(tell_stage_end(record), highlight=False, soft_wrap=True, markup=False)
             for note in record.narrowing:
                 self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
 

@@ -20,12 +20,14 @@ from multistage.driver.page_evidence import PageEvidence
 from multistage.driver.roster import Roster
 from multistage.driver.search_problem import pose_problem
 from multistage.driver.stage_driver import StageDriver, measure_progress
+from multistage.driver.stage_log import StageLog
 from multistage.driver.sweep_page import PageKeeper
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
+from multistage.report.story import tell_stage
 from multistage.search.registry import create_searcher
 from multistage.services.tracker_server import find_server
 from multistage.store.journal import Journal
@@ -177,14 +179,14 @@ class Session:
                 runs=stage.runs,
                 started_at=datetime.now(UTC),
             )
-            self.update_state(current_stage=current, status="running")
+            logger.info("%s", tell_stage(self.update_state(current_stage=current, status="running"), current))
         return current
 
     def drive_stage(
-        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress], None]
+        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress, Slots], None]
     ) -> StageCount:
-        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every change."""
-        self.begin_stage(stage, sweep_id)
+        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every look."""
+        log = StageLog(self.state, self.begin_stage(stage, sweep_id))
         overdue = self._watch_deadline()
         earlier = self.read_earlier(stage.stage)
         fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
@@ -207,7 +209,7 @@ class Session:
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
-            report=lambda slots: self._report_progress(watch, slots, fleet, driver.intake),
+            report=lambda slots: self._report_progress(watch, log, slots, fleet, driver.intake),
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
@@ -253,7 +255,12 @@ class Session:
         self.find_server()
 
     def _report_progress(
-        self, watch: Callable[[StageProgress], None], slots: Slots, fleet: WorkerFleet, intake: Intake
+        self,
+        watch: Callable[[StageProgress, Slots], None],
+        log: StageLog,
+        slots: Slots,
+        fleet: WorkerFleet,
+        intake: Intake,
     ) -> None:
         self.roster.learn(slots)
         before = self.state.current_stage
@@ -267,8 +274,8 @@ class Session:
             logger.info("Stage %d: %s", now.stage, waiting)
         if now != before:
             done = sum(record.runs_completed for record in self.state.stages_completed if record.stage != now.stage)
-            self.update_state(current_stage=now, budget_used=done + now.used)
-            watch(now)
+            log.note(self.update_state(current_stage=now, budget_used=done + now.used), slots)
+        watch(now, slots)
 
     def complete_stage(self, record: StageRecord) -> State:
         """Add a finished stage to the state."""
