@@ -33,6 +33,7 @@ from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.run_reader import RunReader
 from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweep_calls import end_sweep
+from multistage.worker.conventions import CHECKPOINTS_VARIABLE
 
 if TYPE_CHECKING:
     from multistage.report.data import ReportData
@@ -80,6 +81,8 @@ class Session:
     def _connect(self) -> Connection:
         base_url, key = self.find_server()
         self._worker_environment = dict(grant_access(self.state, base_url, key))
+        if self.state.options.resumable:
+            self._worker_environment[CHECKPOINTS_VARIABLE] = str(self.folder.checkpoints)
         if self.settings.program is not None:
             # This process keeps wandb quiet; a script of the user's own shows what it always shows.
             self._worker_environment |= {"WANDB_SILENT": "false", "WANDB_CONSOLE": "auto"}
@@ -131,7 +134,7 @@ class Session:
             ledger = self.open_ledger(sweep_id)
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
-            attempts = count_attempts(self.settings.proposer == "ours")
+            attempts = count_attempts(self.settings.proposer == "ours", self.state.options.resumable)
             self._keep_evaluations(stage, settle_slots(reader.records.values(), attempts))
         return self._evaluations[stage.stage]
 
@@ -199,6 +202,7 @@ class Session:
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
+            resumable=self.state.options.resumable,
             report=partial(self._report_progress, watch),
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
