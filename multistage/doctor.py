@@ -43,12 +43,21 @@ from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
 from multistage.wandb_client.surroundings import review_surroundings
-from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.conventions import (
+    CHECKPOINT_VARIABLE,
+    CHECKPOINTS_VARIABLE,
+    NEAR_VARIABLE,
+    RUN_LOGS_VARIABLE,
+    WORKER_VARIABLE,
+)
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, inspect_interpreter
 
 SCARCE, FULL = 2.0, 0.2
 """GB of free disk below which it is worth knowing, and below which a sweep would fail."""
-OWN_VARIABLES = (WORKER_VARIABLE, RUN_LOGS_VARIABLE, INTERPRETER_VARIABLE)
+OWN_VARIABLES = (
+    *(WORKER_VARIABLE, RUN_LOGS_VARIABLE, INTERPRETER_VARIABLE),
+    *(CHECKPOINTS_VARIABLE, CHECKPOINT_VARIABLE, NEAR_VARIABLE),
+)
 """Set by this project itself."""
 ANSWER_TIMEOUT = 10.0
 """Seconds that a server has to tell its version."""

@@ -37,6 +37,7 @@ from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.run_reader import RunReader
 from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweep_calls import end_sweep
+from multistage.worker.conventions import CHECKPOINTS_VARIABLE
 
 if TYPE_CHECKING:
     from multistage.report.data import ReportData
@@ -72,6 +73,8 @@ class Session:
     def _connect(self) -> Connection:
         base_url, key = self.find_server()
         self._worker_environment = dict(grant_access(self.state, base_url, key))
+        if self.state.options.resumable:
+            self._worker_environment[CHECKPOINTS_VARIABLE] = str(self.folder.checkpoints)
         if self.settings.program is not None:
             # This process keeps wandb quiet; a script of the user's own shows what it always shows.
             self._worker_environment |= {"WANDB_SILENT": "false", "WANDB_CONSOLE": "auto"}
@@ -139,7 +142,7 @@ class Session:
             ledger = self.open_ledger(sweep_id)
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
-            attempts = count_attempts(self.settings.proposer == "ours")
+            attempts = count_attempts(self.settings.proposer == "ours", self.state.options.resumable)
             self._keep_evaluations(stage, slots := settle_slots(reader.records.values(), attempts))
             if self._page is not None:
                 self._page.see(stage.stage, slots)
@@ -210,6 +213,7 @@ class Session:
             fleet=fleet,
             ahead=self.state.options.workers,
             report=lambda slots: self._report_progress(watch, log, slots, fleet, driver.intake),
+            resumable=self.state.options.resumable,
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,

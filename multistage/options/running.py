@@ -33,6 +33,8 @@ class WorkerOptions(Options):
     """An address of this machine on which the embedded server listens too, for workers on other machines."""
     worker_idle: Annotated[float, Field(gt=0), Option(sign="S", told=True)] = 60.0
     """Seconds without work after which a worker leaves."""
+    resumable: Annotated[bool, Option(usually="")] = False
+    """A run that the machine loses goes on in another: your script saves and loads in MULTISTAGE_CHECKPOINT_DIR."""
     stall_after: Annotated[
         Positive | None, Option(sign="S", usually="three times the longest run so far, at least 1800")
     ] = None

@@ -107,7 +107,9 @@ def list_best(state: State, running: Sequence[Evaluation] = ()) -> list[dict[str
         state: The sweep.
         running: What the runs of the stage that is under way have reached.
     """
-    tops = [(record.stage, one) for record in state.stages_completed for one in record.top_configs]
+    tops: list[tuple[int, TopConfig]] = [
+        (record.stage, one) for record in state.stages_completed for one in record.top_configs
+    ]
     tops += [
         (one.stage, TopConfig(config=one.config, value=one.value, run_id=one.run_id))
         for one in running

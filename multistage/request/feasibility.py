@@ -24,6 +24,12 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Q
     kind.check(plan, options)
     _check_server(account, kind)
     _find_host(kind, options, account)
+    if options.resumable and not kind.traits.sees_files:
+        raise UsageError(
+            f"--resumable needs a folder that outlives a worker, and {kind.traits.workers} on {kind.traits.title} have "
+            "none.",
+            "Leave it out, and let your script keep its checkpoints as artifacts.",
+        )
     if not kind.traits.costs_money:
         return None
     quote = kind.quote(options, kind.fetch_prices())

@@ -21,6 +21,7 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from multistage.domain.workers.styles import fill_macros
 from multistage.domain.workers.worker_records import name_host
 from multistage.worker import lingering
+from multistage.worker.checkpoints import prepare_checkpoints
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.descendants import adopt_orphans, bury_orphans, end_descendants, trains_on
@@ -243,8 +244,10 @@ class SweepAgent(wandb_agent.Agent):
         """Start a run; the sweep's command may hold macros of this project, which W&B's agent would drop."""
         written = self._sweep_command
         values = {name: entry["value"] for name, entry in command["args"].items()}
+        again = command["type"] == "resume"
         try:
             self._sweep_command = fill_macros(written, values)
+            prepare_checkpoints(self._api, command["run_id"], os.environ, again=again)
             super()._command_run(command)  # type: ignore[no-untyped-call]
         finally:
             self._sweep_command = written

@@ -12,6 +12,12 @@ program's to change."""
 RUN_LOGS_VARIABLE = "MULTISTAGE_RUN_LOGS"
 """Names the folder of the runs' outputs, one file a run (``<run id>.log``); unset: the worker's own output."""
 
+CHECKPOINTS_VARIABLE = "MULTISTAGE_CHECKPOINTS"
+"""Names the folder of all runs' checkpoints, where a sweep keeps them."""
+
+CHECKPOINT_VARIABLE = "MULTISTAGE_CHECKPOINT_DIR"
+"""Names a run's own folder in there, the same for all attempts at its slot; for the training."""
+
 NEAR_VARIABLE = "MULTISTAGE_SERVER_IS_NEAR"
 """Set where the server is the sweep's own, on another machine of the same network: what suits one on this machine does
 there, too."""

@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -124,13 +125,24 @@ def work(
                 logger.info("The sweep is gone.")
                 return
             except (wandb.Error, WandbApiFailedError, TimeoutError) as error:
-                if is_refused(error) or time.monotonic() - started_at > idle:
+                if is_refused(error):
                     raise TrackerError(f"The worker cannot work for sweep {sweep}: {error}") from error
+                if time.monotonic() - started_at > idle:
+                    raise _explain_silence(sweep, error, reached=agent is not None) from error
                 logger.warning("The server does not answer; trying again: %s", error)
                 time.sleep(RETRY_PAUSE)
     finally:
         if agent is not None:
             agent.close()
+
+
+def _explain_silence(sweep: str, error: Exception, *, reached: bool) -> TrackerError:
+    """Say that the server was asked in vain, from the first or by now."""
+    if reached:
+        return TrackerError(f"The worker cannot work for sweep {sweep}: {error}")
+    server = os.environ.get("WANDB_BASE_URL", "")
+    reason = " ".join(str(error).split()).rstrip(".")
+    return TrackerError(f"{socket.gethostname()} cannot reach the W&B server at {server}: {reason}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

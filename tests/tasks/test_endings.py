@@ -46,7 +46,7 @@ def find_run(client: SyncPrefectClient, name: str) -> FlowRun:
 
 
 def read_log(client: SyncPrefectClient, run_id: UUID) -> str:
-    APILogHandler.flush()
+    APILogHandler.flush()  # type: ignore[call-arg]  # a method of the class, by its metaclass
     logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
     return "\n".join(log.message for log in logs)
 

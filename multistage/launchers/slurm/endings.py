@@ -1,5 +1,6 @@
 """How a job ended, and whose fault it was: the one place that decides."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,8 @@ SENTENCES = {
     "DEADLINE": "It reached its deadline.",
     "CANCELLED": "It was cancelled.",
 }
+_TIME = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
+"""At the beginning of a line of a worker's log."""
 ACCOUNTING_PATIENCE = 10.0
 """Seconds that Slurm's accounting, which many clusters lack, has to answer."""
 
@@ -42,7 +45,7 @@ def judge_end(record: WorkerRecord, job: Job | None, *, has_trained: bool, folde
         return WorkerEnd(fault="none")
     if state != "FAILED":
         return WorkerEnd(fault="machine" if state else "none", reason=SENTENCES.get(state, "Slurm knows it no more."))
-    words = "".join(read_last_lines(Path(read_job(record).log), 1))
+    words = _TIME.sub("", "".join(read_last_lines(Path(read_job(record).log), 1)))
     if not words:
         words = f"It printed nothing: is {folder} on a disk that all nodes share?"
     return WorkerEnd(fault="machine" if has_trained else "setup", reason=words)

@@ -90,7 +90,8 @@ class SlurmLauncher:
         self.close()
 
     def prepare(self) -> None:
-        """Nothing to do: a job's node makes ready what its worker needs."""
+        """Write down where the server is, for jobs that still wait from before: it may have moved."""
+        self._write_variables()
 
     def launch(self, sweep: str, count: int) -> Iterator[WorkerRecord]:
         """Submit an array of workers for a sweep.
@@ -204,12 +205,9 @@ class SlurmLauncher:
 
     def _submit(self, options: JobOptions, array: str, sweep: str, count: int) -> str:
         """Submit an array; gives Slurm's id of it."""
-        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._write_variables()
         for number in range(count):
             (self._folder / f"worker-{array}-{number}.log").touch(0o600)
-        folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
-        write_variables(self._folder / KEY_FILE, {**folders, **self._variables})
         script = build_script(
             array,
             key_file=self._folder / KEY_FILE,
@@ -228,6 +226,12 @@ class SlurmLauncher:
             directory=os.sep,
         )
         return told.strip().partition(";")[0]
+
+    def _write_variables(self) -> None:
+        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
+        write_variables(self._folder / KEY_FILE, {**folders, **self._variables})
 
     def _list_worker_arguments(self, sweep: str) -> Iterator[str]:
         yield from ("--sweep", sweep, "--idle", f"{self._idle:g}")
