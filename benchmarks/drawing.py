@@ -182,30 +182,23 @@ def measure(browser: Browser, stage: Stage, kind: str, size: tuple[int, int], sl
     """Time one kind of drawing in one window."""
     send = browser.driver.execute_cdp_cmd
     send("Emulation.setCPUThrottlingRate", {"rate": slower})
-    # Of the page's own thread: whatever else the machine does is not in it.
-    send("Performance.enable", {"timeDomain": "threadTicks"})
+    browser.measure_work()
     times: dict[str, list[tuple[float, float]]] = {"cold": [], "warm": [], "update": []}
     for _ in range(repeats):
         send("Network.clearBrowserCache", {})
         for name in ("cold", "warm"):
             browser.open("about:blank", size)
             browser.open(f"{stage.url}/{kind}", size)
-            times[name].append((wait_drawn(browser), read_work(browser)))
-        before = read_work(browser)
+            times[name].append((wait_drawn(browser), browser.measure_work()))
+        before = browser.measure_work()
         change = "const done = arguments[0]; window.change().then(done)"
         taken = browser.driver.execute_async_script(change)
-        times["update"].append((taken, read_work(browser) - before))
+        times["update"].append((taken, browser.measure_work() - before))
     send("Emulation.setCPUThrottlingRate", {"rate": 1})
     return ", ".join(
         f"{name} {statistics.median(one[0] for one in taken):.0f} ms ({statistics.median(one[1] for one in taken):.0f})"
         for name, taken in times.items()
     )
-
-
-def read_work(browser: Browser) -> float:
-    """Milliseconds of processor time that the page's thread has worked since it was opened."""
-    metrics = browser.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-    return 1000 * next(float(one["value"]) for one in metrics if one["name"] == "TaskDuration")
 
 
 def main() -> None:

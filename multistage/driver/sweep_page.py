@@ -44,8 +44,9 @@ class WarningCatcher(logging.Handler):
         self._note = note
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note one."""
-        self._note(record.getMessage())
+        """Note one, save what is wrong with the page itself."""
+        if record.name != __name__:
+            self._note(record.getMessage())
 
 
 class PageKeeper:
@@ -133,7 +134,7 @@ class PageKeeper:
             changed = self._changed.wait(HEARTBEAT)
             closing = self._closing.is_set()
             self._changed.clear()
-            began = time.monotonic()
+            began = time.thread_time()
             try:
                 if changed or not body:
                     body = self._sum_up(in_haste=closing).model_dump_json().encode()
@@ -143,7 +144,7 @@ class PageKeeper:
                 self._warn(error.message if isinstance(error, ServiceError) else repr(error))
             if closing:
                 return
-            spent = time.monotonic() - began
+            spent = time.thread_time() - began
             self._closing.wait(max(SHORTEST, IDLE_SHARE * spent))
 
     def _tell(self, body: bytes) -> None:

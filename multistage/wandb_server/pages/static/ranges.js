@@ -56,7 +56,7 @@ function makeBox(parameter) {
 function drawRange(box, parameter, summary, runs, shades, width) {
   const now = parameter.spans[parameter.spans.length - 1];
   tell(box.querySelector(".heading span"), parameter.importance === null ? "" : `matters ${Math.round(100 * parameter.importance)}%`);
-  tell(box.querySelector("p"), parameter.spans.length > 1 ? `${now.words}` : `${now.words}, not narrowed yet`);
+  tell(box.querySelector("p"), parameter.spans.length > 1 ? `stage ${now.stage}: ${now.words}` : `${now.words}, not narrowed yet`);
   box.querySelector("p").title = parameter.spans.map((span) => span.why).filter(Boolean).join("\n");
   const x = (unit) => MARGIN.left + Math.min(1, Math.max(0, unit)) * (width - MARGIN.left - MARGIN.right);
   const total = summary.stages.reduce((sum, stage) => sum + stage.runs, 0);

@@ -17,6 +17,7 @@ const set = new SummarySet();
 let summary = null;
 let table = null;
 let light = () => {};
+let answeredAt = 0;
 
 const parallel = new Parallel(find("#parallel"), { changed: () => table?.restart(), light: (run) => light(run) });
 const link = (run) => (summary.run_base ? `${summary.run_base}/runs/${encodeURIComponent(run)}` : null);
@@ -40,7 +41,7 @@ function makeTable() {
 function showHead(answer) {
   tell(find("#state"), summary.status);
   find("#state").className = `pill ${PILLS[summary.status]}`;
-  tell(find("#about"), `${summary.config_id} · ${summary.goal} ${summary.metric} · ${summary.search} · ${summary.workers === 1 ? "1 worker" : `${summary.workers} workers`}, ${summary.launcher}`);
+  tell(find("#about"), `${summary.config_id} · ${summary.goal} ${summary.metric} · ${summary.search} · ${summary.workers === 1 ? "1 worker" : `${summary.workers} workers`}, ${summary.launcher} · begun ${formatClock(1000 * summary.began)}`);
   find("#links").replaceChildren(...Object.entries(summary.links).map(([name, href]) => element("a", { href }, name)));
   showNotice(answer);
   const final = summary.status === "completed";
@@ -60,7 +61,6 @@ function showHead(answer) {
     ["time left", pace ? `${formatSpan(1000 * pace.seconds_left)}, until ${formatClock(answer.now + 1000 * pace.seconds_left)}` : null, "long"],
     ["pace", pace ? `${formatNumber(Number(pace.runs_an_hour.toPrecision(2)))} an hour` : null],
     [spending.dollars === null ? "trained" : "spent", describeSpending(spending), "long"],
-    ["begun", formatClock(1000 * summary.began)],
   ]);
 }
 
@@ -175,13 +175,17 @@ const draw = eventually(() => {
   if (!summary) return;
   drawRuns();
   drawStanding(find("#standing"), summary);
-  document.documentElement.dataset.drawn = String(set.revision);
-  if (!performance.getEntriesByName("drawn").length) performance.mark("drawn");
+  const { revision } = set;
+  requestAnimationFrame(() => {
+    performance.measure("drawn", { start: answeredAt }); // to where the frame is painted
+    document.documentElement.dataset.drawn = String(revision);
+  });
 });
 
 onResize(find("#values"), draw);
 
 follow(`${address}/changes`, (answer) => {
+  answeredAt = performance.now();
   if (answer.summary) summary = answer.summary;
   const whole = set.revision === 0;
   const changed = set.takeRuns(answer, summary);
