@@ -64,6 +64,21 @@ export function eventually(draw) {
   };
 }
 
+/** Draw what can be seen, or is about to be; what lies far below waits until somebody comes there. */
+export function whenSeen(target, draw) {
+  let [seen, stale] = [false, false];
+  new IntersectionObserver((entries) => {
+    seen = entries[entries.length - 1].isIntersecting;
+    if (!seen || !stale) return;
+    stale = false;
+    draw();
+  }, { rootMargin: "60% 0px" }).observe(target);
+  return () => {
+    stale = !seen;
+    if (seen) draw();
+  };
+}
+
 /** An element that tells of each change of its width. */
 export function onResize(target, draw) {
   let width = 0;

@@ -2,7 +2,7 @@
 
 import { drawValues } from "./charts.js";
 import { element, find, formatAge, formatClock, formatNumber, formatSpan, formatValue, showFacts, showMeter, tell } from "./format.js";
-import { eventually, follow, onResize } from "./feed.js";
+import { eventually, follow, onResize, whenSeen } from "./feed.js";
 import { Parallel } from "./parallel.js";
 import { drawRanges, shadeRuns } from "./ranges.js";
 import { RunsTable } from "./runs_table.js";
@@ -157,23 +157,27 @@ function drawRuns() {
   drawValues(find("#values"), points, { goal: summary.goal, height: innerWidth < 800 ? 280 : 370, light, parted, level: mean === null ? null : { value: mean, text: "defaults" } });
   const missing = runs.filter((run) => run.phase === "finished" && !isNumber(run.value)).length;
   tell(find("#values_note"), `${summary.metric}, and the best so far${missing ? `; ${missing} runs left no value` : ""}`);
-  const shades = shadeRuns(runs, summary.goal);
-  drawRanges(find("#ranges"), summary, runs, shades);
-  drawStrands(runs);
 }
 
-function drawStrands(runs) {
+function drawClosing() {
+  const runs = set.inOrder();
+  drawRanges(find("#ranges"), summary, runs, shadeRuns(runs, summary.goal));
+}
+
+function drawStrands() {
   const axes = summary.parameters.slice(0, 24).map((one) => ({
     name: one.name, read: (run) => run.config[one.name], scale: one.scale === "linear" ? "linear" : one.scale === "choices" ? null : "log",
   }));
-  const valued = runs.filter((run) => isNumber(run.value) && !["failed", "lost"].includes(run.phase));
+  const valued = set.inOrder().filter((run) => isNumber(run.value) && !["failed", "lost"].includes(run.phase));
   axes.push({ name: summary.metric, read: (run) => run.value, scale: "linear", worse: summary.goal === "maximize" ? "low" : "high" });
   parallel.draw(valued, axes, summary.goal);
 }
 
+const figures = [[find("#values"), drawRuns], [find("#ranges"), drawClosing], [find("#parallel"), drawStrands]].map(([target, one]) => whenSeen(target, one));
+
 const draw = eventually(() => {
   if (!summary) return;
-  drawRuns();
+  for (const one of figures) one();
   drawStanding(find("#standing"), summary);
   const { revision } = set;
   requestAnimationFrame(() => {
