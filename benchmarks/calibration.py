@@ -101,7 +101,7 @@ def show(options: argparse.Namespace) -> None:
 
 
 def rescale(outcome: Outcome, factor: float) -> Outcome:
-    """An outcome as it would be told with another factor `multistage.search.contenders.WIDER`, the race being the same."""
+    """An outcome as it would be told with another `WIDER` of the contenders, the race being the same."""
     mean = outcome["mean"]
     return {**outcome, "interval": [mean + factor * (end - mean) for end in outcome["interval"]]}
 

@@ -24,8 +24,8 @@ DRAWS = 1000
 TRUST = 6.0
 """Runs that a member's word on a contender's noise weighs as much as: the degrees of freedom before any race."""
 WIDER = 1.25
-"""Factor by which beliefs are wider than the ensemble's, for what no process knows: with it the interval holds 95 times of
-100 on twelve tables of trainings; how often on each with the factor of the others, see `benchmarks/RESULTS.md`."""
+"""Factor by which beliefs are wider than the ensemble's, for what no process knows: with it the interval holds 95
+times of 100 on twelve tables of trainings. How often on each, with the factor of the others: `benchmarks/RESULTS.md`."""
 _JITTER = 1e-9
 
 Places = NDArray[np.int_]
