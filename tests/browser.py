@@ -87,8 +87,7 @@ class Browser:
         """
         self.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         metrics = self.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-        wanted = kinds or ("TaskDuration",)
-        return 1000.0 * sum(float(one["value"]) for one in metrics if one["name"] in wanted)
+        return 1000 * sum(float(one["value"]) for one in metrics if one["name"] in (kinds or ("TaskDuration",)))
 
     def errors(self) -> list[str]:
         """What the console said since it was last asked, warnings and errors alone."""
