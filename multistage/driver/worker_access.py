@@ -14,8 +14,8 @@ from multistage.worker.conventions import NEAR_VARIABLE
 def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
     """Give the variables by which a sweep's workers reach its server.
 
-    Workers on other machines get the embedded server's address in the network, on which it listens from now on, and
-    the sweep's own key.
+    The embedded server listens on another address of this machine from now on where that was asked for, or workers are
+    on other machines: these get that address, and the sweep's own key.
 
     Args:
         state: The sweep's.
@@ -26,11 +26,14 @@ def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
         UsageError: This machine has no address that the workers could reach.
         ServiceError: The server does not listen there.
     """
-    kind = find_kind(state.options.launcher)
-    if state.settings.tracker != "embedded" or kind.traits.reaches_loopback:
-        return {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
-    host = choose_host(state.options.server_host, kind.find_peer())
+    kind, wish = find_kind(state.options.launcher), state.options.server_host
+    own = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+    if state.settings.tracker != "embedded" or (kind.traits.reaches_loopback and wish is None):
+        return own
+    host = choose_host(wish, kind.find_peer())
     server = ensure_wandb_server(Settings(), host)
+    if kind.traits.reaches_loopback:
+        return own
     adopted = state.settings.adopted
     return {
         "WANDB_BASE_URL": server.url if host is None else server.name_url(host),

@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "local": "multistage.launchers.local.kind:LocalKind",
         "modal": "multistage.launchers.modal.kind:ModalKind",
+        "external": "multistage.launchers.external.kind:ExternalKind",
         "slurm": "multistage.launchers.slurm.kind:SlurmKind",
     }
 )

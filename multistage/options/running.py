@@ -16,7 +16,7 @@ class WorkerOptions(Options):
     mark: ClassVar[str] = "workers"
 
     launcher: Annotated[str, Field(min_length=1), Option(common=True, told=True, sign="NAME")] = "local"
-    """Where trainings run: local (this machine), modal, slurm, or an installed package's launcher."""
+    """Where trainings run: local (this machine), modal, slurm, external, or an installed package's launcher."""
     workers: Annotated[
         Annotated[int, Field(ge=1, le=1000)] | None,
         Option(

@@ -59,7 +59,7 @@ def _find_host(kind: LauncherKind, options: RunOptions, account: Account) -> str
     Raises:
         UsageError: There is none, or the one that was asked for is another machine's.
     """
-    if account.kind != "embedded" or kind.traits.reaches_loopback:
+    if account.kind != "embedded" or (kind.traits.reaches_loopback and options.server_host is None):
         return None
     return choose_host(options.server_host, kind.find_peer())
 
@@ -84,8 +84,8 @@ def review_launching(
     if host is None:
         return sentences
     opened = (
-        f"The embedded W&B server listens on {host} too, so that {kind.traits.workers} reach it: plain HTTP, which "
-        "others in that network could read. The key that workers get opens this sweep alone."
+        f"The embedded W&B server listens on {host} too, for workers on other machines: plain HTTP, which others in "
+        "that network could read. The key that such workers get opens this sweep alone."
     )
     return (*sentences, opened)
 

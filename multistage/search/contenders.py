@@ -25,7 +25,7 @@ TRUST = 6.0
 """Runs that a member's word on a contender's noise weighs as much as: the degrees of freedom before any race."""
 WIDER = 1.25
 """Factor by which beliefs are wider than the ensemble's, for what no process knows: with it the interval holds 95
-times of 100 on twelve tables of trainings. How often on each, with the factor of the others: `benchmarks/RESULTS.md`."""
+times of 100 on twelve tables of trainings. How often on each with the others' factor: `benchmarks/RESULTS.md`."""
 _JITTER = 1e-9
 
 Places = NDArray[np.int_]

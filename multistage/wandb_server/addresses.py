@@ -19,6 +19,7 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         ServiceError: The address cannot be used.
     """
+    listener: socket.socket | None = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         # With the protocol named, asyncio turns Nagle's algorithm off: without, every answer waits 40 ms.
@@ -26,6 +27,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise ServiceError(
             f"The embedded server cannot listen on {host}:{port}: {error}.",
             "Choose an address of this machine and a free port; port 0 takes one.",

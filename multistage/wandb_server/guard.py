@@ -10,7 +10,7 @@ from multistage.wandb_server.connections import TRUSTED
 from multistage.wandb_server.credentials import check_basic, check_signature, read_worker_key
 from multistage.wandb_server.pages import login_links
 from multistage.wandb_server.pages.door import answer_stranger
-from multistage.wandb_server.worker_scope import WORKER
+from multistage.wandb_server.worker_scope import WORK_PATH, WORKER
 
 OPEN_PATHS = ("/healthz", login_links.LOGIN_PATH, "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
 """What answers without the key; nothing is read or stored there."""
@@ -31,7 +31,7 @@ def refuse(message: str, status: int, headers: Mapping[str, str] | None = None) 
 def _is_for_workers(http: Request) -> bool:
     """Whether a worker's key opens an address; what it may ask for there is looked at later."""
     path = http.scope["path"]
-    return path in (GRAPHQL, *OPEN_PATHS) or (path.startswith("/files/") and path.endswith(STREAM))
+    return path in (GRAPHQL, WORK_PATH, *OPEN_PATHS) or (path.startswith("/files/") and path.endswith(STREAM))
 
 
 class Guard:

@@ -18,6 +18,8 @@ LATE = 600.0
 KEPT = 2.0
 """Seconds for which it is remembered what a key opens."""
 ENDED = ("FINISHED", "CANCELED")
+WORK_PATH = "/-/work"
+"""Where a worker is told which sweeps its key is for."""
 WORKER = "multistage.worker"
 """In a request's scope: the sweep whose worker's key it showed."""
 

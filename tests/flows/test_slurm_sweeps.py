@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,11 @@ def folder(workplace: Path) -> SweepFolder:
 
 
 @pytest.fixture
-def users(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """A user of the cluster, with services of its own: a server that listens beyond loopback is nobody else's."""
-    user = CommandLine(tmp_path_factory.mktemp("user"))
-    try:
-        yield user
-    finally:
-        left = user.end()
-    assert not left, left
+def users(slurm: SlurmCluster, commands: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The session's user, on the cluster."""
+    for name, value in slurm.environment.items():
+        monkeypatch.setitem(commands.environment, name, value)
+    return commands
 
 
 def test_jobs_train_a_sweep_over_the_network_with_a_key_of_their_own(
@@ -43,7 +39,7 @@ def test_jobs_train_a_sweep_over_the_network_with_a_key_of_their_own(
     if address is None:
         pytest.skip("this machine has no network")
     done = users.run(*SWEEP, *SHORT, "--server-host", address, timeout=280)
-    assert f"listens on {address} too" in " ".join(done.stderr.split())
+    assert f"listens on {address} too" in " ".join(done.stdout.split())
     check_budget(users, folder)
     wait_for(lambda: not slurm.list_jobs())
     variables = (folder.logs / ".worker-variables").read_text()

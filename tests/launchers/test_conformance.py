@@ -55,7 +55,7 @@ def test_a_launcher_of_another_package_conforms(
     check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("spare = spare_launcher:SpareKind", workplace / "site", monkeypatch)
-    assert list_launchers() == ("local", "modal", "slurm", "spare")
+    assert list_launchers() == ("local", "modal", "external", "slurm", "spare")
     check(LauncherBench("spare", workplace / "logs", client_variables(tracker), api))
 
 
@@ -76,4 +76,4 @@ def test_a_launcher_that_cannot_be_loaded_is_named_and_leaves_the_others(
     assert find_kind("local").name == "local"
     with pytest.raises(UsageError, match="no launcher 'cray'") as refused:
         find_kind("cray")
-    assert "local, modal, slurm, broken" in refused.value.hint
+    assert "local, modal, external, slurm, broken" in refused.value.hint

@@ -18,6 +18,7 @@ from multistage.wandb_server.lifecycle import Timing
 from multistage.wandb_server.nodes import encode_node
 from multistage.wandb_server.pages.login_links import LOGIN_PATH
 from multistage.wandb_server.web_app import build_app, open_state
+from multistage.wandb_server.worker_scope import WORK_PATH
 from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session
 
@@ -297,6 +298,7 @@ def test_every_other_route_is_closed(wandb_server: ServerProcess, worker: Sessio
         "/graphql": 400,
         "/files/{entity}/{project}/{run}/file_stream": 404,
         "/sdk/otel/v1/{signal}": 200,
+        WORK_PATH: 200,
         LOGIN_PATH: 401,  # as for any stranger
     }
     for route in list_routes(wandb_server):

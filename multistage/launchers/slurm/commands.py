@@ -59,6 +59,7 @@ def call(*command: str, stdin: str | None = None, limit: float = PATIENCE, direc
 def quote(text: str) -> str:
     """Quote what a command complained of, in a line without its own name."""
     lines = [re.sub(r"^\w+: (?:error: )?", "", line.strip()) for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Try ")]
     told = [line for line in lines if "Batch job submission failed" in line] or lines[-1:]
     return re.sub(r"^(?:Batch job submission failed|allocation failure): ", "", " ".join(told)).rstrip(".")
 

@@ -106,8 +106,11 @@ class SlurmKind(LauncherKind):
         return (f"Slurm's partition {names}, {nodes} nodes; each job has {', '.join(each)}.",)
 
     def find_peer(self) -> str | None:
-        """Ask Slurm for the address of a node."""
-        return next(iter(call("sinfo", "--noheader", "--format=%o").split()), None)
+        """Ask Slurm for the address of a node; where it does not answer, the usual way out of this machine will do."""
+        try:
+            return next(iter(call("sinfo", "--noheader", "--format=%o").split()), None)
+        except LaunchError:
+            return None
 
     def examine(self) -> Iterator[Look]:
         """Count the nodes."""

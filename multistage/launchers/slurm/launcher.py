@@ -18,7 +18,9 @@ from multistage.launchers.slurm.endings import judge_end
 from multistage.launchers.slurm.job_queue import Job, JobQueue, explain_waiting
 from multistage.launchers.slurm.options import JobOptions
 from multistage.launchers.slurm.records import NAME, SlurmDetails, is_on_slurm, name_job, read_job
-from multistage.launchers.slurm.script import build_script, write_variables
+from multistage.launchers.slurm.script import build_script
+from multistage.launchers.variables_file import NAME as KEY_FILE
+from multistage.launchers.variables_file import write_variables
 from multistage.options.slurm import parse_memory
 from multistage.worker.conventions import RUN_LOGS_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
@@ -32,7 +34,6 @@ SLACK = 60.0
 """Seconds before its time limit at which a worker takes no further run: Slurm is as exact as that."""
 SHORTEST_LIFE = 0.5
 """Share of a short time limit that is used for training all the same."""
-KEY_FILE = ".worker-variables"
 TRAITS = Traits(
     title="Slurm", reaches_loopback=False, reaches_network=True, can_keep=True, workers="jobs"
 )  # fmt: skip
@@ -231,7 +232,7 @@ class SlurmLauncher:
         for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
-        write_variables(self._folder / KEY_FILE, {**folders, **self._variables})
+        write_variables(self._folder, {**folders, **self._variables})
 
     def _list_worker_arguments(self, sweep: str) -> Iterator[str]:
         yield from ("--sweep", sweep, "--idle", f"{self._idle:g}")

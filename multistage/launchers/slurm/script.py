@@ -2,10 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from multistage.atomic_files import replace_file
 from multistage.worker.conventions import WORKER_VARIABLE
 
 UNFIT = 3
@@ -50,8 +49,3 @@ def build_script(
     lines = [f"{{ {line}\n}} || fail {shlex.quote(f'The line {line!r} of --slurm-setup failed.')}" for line in setup]
     worker = shlex.join([sys.executable, "-P", "-m", "multistage.worker", *arguments])
     return "\n".join([head.rstrip("\n"), *lines, f"exec {worker}", ""])
-
-
-def write_variables(path: Path, variables: Mapping[str, str]) -> None:
-    """Write the variables that jobs need, keys among them, for their owner alone."""
-    replace_file(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))

@@ -117,6 +117,8 @@ def test_what_waits_is_told_with_its_reasons_and_the_first_beginning() -> None:
 def test_a_refusal_is_quoted_without_the_commands_own_words() -> None:
     said = "sbatch: error: invalid partition: x\nsbatch: error: Batch job submission failed: Invalid partition.\n"
     assert quote(said) == "Invalid partition"
+    said = "sbatch: unrecognized option '--x=1'\nTry \"sbatch --help\" for more information\n"
+    assert quote(said) == "unrecognized option '--x=1'"
     assert quote("allocation failure: Invalid feature specification") == "Invalid feature specification"
 
 
