@@ -18,10 +18,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: bench-env help sweep install test test-all check format clean
+.PHONY: bench-env help sweep install test test-fast test-all check format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 sweep: install ## install, and run three stages of real PPO training (30 runs, minutes)
 	$(BIN)/multistage-sweep CartPole-v1:ppo --params policy_lr,clip_range --budget 30 $(ARGS)
@@ -32,6 +32,9 @@ install: $(VENV)/.installed ## create .venv and install multistage-sweep with it
 test: $(VENV)/.installed-dev ## the fast tests, with the domain's branches covered whole
 	$(BIN)/pytest tests/domain -q --cov=multistage.domain --cov-branch --cov-report=term --cov-fail-under=100
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## a minute of tests: the core, the options, the request
+	$(BIN)/pytest tests/domain tests/options tests/request tests/store -q -n 2 -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.installed-scripts ## every test, the slow ones and those of foreign training libraries too
 	$(BIN)/pytest $(ARGS)

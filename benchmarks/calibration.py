@@ -93,9 +93,17 @@ def tell(recorded: Record, label: str) -> Outcome:
 def show(options: argparse.Namespace) -> None:
     """Print the figures, and draw them."""
     outcomes = list(read_lines(options.outcomes))
+    if options.rescale != 1:
+        outcomes = [rescale(one, options.rescale) for one in outcomes]
     print(summarize(outcomes))
     if options.plot:
         draw_plot(outcomes, options.plot)
+
+
+def rescale(outcome: Outcome, factor: float) -> Outcome:
+    """An outcome as it would be told with another `WIDER` of the contenders, the race being the same."""
+    mean = outcome["mean"]
+    return {**outcome, "interval": [mean + factor * (end - mean) for end in outcome["interval"]]}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -118,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     two.set_defaults(act=tell_outcomes)
     three = commands.add_parser("show", help="print the figures")
     three.add_argument("--outcomes", type=Path, required=True)
+    three.add_argument("--rescale", type=float, default=1.0, help="widen the intervals by this factor")
     three.add_argument("--plot", type=Path, help="picture to draw (.png or .svg); takes matplotlib")
     three.set_defaults(act=show)
     options = parser.parse_args(arguments)

@@ -7,17 +7,25 @@ from prefect.runtime import flow_run
 
 from multistage.domain.sweep.plan import STAGES
 from multistage.domain.sweep.state import State
+from multistage.launchers.registry import list_launchers
 from multistage.options.catalogue import GROUPS
 from multistage.options.parameters import take_options
 from multistage.pipeline.flows.stage import sweep_stage
 from multistage.pipeline.tasks.approval import await_approval
+from multistage.pipeline.tasks.endings import end_in_words, stop_workers
 from multistage.pipeline.tasks.records import publish_report
 from multistage.pipeline.tasks.sweeps import brief_stage, open_sweep
-from multistage.pipeline.tasks.workers import stop_workers
+from multistage.search.registry import list_searches
 
 
 @flow(
     name="multistage-sweep",
+    description=(
+        "Finds good hyperparameters in three stages of training runs, each a subflow that narrows the ranges for the "
+        "next.\n\nA run's **logs** tell what the stages find, what is best so far, what was lost and how to go on; its "
+        "**artifacts** show the plan, the progress, the best configs and the result. Cancel it, and its trainings end; "
+        "`multistage-sweep resume NAME` goes on."
+    ),
     flow_run_name="{config_id}",
     persist_result=True,
     result_serializer="json",
@@ -26,7 +34,8 @@ from multistage.pipeline.tasks.workers import stop_workers
     on_crashed=[stop_workers],
     validate_parameters=False,  # `open_sweep` does, in a sentence
 )
-@take_options(GROUPS, needed=("config_id",))
+@end_in_words
+@take_options(GROUPS, needed=("config_id",), known={"launcher": list_launchers(), "search": list_searches()})
 def multistage_sweep(**parameters: Any) -> State:
     """Find good hyperparameters in three stages of training runs.
 

@@ -4,15 +4,17 @@ from prefect import flow
 
 from multistage.domain.sweep.plan import StageBrief
 from multistage.domain.sweep.state import StageRecord
+from multistage.pipeline.tasks.endings import end_in_words, stop_workers
 from multistage.pipeline.tasks.ranges import narrow_ranges
 from multistage.pipeline.tasks.records import mirror_state
 from multistage.pipeline.tasks.runs import fetch_top_configs, wait_for_runs
 from multistage.pipeline.tasks.sweeps import create_sweep
-from multistage.pipeline.tasks.workers import launch_workers, stop_workers
+from multistage.pipeline.tasks.workers import launch_workers
 
 
 @flow(
     name="sweep-stage",
+    description="Fills one W&B sweep with a stage's share of the budget, and narrows the ranges for the next stage.",
     flow_run_name="{name}-stage{number}",
     persist_result=True,
     result_serializer="json",
@@ -20,6 +22,7 @@ from multistage.pipeline.tasks.workers import launch_workers, stop_workers
     on_cancellation=[stop_workers],
     on_crashed=[stop_workers],
 )
+@end_in_words
 def sweep_stage(name: str, number: int, brief: StageBrief) -> StageRecord:
     """Fill one W&B sweep with the stage's share of the budget, and narrow the ranges for the next stage.
 

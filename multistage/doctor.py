@@ -18,8 +18,7 @@ from pathlib import Path
 from multistage.domain.workers.variables import list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.installation import Finding, Look, Verdict
-from multistage.launchers.registry import find_kind, list_launchers
-from multistage.options.catalogue import GROUPS
+from multistage.launchers.registry import find_kind, list_groups, list_launchers
 from multistage.options.refusal import VARIABLE_PREFIX
 from multistage.request.sources.precedence import (
     SETTINGS_VARIABLE,
@@ -44,12 +43,21 @@ from multistage.settings import Settings
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
 from multistage.wandb_client.surroundings import review_surroundings
-from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.conventions import (
+    CHECKPOINT_VARIABLE,
+    CHECKPOINTS_VARIABLE,
+    NEAR_VARIABLE,
+    RUN_LOGS_VARIABLE,
+    WORKER_VARIABLE,
+)
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, inspect_interpreter
 
 SCARCE, FULL = 2.0, 0.2
 """GB of free disk below which it is worth knowing, and below which a sweep would fail."""
-OWN_VARIABLES = (WORKER_VARIABLE, RUN_LOGS_VARIABLE, INTERPRETER_VARIABLE)
+OWN_VARIABLES = (
+    *(WORKER_VARIABLE, RUN_LOGS_VARIABLE, INTERPRETER_VARIABLE),
+    *(CHECKPOINTS_VARIABLE, CHECKPOINT_VARIABLE, NEAR_VARIABLE),
+)
 """Set by this project itself."""
 ANSWER_TIMEOUT = 10.0
 """Seconds that a server has to tell its version."""
@@ -97,7 +105,7 @@ def look_at_trainers() -> Iterator[Look]:
 
 def _look_at_settings(directory: Path) -> Iterator[Look]:
     read_variables()
-    known = build_preferences(GROUPS).model_fields
+    known = build_preferences(list_groups()).model_fields
     unknown = sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX) and not _is_variable(name))
     for name in unknown:
         near = difflib.get_close_matches(name, [f"{VARIABLE_PREFIX}{key.upper()}" for key in known], n=1)
@@ -110,7 +118,7 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
 
 def _is_variable(name: str) -> bool:
     key = name.removeprefix(VARIABLE_PREFIX).partition("__")[0].lower()
-    keys = {*build_preferences(GROUPS).model_fields, *Settings.model_fields}
+    keys = {*build_preferences(list_groups()).model_fields, *Settings.model_fields}
     return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys
 
 

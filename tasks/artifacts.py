@@ -1,29 +1,39 @@
 """Show a sweep in the Prefect UI and in its report. What cannot be shown is said in the log: no sweep ends for it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 from uuid import UUID
 
 from prefect import get_client, get_run_logger
 from prefect.artifacts import (
-    create_image_artifact,
+    Artifact,
+    ImageArtifact,
+    ProgressArtifact,
+    TableArtifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.runtime import flow_run
 
+from multistage.domain.runs.results import Evaluation
+from multistage.domain.runs.slots import Slots
 from multistage.domain.sweep.plan import SweepPlan
 from multistage.domain.sweep.state import StageProgress, StageRecord, State
 from multistage.driver.session import Session
 from multistage.report.artifacts import (
+    describe_artifact,
     describe_plan,
     describe_progress,
     describe_result,
     describe_stage,
+    describe_standing,
+    list_best,
     list_top_configs,
     name_artifact,
     name_tags,
@@ -58,29 +68,37 @@ def label_run(session: Session) -> Sequence[str]:
 
 
 def publish_plan(session: Session) -> None:
-    """Show what the sweep is going to do."""
+    """Show what the sweep is going to do, and where it stands before its first run."""
     state = session.state
+    begins = not state.stages_completed and state.settings.definition is None
+    warnings = warn_of(SweepPlan(settings=state.settings, stages=state.plan), state.options) if begins else ()
+    for warning in warnings:
+        get_run_logger().warning("%s", warning)
     with _say_what_fails("The plan"):
-        begins = not state.stages_completed and state.settings.definition is None
-        warnings = warn_of(SweepPlan(settings=state.settings, stages=state.plan), state.options) if begins else ()
         create_markdown_artifact(
             describe_plan(state, session.folder.path, warnings),
             name_artifact(state, "plan"),
-            f"The plan of {state.name}.",
+            describe_artifact(state, "What is planned"),
         )
+    with _say_what_fails("Where the sweep stands"):
+        _show_standing(state)
 
 
 def publish_stage(session: Session, record: StageRecord) -> None:
     """Show what a stage found and how it narrowed the ranges, and write the report so far."""
     state, stage = session.state, f"stage-{record.stage}"
-    of = f"stage {record.stage} of {state.name}"
-    with _say_what_fails(f"What {of} found"):
+    with _say_what_fails(f"What stage {record.stage} of {state.name} found"):
         create_markdown_artifact(
-            describe_stage(state, record, session.folder.path), name_artifact(state, stage), f"What {of} found."
+            describe_stage(state, record, session.folder.path),
+            name_artifact(state, stage),
+            describe_artifact(state, f"What stage {record.stage} found"),
         )
         create_table_artifact(
-            list_top_configs(state, record), name_artifact(state, stage, "top-configs"), f"The best configs of {of}."
+            list_top_configs(state, record),
+            name_artifact(state, stage, "top-configs"),
+            describe_artifact(state, f"The best configs of stage {record.stage}"),
         )
+        _show_standing(state)
     if record.stage < len(state.plan):  # after the last one comes the result, and the report with it
         _publish_report(session)
 
@@ -90,8 +108,11 @@ def publish_result(session: Session) -> None:
     state = session.state
     with _say_what_fails("The result"):
         create_markdown_artifact(
-            describe_result(state, session.folder.path), name_artifact(state, "result"), f"The result of {state.name}."
+            describe_result(state, session.folder.path),
+            name_artifact(state, "result"),
+            describe_artifact(state, "The result"),
         )
+        _show_standing(state)
     _publish_report(session)
 
 
@@ -102,33 +123,64 @@ def _publish_report(session: Session) -> None:
         session.write_report(data)
         picture = draw_history_picture(data)
         if picture is not None:
-            create_image_artifact(
-                embed_picture(picture), name_artifact(state, "history"), f"What the runs of {state.name} reached."
-            )
+            words = describe_artifact(state, "What the runs reached")
+            key = name_artifact(state, "history")
+            _show_in_parent(state, ImageArtifact(key=key, description=words, image_url=embed_picture(picture)))
+
+
+def _show_standing(state: State, running: Sequence[Evaluation] = ()) -> None:
+    """Show on the parent's page how much of the budget is used, and the best configs so far."""
+    share, words = 100.0 * state.budget_used / state.total_budget, describe_standing(state)
+    key = name_artifact(state, "progress")
+    _show_in_parent(state, ProgressArtifact(key=key, description=words, progress=share))
+    best, words = list_best(state, running), describe_artifact(state, "The best configs so far")
+    _show_in_parent(state, TableArtifact(key=name_artifact(state, "best"), description=words, table=best))
+
+
+def _show_in_parent(state: State, artifact: Artifact) -> None:
+    """Change an artifact of the parent's flow run, or make it: what a stage finds out stands on that page, too."""
+    parent = UUID(state.flow_run_id)
+    wanted = ArtifactFilter(
+        key=ArtifactFilterKey(any_=[artifact.key or ""]), flow_run_id=ArtifactFilterFlowRunId(any_=[parent])
+    )
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted)
+        if found:
+            data = cast(str, artifact.format())
+            client.update_artifact(found[0].id, ArtifactUpdate(data=data, description=artifact.description))
+            return
+    artifact.flow_run_id = parent
+    artifact.create()
 
 
 class ProgressNote:
-    """A stage's progress artifact, changed as runs finish but only every few seconds.
+    """What a stage has come to, shown when it has changed but only every few seconds: on its page, and on the parent's.
 
     Args:
-        state: The sweep.
+        read_state: Gives the sweep's state.
     """
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, read_state: Callable[[], State]) -> None:
+        self._read_state = read_state
         self._artifact: UUID | None = None
+        self._shown: StageProgress | None = None
         self._next = 0.0
 
-    def __call__(self, now: StageProgress) -> None:
-        """Show where the stage stands, unless that was done just now; its end is always shown."""
-        if time.monotonic() < self._next and now.used < now.runs:
+    def __call__(self, now: StageProgress, slots: Slots) -> None:
+        """Show where the stage stands, unless something was shown just now; its end always is."""
+        if now == self._shown or (time.monotonic() < self._next and now.used < now.runs):
             return
         self._next = time.monotonic() + RETRY_INTERVAL
-        share, words = 100.0 * now.used / max(1, now.runs), describe_progress(now)
         with _say_what_fails("The stage's progress"):
-            if self._artifact is None:
-                key = name_artifact(self._state, f"stage-{now.stage}", "progress")
-                self._artifact = cast(UUID, create_progress_artifact(share, key, words))
-            else:
-                update_progress_artifact(self._artifact, share, words)
-            self._next = time.monotonic() + PROGRESS_INTERVAL
+            self._show_stage(now)
+            _show_standing(self._read_state(), slots.list_evaluations())
+            self._shown, self._next = now, time.monotonic() + PROGRESS_INTERVAL
+
+    def _show_stage(self, now: StageProgress) -> None:
+        state = self._read_state()
+        share, words = 100.0 * now.used / max(1, now.runs), describe_artifact(state, describe_progress(now))
+        if self._artifact is None:
+            key = name_artifact(state, f"stage-{now.stage}", "progress")
+            self._artifact = cast(UUID, create_progress_artifact(share, key, words))
+        else:
+            update_progress_artifact(self._artifact, share, words)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from multistage.domain.space.narrowing import Narrowing
 from multistage.domain.sweep.state import StageCount, StageRecord, TopConfig
 from multistage.domain.workers.worker_records import WorkerRecord
+from multistage.errors import MultistageError
 from multistage.store.sweep_folder import write_atomically
 
 KINDS: Mapping[str, type[BaseModel]] = MappingProxyType(
@@ -24,12 +25,14 @@ KINDS: Mapping[str, type[BaseModel]] = MappingProxyType(
     }
 )
 """What steps return; a name stays for ever, its class may move."""
+FAILURE = "failure"
+"""What a step failed by: its sentence is kept, for nobody but people."""
 EARLIER: Mapping[str, str] = MappingProxyType(
     {
-        "multistage.domain.space.narrowing.Narrowing": "narrowing",
-        "multistage.domain.sweep.state.StageCount": "stage count",
-        "multistage.domain.sweep.state.StageRecord": "stage record",
-        "multistage.domain.sweep.state.TopConfig": "top config",
+        "multistage.domain.narrowing.Narrowing": "narrowing",
+        "multistage.domain.state.StageCount": "stage count",
+        "multistage.domain.state.StageRecord": "stage record",
+        "multistage.domain.state.TopConfig": "top config",
         "multistage.domain.workers.LocalWorker": "worker",
         "multistage.domain.workers.ModalWorker": "worker",
     }
@@ -63,12 +66,16 @@ def _pack(one: Any) -> dict[str, Any]:
     for kind, model in KINDS.items():
         if type(one) is model:
             return {"kind": kind, "data": one.model_dump_json()}
+    if isinstance(one, Exception):
+        return {"kind": FAILURE, "data": str(one)}
     raise TypeError(f"A step cannot keep a {type(one).__name__}.")
 
 
 def _unpack(one: dict[str, Any]) -> Any:
     if one.keys() != {"kind", "data"}:
         return one
+    if one["kind"] == FAILURE:
+        return MultistageError(one["data"])
     if one["kind"] not in KINDS:
         raise ValueError(f"A kept result is a {one['kind']!r}, which this release does not know.")
     return KINDS[one["kind"]].model_validate_json(one["data"])

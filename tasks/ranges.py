@@ -1,6 +1,6 @@
 """Narrow the ranges for the next stage."""
 
-from prefect import get_run_logger, task
+from prefect import task
 
 from multistage.domain.space.narrowing import Narrowing
 from multistage.domain.sweep.plan import StageBrief
@@ -14,7 +14,4 @@ def narrow_ranges(brief: StageBrief, sweep_id: str) -> Narrowing:
     """Narrow the box around the stage's top configs, with a sentence of evidence for each parameter."""
     session = open_session(brief.folder)
     evaluations = session.read_evaluations(brief.stage, sweep_id)
-    narrowing = session.search.narrow(2 if brief.stage.stage == 1 else 3, evaluations, brief.box)
-    for note in narrowing.notes:
-        get_run_logger().info("%s", note.evidence)
-    return narrowing
+    return session.search.narrow(2 if brief.stage.stage == 1 else 3, evaluations, brief.box)

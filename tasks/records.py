@@ -1,5 +1,6 @@
 """Mirror what happened into ``state.json``, and show it in Prefect."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,9 @@ from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import publish_result, publish_stage
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED
+from multistage.report.story import tell_end, tell_stage_end
+
+logger = logging.getLogger(__name__)
 
 
 @task(task_run_name="mirror_state stage {brief.stage.stage}", **PERSISTED)
@@ -42,6 +46,8 @@ def mirror_state(
         ended_at=max(started, datetime.now(UTC)),
     )
     session.complete_stage(record)
+    for line in (tell_stage_end(record), *(note.evidence for note in record.narrowing)):
+        logger.info("%s", line)
     publish_stage(session, record)
     return record
 
@@ -51,5 +57,6 @@ def publish_report(folder: Path) -> State:
     """Settle what the sweep recommends, end it, and show the result in Prefect and in the report."""
     session = open_session(folder)
     state = session.complete_sweep()
+    logger.info("%s", tell_end(state))
     publish_result(session)
     return state

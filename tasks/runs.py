@@ -1,6 +1,6 @@
 """Wait for a stage's runs, and read the best of them."""
 
-from prefect import get_run_logger, task
+from prefect import task
 
 from multistage.domain.runs.selection import select_top
 from multistage.domain.sweep.plan import StageBrief
@@ -15,9 +15,8 @@ from multistage.pipeline.tasks.retries import RETRIED
 def wait_for_runs(brief: StageBrief, sweep_id: str) -> StageCount:
     """Fill the sweep with the stage's slots, see every one settled, and end the sweep."""
     session = open_session(brief.folder)
-    count = session.drive_stage(brief.stage, brief.box, sweep_id, ProgressNote(session.state))
+    count = session.drive_stage(brief.stage, brief.box, sweep_id, ProgressNote(lambda: session.state))
     session.end_stage(sweep_id)
-    get_run_logger().info("%d runs done, %d of them failed", count.used, count.failed)
     return count
 
 

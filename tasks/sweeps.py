@@ -1,6 +1,7 @@
 """Open a multi-stage sweep, brief its stages, and create each stage's W&B sweep."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,10 +19,13 @@ from multistage.driver.session import Session
 from multistage.options.catalogue import FLOW_GROUPS
 from multistage.options.refusal import check_values, spell_key
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
+from multistage.pipeline.tasks.cancel_watch import CancelWatch
 from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED
+from multistage.pipeline.tasks.run_logs import share_logs
 from multistage.report.plan import tell_sources
+from multistage.report.story import tell_sweep
 from multistage.request.adoption import adopt_sweep
 from multistage.request.asked_sweep import fill_name
 from multistage.request.preparation import prepare_folder
@@ -32,6 +36,8 @@ from multistage.request.subject.single import describe_single
 from multistage.settings import Settings
 from multistage.store.live_records import register_sweep
 from multistage.wandb_client import sweep_calls
+
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -45,9 +51,16 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     """
     run_id = str(flow_run.id)
     spare_loopback(os.environ)
-    sweep = take_over() or _resolve(parameters, run_id)
-    for note in sweep.notes:
-        get_run_logger().info(note)
+    with share_logs(), CancelWatch(UUID(run_id)):
+        sweep = take_over() or _resolve(parameters, run_id)
+        for note in sweep.notes:
+            get_run_logger().info(note)
+        with _open_folder(sweep, run_id) as session:
+            yield session
+
+
+@contextlib.contextmanager
+def _open_folder(sweep: ResolvedSweep, run_id: str) -> Iterator[Session]:
     with sweep.folder.lock():
         begun = sweep.folder.read_state()
         retried = begun is not None and begun.was_driven_by(run_id)
@@ -59,6 +72,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         try:
             session.show_page()
+            logger.info("%s", tell_sweep(session.state))
             session.prepare_workers()
             publish_plan(session)
             with tags(*label_run(session)):

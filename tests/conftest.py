@@ -1,7 +1,9 @@
 """Fixtures that several rooms share."""
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from multistage.services import PrefectServer, ensure_prefect_server, stop_servi
 from multistage.settings import Settings
 from tests.browser import browser, chromium
 from tests.server_process import ServerProcess, make_environment
+from tests.slurm_cluster import SlurmCluster, can_hide
 
 __all__ = ["browser", "chromium"]
 
@@ -45,6 +48,27 @@ def tracker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return make_environment(folder, url, os.environ["CONTRACT_API_KEY"])
     server: ServerProcess = request.getfixturevalue("wandb_server")
     return server.environment
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A real Slurm of four nodes, and one more that does not see the folder `SlurmCluster.hidden`."""
+    folder = tmp_path_factory.mktemp("slurm")
+    hidden = tmp_path_factory.mktemp("hidden") if can_hide() else None
+    # munged wants folders that others may pass through, and pytest's own are private.
+    with tempfile.TemporaryDirectory(prefix="slurm-") as place, SlurmCluster(Path(place), hidden) as cluster:
+        Path(place).chmod(0o755)
+        yield cluster
+        shutil.copytree(Path(place, "log"), folder / "log")
+
+
+@pytest.fixture
+def slurm(slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> SlurmCluster:
+    """That Slurm with idle nodes, as this process's own."""
+    slurm_cluster.reset()
+    for name, value in slurm_cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    return slurm_cluster
 
 
 @pytest.fixture

@@ -16,12 +16,14 @@ from multistage.cli.approving import approve
 from multistage.cli.deploying import deploy
 from multistage.cli.examining import doctor
 from multistage.cli.flags import explain_flag
+from multistage.cli.init import init
 from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.showing import best, report, runs, status
 from multistage.cli.single_sweeping import single
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
+from multistage.cli.working import work
 from multistage.domain.workers.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
 from multistage.errors import MetricUnnamedError, MultistageError, UsageError
 from multistage.installation import DISTRIBUTION, read_version
@@ -34,8 +36,8 @@ app = App(
 app.default(sweep)
 app.command(sweep, name="run")
 for command in (
-    single, plan, resume, status, approve, report, best, runs, train, compare, settings, deploy, doctor, up, env, serve,
-    down,
+    init, single, plan, resume, status, approve, report, best, runs, train, compare, settings, deploy, doctor, up, env,
+    serve, down, work,
 ):  # fmt: skip
     app.command(command)
 app.register_install_completion_command(help="Install shell completion for bash, zsh or fish.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from cyclopts import CoercionError, Parameter
 
 from multistage.errors import UsageError
-from multistage.options.catalogue import FLOW_GROUPS, GROUPS, SINGLE_GROUPS, Groups, list_all, list_names
+from multistage.launchers.registry import list_groups
+from multistage.options.catalogue import FLOW_GROUPS, SINGLE_GROUPS, Groups, list_all, list_names
 from multistage.options.option import Declared
 from multistage.options.refusal import check_values, refuse_value, spell_flag
 
@@ -85,9 +86,10 @@ if TYPE_CHECKING:
         """Likewise."""
 
 else:
-    SweepFlags = build_flags("SweepFlags", "The sweep.", GROUPS)
+    ONE_STAGE = tuple(group for group in list_groups(SINGLE_GROUPS) if not group.stages_only)
+    SweepFlags = build_flags("SweepFlags", "The sweep.", list_groups())
     """Of a sweep in stages. One that is not given leaves the default, or on a resume what the sweep began with."""
-    SingleFlags = build_flags("SingleFlags", "How it is run.", tuple(g for g in SINGLE_GROUPS if not g.stages_only))
+    SingleFlags = build_flags("SingleFlags", "How it is run.", ONE_STAGE)
     """Of a W&B sweep that is run as it is."""
 
 NO_FLAGS, NO_SINGLE_FLAGS = SweepFlags(), SingleFlags()
@@ -96,7 +98,7 @@ NO_FLAGS, NO_SINGLE_FLAGS = SweepFlags(), SingleFlags()
 def explain_flag(error: CoercionError) -> UsageError | None:
     """Say what an option does not take of which cyclopts cannot make what it takes; None where it is no option's."""
     typed = error.token.keyword if error.token else None
-    option = next((one for one in _list_flags(FLOW_GROUPS) if one.flag == typed), None)
+    option = next((one for one in _list_flags(list_groups(FLOW_GROUPS)) if one.flag == typed), None)
     if option is None or error.token is None:
         return None
     return UsageError(refuse_value(option, error.token.value, option.flag), HINT)

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from multistage.cli.page_line import print_page
 from multistage.domain.sweep.state import State
-from multistage.report.banner import format_config, format_number
+from multistage.report.banner import format_number
+from multistage.report.story import tell_stage, tell_stage_end
 from multistage.store.sweep_folder import SweepFolder
 
 REFRESH = 0.5
@@ -43,7 +44,7 @@ class LiveView:
         self._begun_told = 0
         self._asked_for = 0
         self._line_at = 0.0
-        self._line_used = -1
+        self._line_told = 0, ""
         self._page_told = False
         self._begun_at = datetime.now(UTC)
 
@@ -82,12 +83,11 @@ class LiveView:
             return
         if current.stage > self._begun_told:
             self._begun_told = current.stage
-            plan = state.plan[current.stage - 1]
-            line = f"Stage {current.stage} of {len(state.plan)}: {plan.runs} runs, {plan.method}. {current.sweep_url}"
-            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self._console.print(tell_stage(state, current), highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
-        if current.used != self._line_used and now - self._line_at >= LINE_EVERY:
-            self._line_at, self._line_used = now, current.used
+        told = current.used, current.waiting
+        if told != self._line_told and now - self._line_at >= LINE_EVERY:
+            self._line_at, self._line_told = now, told
             self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
 
     def _tell_stages(self, state: State) -> None:
@@ -109,14 +109,7 @@ class LiveView:
             if (record.stage, record.ended_at) in self._stages_told:
                 continue
             self._stages_told.add((record.stage, record.ended_at))
-            self._console.print(
-                f"Stage {record.stage} done: {record.runs_completed} runs"
-                + (f" ({record.runs_failed} failed)" if record.runs_failed else "")
-                + f", best {format_number(record.best_metric)} with {format_config(record.best_config)}",
-                highlight=False,
-                soft_wrap=True,
-                markup=False,
-            )
+            self._console.print(tell_stage_end(record), highlight=False, soft_wrap=True, markup=False)
             for note in record.narrowing:
                 self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
 
@@ -148,6 +141,7 @@ class LiveView:
                 used, best = current.used, current.best_metric
                 note = f"{current.running} running, {current.queued} queued"
                 note += f", {current.failed} failed" if current.failed else ""
+                note += f"; {current.waiting}" if current.waiting else ""
             else:
                 used, note, best = 0, plan.method, None
             table.add_row(
@@ -170,6 +164,8 @@ def describe_progress(state: State, seconds_left: float | None) -> str:
     line = f"Stage {current.stage}: {current.used}/{current.runs} runs, {current.running} running"
     if current.failed:
         line += f", {current.failed} failed"
+    if current.waiting:
+        line += f"; {current.waiting}"
     if current.best_metric is not None:
         line += f", best {format_number(current.best_metric)}"
     if seconds_left is not None:

@@ -156,7 +156,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
         _print_exports(url, key)
         print("Ctrl+C ends it; the data stays.", flush=True)
 
-    serving.serve(folder, host, port, Timing(), announce)
+    serving.serve(folder, [host], port, Timing(), announce)
     return 0
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -207,7 +208,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     asks = " (`multistage-sweep status` shows its password)" if server.secret else ""
     console.print(f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    go_on = f"multistage-sweep --resume {sweep.folder.state_file}"
+    go_on = f"multistage-sweep --resume {shlex.quote(str(sweep.folder.state_file))}"
     try:
         with LiveView(sweep.folder, console), show_warnings(console):
             state = _run_flow(sweep, server)
@@ -240,9 +241,10 @@ def _run_flow(sweep: "ResolvedSweep", server: "PrefectServer") -> Any:
 
     enter_prefect_server(server, Settings(), os.environ)
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "multistage")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     flow = _load_flow(single=sweep.request.single)
+    from prefect.exceptions import CancelledRun
+
     from multistage.services import watch_prefect_server
     from multistage.services.registration import register_with_prefect
 
@@ -252,7 +254,10 @@ def _run_flow(sweep: "ResolvedSweep", server: "PrefectServer") -> Any:
     taken = {name: given[name] for name in signature(flow.fn).parameters if given.get(name) is not None}
     watch = watch_prefect_server(Settings()) if server.pid is not None else contextlib.nullcontext()
     with watch, hand_over(sweep):
-        return flow(**taken)
+        try:
+            return flow(**taken)
+        except CancelledRun as error:
+            raise KeyboardInterrupt from error
 
 
 def is_server_gone(error: BaseException | None) -> bool:

@@ -76,6 +76,10 @@ class Roster:
     def _find_last(self, sweep: str) -> WorkerRecord | None:
         return next((one for one in reversed(self.workers) if one.sweep == sweep), None)
 
+    def explain_waiting(self, sweep: str) -> str:
+        """Say in a clause how many workers of a sweep wait to begin, and why; empty where none does."""
+        return self.launcher.explain_waiting([one for one in self.workers if one.sweep == sweep])
+
     def dismiss(self) -> None:
         """See the last paid workers out, so that what they cost is known; they leave when their sweep has ended."""
         if not self.launcher.traits.costs_money:

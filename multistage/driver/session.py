@@ -20,11 +20,14 @@ from multistage.driver.page_evidence import PageEvidence
 from multistage.driver.roster import Roster
 from multistage.driver.search_problem import pose_problem
 from multistage.driver.stage_driver import StageDriver, measure_progress
+from multistage.driver.stage_log import StageLog
 from multistage.driver.sweep_page import PageKeeper
 from multistage.driver.sweep_tracker import SweepTracker
+from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
+from multistage.report.story import tell_stage
 from multistage.search.registry import create_searcher
 from multistage.services.tracker_server import find_server
 from multistage.store.journal import Journal
@@ -34,6 +37,7 @@ from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.run_reader import RunReader
 from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweep_calls import end_sweep
+from multistage.worker.conventions import CHECKPOINTS_VARIABLE
 
 if TYPE_CHECKING:
     from multistage.report.data import ReportData
@@ -68,7 +72,9 @@ class Session:
 
     def _connect(self) -> Connection:
         base_url, key = self.find_server()
-        self._worker_environment = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+        self._worker_environment = dict(grant_access(self.state, base_url, key))
+        if self.state.options.resumable:
+            self._worker_environment[CHECKPOINTS_VARIABLE] = str(self.folder.checkpoints)
         if self.settings.program is not None:
             # This process keeps wandb quiet; a script of the user's own shows what it always shows.
             self._worker_environment |= {"WANDB_SILENT": "false", "WANDB_CONSOLE": "auto"}
@@ -136,7 +142,7 @@ class Session:
             ledger = self.open_ledger(sweep_id)
             reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
             reader.read()
-            attempts = count_attempts(self.settings.proposer == "ours")
+            attempts = count_attempts(self.settings.proposer == "ours", self.state.options.resumable)
             self._keep_evaluations(stage, slots := settle_slots(reader.records.values(), attempts))
             if self._page is not None:
                 self._page.see(stage.stage, slots)
@@ -176,14 +182,14 @@ class Session:
                 runs=stage.runs,
                 started_at=datetime.now(UTC),
             )
-            self.update_state(current_stage=current, status="running")
+            logger.info("%s", tell_stage(self.update_state(current_stage=current, status="running"), current))
         return current
 
     def drive_stage(
-        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress], None]
+        self, stage: StagePlan, box: SearchSpace, sweep_id: str, watch: Callable[[StageProgress, Slots], None]
     ) -> StageCount:
-        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every change."""
-        self.begin_stage(stage, sweep_id)
+        """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every look."""
+        log = StageLog(self.state, self.begin_stage(stage, sweep_id))
         overdue = self._watch_deadline()
         earlier = self.read_earlier(stage.stage)
         fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
@@ -206,7 +212,8 @@ class Session:
             ),
             fleet=fleet,
             ahead=self.state.options.workers,
-            report=lambda slots: self._report_progress(watch, slots, fleet, driver.intake),
+            report=lambda slots: self._report_progress(watch, log, slots, fleet, driver.intake),
+            resumable=self.state.options.resumable,
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
@@ -252,7 +259,12 @@ class Session:
         self.find_server()
 
     def _report_progress(
-        self, watch: Callable[[StageProgress], None], slots: Slots, fleet: WorkerFleet, intake: Intake
+        self,
+        watch: Callable[[StageProgress, Slots], None],
+        log: StageLog,
+        slots: Slots,
+        fleet: WorkerFleet,
+        intake: Intake,
     ) -> None:
         self.roster.learn(slots)
         before = self.state.current_stage
@@ -260,11 +272,14 @@ class Session:
             self._page.see(before.stage, slots, fleet.present, fleet.exhausted, intake)
         if before is None:
             return
-        now = measure_progress(before, slots, self.settings.goal)
+        waiting = self.roster.explain_waiting(f"{self.connection.path}/{before.sweep_id}")
+        now = measure_progress(before, slots, self.settings.goal).model_copy(update={"waiting": waiting})
+        if waiting and waiting != before.waiting:
+            logger.info("Stage %d: %s", now.stage, waiting)
         if now != before:
             done = sum(record.runs_completed for record in self.state.stages_completed if record.stage != now.stage)
-            self.update_state(current_stage=now, budget_used=done + now.used)
-            watch(now)
+            log.note(self.update_state(current_stage=now, budget_used=done + now.used), slots)
+        watch(now, slots)
 
     def complete_stage(self, record: StageRecord) -> State:
         """Add a finished stage to the state."""

@@ -48,6 +48,7 @@ class StageDriver:
         tracker: The stage's sweep.
         fleet: The stage's workers.
         ahead: Runs that may be queued beyond those that train: the number of workers.
+        resumable: Whether a lost run goes on in another, so that a slot may be lost often.
         report: Told of every change.
         warn: Told of what people should know: a stalled run, a retired worker.
         stall_after: Seconds without a new row after which a run is stopped; None adapts to the runs seen.
@@ -66,6 +67,7 @@ class StageDriver:
         tracker: Tracker,
         fleet: Fleet,
         ahead: int,
+        resumable: bool = False,
         report: Callable[[Slots], None],
         warn: Callable[[str], None] = lambda _: None,
         stall_after: float | None = None,
@@ -87,7 +89,7 @@ class StageDriver:
         self._is_overdue = is_overdue
         self._proposes = settings.proposer == "ours"
         self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
-        self._table = SlotTable(count_attempts(self._proposes))
+        self._table = SlotTable(count_attempts(self._proposes, resumable))
         self._planned = search.plan() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
         self.intake: Intake = "open"

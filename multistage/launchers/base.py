@@ -16,6 +16,7 @@ from multistage.domain.workers.variables import is_loopback
 from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.installation import Look
+from multistage.options.option import Options
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,6 +32,8 @@ class Traits(Model):
     """Whether it can tell if a worker still works."""
     reaches_loopback: bool = True
     """Whether its workers reach a server that listens on this machine's 127.0.0.1."""
+    reaches_network: bool = False
+    """Whether those that do not reach a server that listens on an address of this machine in its network."""
     sees_files: bool = True
     """Whether its workers see this machine's files, under the same paths."""
     needs_canary: bool = False
@@ -104,6 +107,10 @@ class Launcher(Protocol):
         """
         ...
 
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
+        """Say in a clause how many of these workers wait to begin, and why; empty where none does, or nobody knows."""
+        ...
+
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed; empty where they are not known."""
         ...
@@ -156,6 +163,9 @@ class LauncherKind:
     """As ``--launcher`` takes it, and records keep it."""
     subject: ClassVar[str]
     """What `examine` looks at, in a word or two."""
+    options: ClassVar[type[Options] | None] = None
+    """What its workers can be told beside the common options: flags, file and variables take them under its name, a
+    flow as ``launcher_options``. Those of this project's launchers are known without it."""
 
     @property
     def traits(self) -> Traits:
@@ -213,8 +223,13 @@ class LauncherKind:
 
     def reaches(self, account: Account) -> bool:
         """Whether its workers reach a sweep's W&B server."""
-        is_here = account.kind == "embedded" or is_loopback(account.base_url)
-        return self.traits.reaches_loopback or not is_here
+        if account.kind == "embedded":  # which listens in the network where its workers need it
+            return self.traits.reaches_loopback or self.traits.reaches_network
+        return self.traits.reaches_loopback or not is_loopback(account.base_url)
+
+    def find_peer(self) -> str | None:
+        """Find a machine on which its workers may be, to which this one is known by an address; None if unknown."""
+        return None
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""
@@ -260,9 +275,9 @@ def fill_options(kind: type[M], name: str, wishes: RunWishes) -> M:
     Args:
         kind: The model of its own options.
         name: The launcher's.
-        wishes: How the sweep is run.
+        wishes: How the sweep is run; another package's launcher finds its own as ``launcher_options``.
     """
     flat = dict(wishes)
     group = flat.get(name)
-    own = {**flat, **(dict(group) if isinstance(group, BaseModel) else {})}
+    own = {**flat, **(dict(group) if isinstance(group, BaseModel) else {}), **(wishes.launcher_options or {})}
     return kind.model_validate({key: own[key] for key in kind.model_fields if key in own})

@@ -1,6 +1,8 @@
 """Which launchers there are: those of this package, a line each, and those that installed packages bring."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -8,6 +10,8 @@ from types import MappingProxyType
 
 from multistage.errors import UsageError
 from multistage.launchers.base import LauncherKind
+from multistage.options.catalogue import GROUPS, OPTIONS, Groups, compose_groups
+from multistage.options.option import Options
 
 GROUP = "multistage.launchers"
 """Entry points of this group name further ones: ``NAME = "package.module:Kind"``."""
@@ -15,6 +19,8 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "local": "multistage.launchers.local.kind:LocalKind",
         "modal": "multistage.launchers.modal.kind:ModalKind",
+        "external": "multistage.launchers.external.kind:ExternalKind",
+        "slurm": "multistage.launchers.slurm.kind:SlurmKind",
     }
 )
 """Where each kind is; imported when it is asked for."""
@@ -42,6 +48,29 @@ def find_kind(name: str) -> LauncherKind:
     return _load_foreign(found)
 
 
+def list_groups(groups: Groups = GROUPS) -> Groups:
+    """List groups of options together with those of the launchers that installed packages bring.
+
+    A launcher that cannot be loaded brings none; `find_kind` says why where it is asked for.
+
+    Args:
+        groups: Those of this package.
+    """
+    return _add_foreign(groups, tuple(sys.path))
+
+
+@cache
+def _add_foreign(groups: Groups, _path: tuple[str, ...]) -> Groups:
+    """Look once for each import path, since the metadata of all that is installed has to be read."""
+    found: dict[str, type[Options]] = {}
+    for name in list_launchers()[len(BUILT_IN) :]:
+        with suppress(UsageError):
+            options = find_kind(name).options
+            if options is not None:
+                found[name] = options
+    return compose_groups(groups, found)
+
+
 @cache
 def _load(place: str) -> LauncherKind:
     module, _, kind = place.partition(":")
@@ -61,5 +90,10 @@ def _load_foreign(point: EntryPoint) -> LauncherKind:
         raise UsageError(
             f"The launcher {point.name!r}, {point.value}, is no LauncherKind of that name.",
             "Mend or update the package that brings it.",
+        )
+    if made.options is not None and (not point.name.isidentifier() or point.name in OPTIONS):
+        raise UsageError(
+            f"The launcher {point.name!r}, {point.value}, has options, which cannot stand under that name.",
+            "Its package has to call it by another: a word of letters, digits and underscores that is no option's.",
         )
     return made

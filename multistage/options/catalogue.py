@@ -22,10 +22,13 @@ from multistage.options.search import (
     SweepFileOptions,
     TrackerOptions,
 )
+from multistage.options.slurm import SlurmOptions
 
 Groups = tuple[type[Options], ...]
 
-LAUNCHERS: Mapping[str, type[Options]] = MappingProxyType({"local": LocalOptions, "modal": ModalOptions})
+LAUNCHERS: Mapping[str, type[Options]] = MappingProxyType(
+    {"local": LocalOptions, "modal": ModalOptions, "slurm": SlurmOptions}
+)
 """What the launchers that come with this package bring along; flags, file and flow take it by its own names."""
 
 GROUPS: Groups = (
@@ -104,7 +107,11 @@ def list_names(**marks: Any) -> tuple[str, ...]:
 
 def list_idle(launcher: str, groups: Groups = GROUPS) -> tuple[str, ...]:
     """List the options that mean nothing with a launcher, since they are another one's."""
-    return tuple(one.name for one in list_options(*groups) if one.group.only_with not in (None, launcher))
+    return tuple(
+        one.name
+        for one in list_options(*groups)
+        if one.group.only_with not in (None, launcher) and launcher not in one.option.also_with
+    )
 
 
 FILE_SAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(

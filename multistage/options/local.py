@@ -22,16 +22,18 @@ class LocalOptions(Options):
             sign="PATH",
             usually="this one",
             from_file=True,
+            also_with=("slurm",),
             elsewhere="Containers have their own: --image-python 3.12.",
         ),
     ] = None
-    """Interpreter of your own script's trainings on this machine, or its environment's folder."""
+    """Interpreter of your own script's trainings here or on Slurm's nodes, or its environment's folder."""
     gpus_per_run: Annotated[
         Annotated[float, Field(ge=0)] | None,
         Option(
             sign="X",
             usually="all are dealt out among the workers",
+            also_with=("slurm",),
             elsewhere="Give containers theirs: --modal-gpu T4.",
         ),
     ] = None
-    """GPUs of one training on this machine: 2 takes two, 0.5 lets two trainings share one, 0 leaves them alone."""
+    """GPUs of one training: 2 takes two; on this machine 0.5 lets two trainings share one, 0 leaves them alone."""

@@ -49,6 +49,8 @@ class Option:
     """Another option that says the same in other words: the nearer one is meant."""
     settles: str | None = None
     """The setting that it makes part of what the sweep is, which a resume cannot change; None where it can."""
+    also_with: tuple[str, ...] = ()
+    """Launchers with which it means the same as with its group's own."""
     elsewhere: str | None = None
     """What to do instead where another launcher trains."""
     idle_alone: bool = False

@@ -3,11 +3,12 @@
 The few that most sweeps name come first, the rest follow by group. All may be left out, save what the flow needs.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from inspect import Parameter, Signature, cleandoc, signature
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_origin
 
-from pydantic import ConfigDict, Field, GetJsonSchemaHandler, create_model
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema, create_model
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
@@ -19,6 +20,9 @@ NOTHING: Any = SkipJsonSchema[None]  # type: ignore[misc]
 """None, of which a form knows nothing."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+NO_NAMES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class LeftOut:
@@ -37,17 +41,20 @@ class LeftOut:
         return self._Schema(handler(core))
 
 
-def take_options(groups: Groups, needed: Collection[str]) -> Callable[[Function], Function]:
+def take_options(
+    groups: Groups, needed: Collection[str], known: Mapping[str, Sequence[str]] = NO_NAMES
+) -> Callable[[Function], Function]:
     """Give a function of ``**parameters`` the options as its parameters, and its docstring their descriptions.
 
     Args:
         groups: The options.
         needed: Those that must be given.
+        known: What a form offers for options that are texts to this package, since others may bring more.
     """
 
     def dress(function: Function) -> Function:
         options = sorted(list_options(*groups, ForeignOptions), key=lambda one: _rank(one, needed))
-        parameters = [_make_parameter(one, one.name in needed) for one in options]
+        parameters = [_make_parameter(one, one.name in needed, known.get(one.name)) for one in options]
         returned = signature(function, eval_str=True).return_annotation
         function.__signature__ = Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
         described = "\n".join(f"    {one.name}: {_describe(one)}" for one in options)
@@ -61,19 +68,21 @@ def _rank(option: Declared, needed: Collection[str]) -> tuple[bool, bool]:
     return option.name not in needed, not option.option.common
 
 
-def _make_parameter(option: Declared, is_needed: bool) -> Parameter:
+def _make_parameter(option: Declared, is_needed: bool, known: Sequence[str] | None) -> Parameter:
     title = option.name if option.option.common else f"{option.group.mark}: {option.name}"
     default = None if option.option.flag or option.field.is_required() else option.default
     if is_needed or default is not None:
         default = Parameter.empty if is_needed else default
         return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=_bound(option))
-    annotation: Any = Annotated[_leave_out(option), Field(json_schema_extra={"title": title})]
+    annotation: Any = Annotated[_leave_out(option, known), Field(json_schema_extra={"title": title})]
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _leave_out(option: Declared) -> Any:
-    kind = _bound(option) | NOTHING
-    return Annotated[kind, LeftOut()]
+def _leave_out(option: Declared, known: Sequence[str] | None = None) -> Any:
+    kind = _bound(option)
+    if known:
+        kind = Annotated[kind, WithJsonSchema({"type": "string", "enum": list(known)})]
+    return Annotated[kind | NOTHING, LeftOut()]
 
 
 def _bound(option: Declared) -> Any:

@@ -16,19 +16,25 @@ class WorkerOptions(Options):
     mark: ClassVar[str] = "workers"
 
     launcher: Annotated[str, Field(min_length=1), Option(common=True, told=True, sign="NAME")] = "local"
-    """Where trainings run: local (this machine), modal, or an installed package's launcher."""
+    """Where trainings run: local (this machine), modal, slurm, external, or an installed package's launcher."""
     workers: Annotated[
         Annotated[int, Field(ge=1, le=1000)] | None,
         Option(
             common=True,
             told=True,
             sign="N",
-            usually="the cores, or fewer where the GPUs do not suffice; on Modal 8",
+            usually="the cores, or fewer where the GPUs do not suffice; on Modal and Slurm 8",
         ),
     ] = None
     """Trainings at once."""
+    server_host: Annotated[str | None, Option(sign="ADDRESS|auto", usually="auto where workers need it, else none")] = (
+        None
+    )
+    """An address of this machine on which the embedded server listens too, for workers on other machines."""
     worker_idle: Annotated[float, Field(gt=0), Option(sign="S", told=True)] = 60.0
     """Seconds without work after which a worker leaves."""
+    resumable: Annotated[bool, Option(usually="")] = False
+    """A run that the machine loses goes on in another: your script saves and loads in MULTISTAGE_CHECKPOINT_DIR."""
     stall_after: Annotated[
         Positive | None, Option(sign="S", usually="three times the longest run so far, at least 1800")
     ] = None

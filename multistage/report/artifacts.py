@@ -7,15 +7,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from multistage.domain.runs.results import Config, Value
+from multistage.domain.runs.results import Config, Evaluation, Value
 from multistage.domain.space.narrowing import ParameterNarrowing
-from multistage.domain.sweep.state import StageProgress, StageRecord, State
+from multistage.domain.sweep.state import StageProgress, StageRecord, State, TopConfig
 from multistage.report.banner import describe_gain, describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
-from multistage.report.links import link_run, link_sweep
+from multistage.report.links import link_page, link_run, link_sweep
 from multistage.report.plan import describe_search
 from multistage.report.summary import format_seconds
 
+BEST = 10
+"""Configs in the table of the best so far."""
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
 
@@ -28,6 +30,17 @@ def name_tags(state: State) -> list[str]:
     """Name what a sweep's runs in Prefect are found by."""
     search = "W&B's search" if state.settings.proposer == "server" else state.plan[-1].method
     return [state.config_id, f"sweep: {state.name}", f"on: {state.options.launcher}", f"search: {search}"]
+
+
+def describe_artifact(state: State, what: str) -> str:
+    """Describe an artifact in a line, as Markdown, with a link to the sweep's page.
+
+    Args:
+        state: The sweep.
+        what: What the artifact shows.
+    """
+    page = link_page(state)
+    return f"{_text(what)}." + (f" [The sweep's page]({page})" if page else "")
 
 
 def describe_plan(state: State, folder: Path, warnings: Sequence[str] = ()) -> str:
@@ -84,16 +97,44 @@ def describe_stage(state: State, record: StageRecord, folder: Path) -> str:
 
 def list_top_configs(state: State, record: StageRecord) -> list[dict[str, Value]]:
     """List a stage's best configs, for a table."""
-    names = state.settings.space.names
-    return [
-        {
-            "place": place,
-            state.metric_name: float(f"{one.value:.6g}"),
-            **{name: one.config.get(name, "") for name in names},
-            "run": one.run_id,
-        }
-        for place, one in enumerate(record.top_configs, start=1)
+    return [_row(state, place, one) for place, one in enumerate(record.top_configs, start=1)]
+
+
+def list_best(state: State, running: Sequence[Evaluation] = ()) -> list[dict[str, Value]]:
+    """List the best configs of all stages so far, for a table.
+
+    Args:
+        state: The sweep.
+        running: What the runs of the stage that is under way have reached.
+    """
+    tops: list[tuple[int, TopConfig]] = [
+        (record.stage, one) for record in state.stages_completed for one in record.top_configs
     ]
+    tops += [
+        (one.stage, TopConfig(config=one.config, value=one.value, run_id=one.run_id))
+        for one in running
+        if one.value is not None and one.stage not in {stage for stage, _ in tops}
+    ]
+    tops.sort(key=lambda one: one[1].value, reverse=state.goal == "maximize")
+    rows = enumerate(tops[:BEST], start=1)
+    return [{"place": place, "stage": stage} | _row(state, place, one) for place, (stage, one) in rows]
+
+
+def _row(state: State, place: int, one: TopConfig) -> dict[str, Value]:
+    return {
+        "place": place,
+        state.metric_name: float(f"{one.value:.6g}"),
+        **{name: one.config.get(name, "") for name in state.settings.space.names},
+        "run": one.run_id,
+    }
+
+
+def describe_standing(state: State) -> str:
+    """Say how far a sweep is, in a line."""
+    parts = [f"{state.budget_used} of {state.total_budget} runs"]
+    if state.current_stage is not None:
+        parts.append(f"in stage {state.current_stage.stage} of {len(state.plan)}")
+    return describe_artifact(state, ", ".join(parts))
 
 
 def describe_progress(now: StageProgress) -> str:
@@ -105,7 +146,7 @@ def describe_progress(now: StageProgress) -> str:
         parts.append(f"{now.attempts_lost} lost and trained again")
     if now.best_metric is not None:
         parts.append(f"best {format_number(now.best_metric)}")
-    return f"Stage {now.stage}: {', '.join(parts)}."
+    return f"Stage {now.stage}: {', '.join(parts)}"
 
 
 def describe_result(state: State, folder: Path) -> str:
@@ -156,7 +197,8 @@ def _span(bounds: Sequence[Value]) -> str:
 
 def _list_links(state: State, folder: Path, record: StageRecord | None = None) -> str:
     stages = [record] if record else state.stages_completed
-    pages = [(f"Stage {one.stage} in the tracker", link_sweep(state, one.sweep_id)) for one in stages]
+    pages = [("The sweep's page", link_page(state))]
+    pages += [(f"Stage {one.stage} in the tracker", link_sweep(state, one.sweep_id)) for one in stages]
     lines = [f"- [{text}]({url})\n" for text, url in pages if url]
     return "".join([*lines, f"- Report: `{str(folder / 'report.html').replace('`', '')}`\n"])
 

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from multistage.domain.runs.results import Config, Value
 from multistage.report.data import ReportData
+from multistage.search.finalists import TAILS
 from multistage.search.importance import measure_importance
 
 
@@ -22,18 +25,22 @@ def measure_influence(data: ReportData) -> list[Influence]:
 
 
 class Slice(NamedTuple):
-    """The Gaussian process along one parameter, the others as in one config."""
+    """What is believed along one parameter, the others as in one config: true values, with the ends of their 95%."""
 
     values: list[Value]
     means: list[float]
-    deviations: list[float]
+    lows: list[float]
+    highs: list[float]
 
 
 def slice_model(data: ReportData, center: Config, name: str, points: int = 41) -> Slice:
-    """Follow the model along one parameter."""
+    """Follow along one parameter what the ensemble of processes believes, from which the printed interval comes too."""
     values = data.state.settings.space[name].grid(points)
-    estimates = data.model.estimate(data.placed, [{**center, name: value} for value in values])
-    return Slice(values, [one.mean for one in estimates], [one.std for one in estimates])
+    foreseen = data.model.foresee(data.placed, [{**center, name: value} for value in values])
+    draws, _ = foreseen.race([()] * len(values))
+    told = draws if data.state.goal == "maximize" else -draws
+    lows, highs = np.quantile(told, TAILS, axis=0)
+    return Slice(values, told.mean(axis=0).tolist(), lows.tolist(), highs.tolist())
 
 
 class Surface(NamedTuple):

@@ -53,7 +53,7 @@ class ReportData(Model):
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """What the used slots have shown, by stage and index."""
-        attempts = count_attempts(self.state.settings.proposer == "ours")
+        attempts = count_attempts(self.state.settings.proposer == "ours", self.state.options.resumable)
         stages = ([run for run in self.runs if run.name.stage == stage] for stage in (1, 2, 3))
         return [found for runs in stages for found in settle_slots(runs, attempts).list_evaluations()]
 

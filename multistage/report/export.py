@@ -51,7 +51,7 @@ class RunRow(Model):
 
 def list_rows(data: ReportData) -> list[RunRow]:
     """List the slots of all stages, by stage and index."""
-    attempts = count_attempts(data.state.settings.proposer == "ours")
+    attempts = count_attempts(data.state.settings.proposer == "ours", data.state.options.resumable)
     stages = sorted({run.name.stage for run in data.runs})
     slots = (settle_slots((run for run in data.runs if run.name.stage == stage), attempts) for stage in stages)
     return [_make_row(slot) for stage in slots for slot in stage.values()]

@@ -12,6 +12,11 @@ from multistage.domain.workers.styles import DEFAULT_COMMAND, fill_macros
 from multistage.report.data import ReportData
 
 
+def link_page(state: State) -> str | None:
+    """Give the page on which all of a multi-stage sweep is, without any key; None where there is none."""
+    return state.page_url or link_project(state)
+
+
 def link_sweep(state: State, sweep_id: str) -> str | None:
     """Give the page of a stage's sweep; None where no tracker is known."""
     return _link(state, "sweeps", sweep_id)

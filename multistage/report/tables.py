@@ -49,6 +49,7 @@ def draw_state(state: State, state_file: Path, driver: int | None = None) -> Gro
         + f", {state.budget_used} of {state.total_budget} runs",
         *([f"Sweep: {now.sweep_url}"] if now and now.sweep_url else []),
         *([f"Prefect: {state.prefect_url}"] if state.prefect_url else []),
+        *([f"Workers: {now.waiting}"] if now and now.waiting else []),
         *describe_cost(state),
         *(
             [f"Stage {asked.stage} waits for you: press Resume at {asked.url}, or `multistage-sweep approve`"]

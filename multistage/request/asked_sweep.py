@@ -10,9 +10,9 @@ from multistage.domain.model import Model
 from multistage.domain.sweep.plan import RunOptions, RunWishes
 from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
-from multistage.launchers.registry import find_kind
+from multistage.launchers.registry import find_kind, list_groups
 from multistage.options.catalogue import LAUNCHERS
-from multistage.options.refusal import explain_values, spell_key
+from multistage.options.refusal import check_values, explain_values, spell_key
 from multistage.request.sources.precedence import find_runs_dir
 from multistage.request.subject.sweep_subject import trains_bundled
 from multistage.store.sweep_folder import SweepFolder, name_sweep
@@ -50,11 +50,7 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
 
 def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
-    if given.get("launcher_options") and given.get("launcher", "local") in LAUNCHERS:
-        raise UsageError(
-            f"launcher_options has no meaning with the launcher {given.get('launcher', 'local')}.",
-            "Give it those of its options by their names, as parameters of their own.",
-        )
+    check_foreign(given)
     request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
     wishes = RunWishes.model_validate({key: given[key] for key in RunWishes.model_fields if key in given})
     workers = wishes.workers or _count_workers(request, wishes)
@@ -64,6 +60,27 @@ def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwe
         folder_path=locate_folder(parameters),
         resume=bool(given.get("resume", False)),
     )
+
+
+def check_foreign(given: Mapping[str, Any]) -> None:
+    """Refuse options of another package's launcher that it does not take; one that declares none takes any.
+
+    Args:
+        given: Parameters by name.
+
+    Raises:
+        UsageError: In a sentence.
+    """
+    told, launcher = given.get("launcher_options"), given.get("launcher", "local")
+    if not told:
+        return
+    if launcher in LAUNCHERS:
+        raise UsageError(
+            f"launcher_options has no meaning with the launcher {launcher}.",
+            "Give it those of its options by their names, as parameters of their own.",
+        )
+    if find_kind(launcher).options is not None:
+        check_values({launcher: told}, spell_key, "Its package says what each takes.", list_groups())
 
 
 def _count_workers(request: SweepRequest, wishes: RunWishes) -> int:

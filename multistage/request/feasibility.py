@@ -8,6 +8,7 @@ from multistage.domain.workers.cost import Quote
 from multistage.errors import UsageError
 from multistage.launchers.base import LauncherKind
 from multistage.launchers.registry import find_kind
+from multistage.services.hosts import choose_host
 
 
 def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Quote | None:
@@ -22,6 +23,13 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Q
     kind = find_kind(options.launcher)
     kind.check(plan, options)
     _check_server(account, kind)
+    _find_host(kind, options, account)
+    if options.resumable and not kind.traits.sees_files:
+        raise UsageError(
+            f"--resumable needs a folder that outlives a worker, and {kind.traits.workers} on {kind.traits.title} have "
+            "none.",
+            "Leave it out, and let your script keep its checkpoints as artifacts.",
+        )
     if not kind.traits.costs_money:
         return None
     quote = kind.quote(options, kind.fetch_prices())
@@ -45,6 +53,17 @@ def _check_server(account: Account, kind: LauncherKind) -> None:
         )
 
 
+def _find_host(kind: LauncherKind, options: RunOptions, account: Account) -> str | None:
+    """Find the address of this machine on which workers reach the embedded server; None where they need none.
+
+    Raises:
+        UsageError: There is none, or the one that was asked for is another machine's.
+    """
+    if account.kind != "embedded" or (kind.traits.reaches_loopback and options.server_host is None):
+        return None
+    return choose_host(options.server_host, kind.find_peer())
+
+
 def review_launching(
     settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
 ) -> tuple[str, ...]:
@@ -59,7 +78,16 @@ def review_launching(
     Raises:
         UsageError: Runs would not reach their sweep.
     """
-    return find_kind(options.launcher).review(settings, options, account, environment)
+    kind = find_kind(options.launcher)
+    host = _find_host(kind, options, account)
+    sentences = kind.review(settings, options, account, environment)
+    if host is None:
+        return sentences
+    opened = (
+        f"The embedded W&B server listens on {host} too, for workers on other machines: plain HTTP, which others in "
+        "that network could read. The key that such workers get opens this sweep alone."
+    )
+    return (*sentences, opened)
 
 
 def describe_place(settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:

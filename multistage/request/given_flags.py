@@ -6,7 +6,8 @@ from typing import Any
 
 from multistage.domain.sweep.account import Account
 from multistage.domain.sweep.sweep_file import name_config_id
-from multistage.options.catalogue import GROUPS, Groups
+from multistage.launchers.registry import list_groups
+from multistage.options.catalogue import Groups
 from multistage.options.refusal import refuse_idle
 from multistage.request.adoption import adopt_sweep
 from multistage.request.resumption import resume_parameters
@@ -16,7 +17,7 @@ from multistage.request.subject.sweep_content import read_content, take_content
 
 
 def gather_flags(
-    given: Mapping[str, Any], directory: Path, resume: str | None = None, groups: Groups = GROUPS
+    given: Mapping[str, Any], directory: Path, resume: str | None = None, groups: Groups | None = None
 ) -> GatheredParameters:
     """Gather the parameters of a sweep in stages.
 
@@ -24,12 +25,13 @@ def gather_flags(
         given: The flags, by the name of the flow's parameter; ``sweep_file`` is a path.
         directory: Where the settings file is looked for.
         resume: The sweep to take up, by its name, folder or state.json.
-        groups: The options.
+        groups: The options; by default this package's and those of installed launchers.
 
     Raises:
         UsageError: A flag means nothing where the sweep's trainings run, or a file makes no sense.
         FolderError: There is no sweep to take up.
     """
+    groups = groups or list_groups()
     if resume is not None:
         content = {"sweep_file": read_content(given["sweep_file"])} if given.get("sweep_file") else {}
         gathered = resume_parameters(resume, {**given, **content}, directory)
@@ -40,14 +42,14 @@ def gather_flags(
 
 
 def gather_single_flags(
-    given: Mapping[str, Any], directory: Path, groups: Groups = GROUPS
+    given: Mapping[str, Any], directory: Path, groups: Groups | None = None
 ) -> tuple[GatheredParameters, Account | None]:
     """Gather the parameters of a W&B sweep that is run as it is: one of a file, or one that is there.
 
     Args:
         given: As for `gather_flags`; either ``sweep_file`` or ``sweep_id`` is among them.
         directory: Where the settings file is looked for.
-        groups: The options.
+        groups: As there.
 
     Returns:
         They; and the server, where it was asked for the sweep already.
@@ -55,6 +57,7 @@ def gather_single_flags(
     Raises:
         UsageError: As `gather_flags`, or there is no such sweep, or it has no end of its own.
     """
+    groups = groups or list_groups()
     told = {**given, "single": True}
     adoption = adopt_sweep(told, directory)
     if adoption is None:

@@ -16,6 +16,7 @@ from multistage.domain.space.search_space import SearchSpace
 from multistage.search.contenders import Foresight, Joint
 from multistage.search.encoding import Encoder, Matrix
 from multistage.search.ensemble import Ensemble, Member, group
+from multistage.search.noise_shape import measure_misses
 from multistage.search.sobol import Key, draw_points, key_of, sample_sobol
 from multistage.search.surrogate import Posterior, Surrogate, Vector
 from multistage.search.targets import Targets
@@ -145,8 +146,10 @@ class GaussianProcessSearch:
             if size not in self._members:
                 self._members[size] = ensemble.draw(group(rows[:size], targets.values[:size]), random)
             kept = choose_rows(targets.values)
-            beliefs = ensemble.believe(self._members[size], group(rows[kept], targets.values[kept]), at)
-        return Foresight(targets, Joint(beliefs), self._derive_seed(len(rows), 1))
+            groups = group(rows[kept], targets.values[kept])
+            joint = Joint(ensemble.believe(self._members[size], groups, at))
+            misses = measure_misses(ensemble, self._members[size], groups)
+        return Foresight(targets, joint, misses, self._derive_seed(len(rows), 1))
 
     def _fit(self, rows: Matrix, values: Vector) -> Surrogate:
         size = _round_down(len(values))

@@ -29,13 +29,21 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
     }
 )
 """This project's, by name."""
-WITH_VARIANTS = ("optuna",)
-"""Those of them that are not whole without one, such as ``optuna:tpe``."""
+VARIANTS: Mapping[str, tuple[str, ...]] = MappingProxyType({"optuna": ("tpe", "gp", "random")})
+"""Of those that are not whole without one, such as ``optuna:tpe``."""
 
 
 def list_searchers() -> tuple[str, ...]:
     """List the names that ``--search`` takes, this project's first."""
     return (AUTO, *BUILT_IN, *sorted(set(_find_foreign()) - {AUTO, *BUILT_IN}))
+
+
+def list_searches() -> tuple[str, ...]:
+    """List all that ``--search`` takes, variants included; nothing where another package's searchers may have some."""
+    if set(_find_foreign()) - {AUTO, *BUILT_IN}:
+        return ()
+    named = ((name, VARIANTS.get(name, ())) for name in BUILT_IN)
+    return (AUTO, *(f"{name}:{one}" if one else name for name, variants in named for one in variants or ("",)))
 
 
 def check_search(search: str) -> None:
@@ -48,7 +56,7 @@ def check_search(search: str) -> None:
         UsageError: There is no such searcher or variant, or its package cannot be imported.
     """
     name, _, variant = search.partition(":")
-    if name not in BUILT_IN or variant or name in WITH_VARIANTS:
+    if name not in BUILT_IN or variant or name in VARIANTS:
         _load(search).check(variant)
 
 
@@ -114,5 +122,5 @@ def _refuse(search: str, name: str) -> UsageError:
     known = list_searchers()
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     meant = f"Did you mean {near[0]}? " if near else ""
-    shown = [f"{one}:SAMPLER" if one in WITH_VARIANTS else one for one in known]
+    shown = [f"{one}:SAMPLER" if one in VARIANTS else one for one in known]
     return UsageError(f"There is no searcher {search!r}.", f"{meant}There are {', '.join(shown)}.")

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from multistage.domain.runs.results import Evaluation, Goal
+from multistage.search.encoding import Matrix
+from multistage.search.noise_shape import NoiseShape
 
 Vector = NDArray[np.float64]
 
 LARGEST = 1e100
 """Value beyond which all count as the same; sums and squares of such are still numbers."""
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+FARTHEST = 1000.0
+"""So many times as far below the median as the best lies above it, a quarter of the runs has diverged."""
 
 
 class Targets:
@@ -60,18 +62,18 @@ class Targets:
         placed: Vector = np.interp(raw, self._raw, self._knots) + np.maximum(raw - self._raw[-1], 0.0) / self._spread
         return placed
 
-    def expect(self, means: Vector, deviations: Vector) -> tuple[Vector, Vector]:
-        """What runs average to whose targets are normal, and their variance; more being better, not before `floor`.
+    def expect(self, means: Matrix, deviations: Matrix, shape: NoiseShape) -> tuple[Matrix, Matrix]:
+        """What runs average to, and their variance; more being better, no run counting as below `floor`.
 
         The worse half being drawn in, a config whose runs fail at times averages to less than its mean target says.
-        Source: Gauss-Hermite quadrature.
 
         Args:
-            means: Of the targets.
-            deviations: Of the targets of single runs.
+            means: Of the targets, shape (draws, configs).
+            deviations: Of the targets of single runs; likewise.
+            shape: Where single runs lie.
         """
         first, second = np.zeros_like(means), np.zeros_like(means)
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        for node, weight in zip(shape.nodes, shape.weights.T[:, :, None], strict=True):
             values = np.maximum(self._sign * self.restore(means + node * deviations), self.floor)
             values = values - self._centre  # for the digits of the variance
             first, second = first + weight * values, second + weight * values * values
@@ -79,13 +81,15 @@ class Targets:
 
     @property
     def floor(self) -> float:
-        """Where a diverged run counts as lying: as far below the median as the best above, or where a tail begins.
+        """Where a diverged run counts as lying: where the worst twentieth begins, unless that is far from the others.
 
-        A run of minus a million would otherwise be the mean of its config's.
+        A run of minus a million would otherwise be the mean of its config's. How far the others lie is told by the
+        best, or by the worse quarter where the best all reach the same.
         """
         reach = max(float(self._raw[-1]) - self._centre, self._spread)
-        low = float(np.quantile(self._raw, 0.05))
-        return min(self._centre - reach, low) if low > self._centre - 10 * reach else self._centre - reach
+        quarter, tail = (self._centre - float(np.quantile(self._raw, share)) for share in (0.25, 0.05))
+        usual = max(reach, quarter) if quarter <= FARTHEST * reach else reach
+        return self._centre - (max(usual, tail) if tail <= 10 * usual else usual)
 
     def restore(self, targets: Vector) -> Vector:
         """The metric's values at these targets."""

@@ -18,6 +18,7 @@ from multistage.services.embedded import (
     find_wandb_server,
     renew_wandb_server,
 )
+from multistage.services.hosts import forget_hosts
 from multistage.services.prefect import (
     PrefectServer,
     build_prefect_service,
@@ -85,6 +86,7 @@ def stop_services(settings: Settings) -> tuple[str, ...]:
                 stopped.append(service.name)
         except ServiceError as error:
             failures.append(error)
+    forget_hosts(settings.wandb_server_folder)
     if failures:
         raise failures[0]
     return tuple(stopped)

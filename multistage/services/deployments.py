@@ -121,10 +121,7 @@ def save_deployment(server: PrefectServer, wanted: Deployment, form: Mapping[str
             parameter_openapi_schema=dict(form),
             enforce_parameter_schema=True,
             work_pool_name=WORK_POOL,
-            job_variables={
-                "command": shlex.join((wanted.python or sys.executable, *ENGINE)),
-                "env": {"PREFECT_LOGGING_EXTRA_LOGGERS": "multistage"},
-            },
+            job_variables={"command": shlex.join((wanted.python or sys.executable, *ENGINE))},
             concurrency_limit=1 if wanted.schedules else None,
             concurrency_options=ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
         )

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from pydantic import Field
@@ -10,8 +12,10 @@ from multistage.domain.model import Model
 from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import ServiceError
 from multistage.pids import CLOCK_TOLERANCE
+from multistage.services.hosts import add_host, read_hosts
 from multistage.services.local_service import LocalService, answers
 from multistage.settings import Settings
+from multistage.wandb_server.addresses import EVERYWHERE, name_url
 from multistage.wandb_server.pages.login_links import make_login_link
 from multistage.wandb_server.release import describe_release
 
@@ -24,6 +28,7 @@ class WandbServer(Model):
         key: What it takes as ``WANDB_API_KEY``.
         pid: Its process.
         started: Whether this call started it.
+        hosts: The addresses that it listens on.
         note: What the user should know about the start; empty for nothing.
     """
 
@@ -31,7 +36,18 @@ class WandbServer(Model):
     key: str = Field(repr=False)
     pid: int
     started: bool
+    hosts: tuple[str, ...] = ()
     note: str = ""
+
+    def listens_on(self, host: str | None) -> bool:
+        """Whether it listens on an address of this machine; None stands for any."""
+        return host is None or host in self.hosts or bool(EVERYWHERE.keys() & set(self.hosts))
+
+    def name_url(self, host: str) -> str:
+        """Its URL for clients that reach it on an address of this machine."""
+        port = urlsplit(self.url).port
+        assert port is not None  # noqa: S101 - it is always written out
+        return name_url(host, port)
 
     def make_login_link(self) -> str:
         """A link that opens the pages to a browser, for an hour; the key is not in it."""
@@ -44,20 +60,18 @@ def build_wandb_service(settings: Settings) -> LocalService:
     return LocalService(
         name="W&B server",
         folder=folder,
-        # -P keeps the working directory, which is the data folder, out of the module path.
-        build_command=lambda port: [
-            sys.executable,
-            "-P",
-            "-m",
-            "multistage.wandb_server",
-            "--data",
-            str(folder),
-            "--port",
-            str(port),
-        ],
+        build_command=lambda port: _build_command(folder, port),
         build_environment=lambda _: _build_environment(),
         health_path="/healthz",
     )
+
+
+def _build_command(folder: Path, port: int) -> list[str]:
+    # -P keeps the working directory, which is the data folder, out of the module path.
+    command = [sys.executable, "-P", "-m", "multistage.wandb_server", "--data", str(folder), "--port", str(port)]
+    for host in ("127.0.0.1", *read_hosts(folder)):
+        command += ["--host", host]
+    return command
 
 
 def _build_environment() -> dict[str, str]:
@@ -66,16 +80,32 @@ def _build_environment() -> dict[str, str]:
     return environment
 
 
-def ensure_wandb_server(settings: Settings) -> WandbServer:
+def ensure_wandb_server(settings: Settings, host: str | None = None) -> WandbServer:
     """Give the user's embedded server, starting it where it does not run.
 
+    Args:
+        settings: Where its folder is.
+        host: An address of this machine on which it has to listen beside 127.0.0.1; where it does not yet, it is
+            started anew, on its port.
+
     Raises:
-        ServiceError: If it does not start.
+        ServiceError: If it does not start, or was started by hand on other addresses.
     """
-    if running := find_wandb_server(settings):
+    running = find_wandb_server(settings)
+    if running is not None and running.listens_on(host):
         return running
-    service = build_wandb_service(settings).ensure()
+    own = build_wandb_service(settings)
+    if host is not None:
+        add_host(own.folder, host)
+    record = own.find() if running else None
+    if running is not None and record is None:
+        raise ServiceError(
+            f"The W&B server at {running.url} was started by hand, and does not listen on {host}.",
+            f"End it, or start it with --host {host}.",
+        )
+    service = own.replace(record) if record else own.ensure()
     return WandbServer(
+        hosts=("127.0.0.1", *read_hosts(own.folder)),
         url=f"http://127.0.0.1:{service.record.port}",
         key=_read_key(settings),
         pid=service.record.pid,
@@ -105,7 +135,13 @@ def find_wandb_server(settings: Settings) -> WandbServer | None:
     announcement = _read_announcement(settings)
     if announcement is None:
         return None
-    return WandbServer(url=announcement.url, key=_read_key(settings), pid=announcement.pid, started=False)
+    return WandbServer(
+        url=announcement.url,
+        key=_read_key(settings),
+        pid=announcement.pid,
+        started=False,
+        hosts=announcement.hosts or ("127.0.0.1",),
+    )
 
 
 class Announcement(Model):
@@ -116,12 +152,14 @@ class Announcement(Model):
         pid: Its process.
         started_at: When it wrote this, in Unix seconds.
         release: Which code it runs; empty where it was written before this was noted.
+        hosts: The addresses that it listens on; empty where it was written before this was noted.
     """
 
     url: str
     pid: int
     started_at: float
     release: str = ""
+    hosts: tuple[str, ...] = ()
 
     def is_current(self) -> bool:
         """Whether the process that wrote this lives: a later one with its pid started after the writing."""

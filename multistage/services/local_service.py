@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
 from multistage.services.service_processes import ProcessRecord, is_alive, start_process, stop_session
+from multistage.services.start_progress import LONGEST, StartProgress
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at something that is awaited."""
@@ -60,7 +61,7 @@ class LocalService:
         build_command: Makes the command line for a port.
         build_environment: Makes the whole environment for a port.
         health_path: Answers 200 once the service is up.
-        startup_timeout: Seconds that a start may take.
+        patience: Seconds without any progress after which a start is given up; one that gets on is waited for.
         is_private: Whether the files that it makes are its owner's alone; not where it starts users' trainings.
     """
 
@@ -69,7 +70,7 @@ class LocalService:
     build_command: Callable[[int], Sequence[str]]
     build_environment: Callable[[int], Mapping[str, str]]
     health_path: str
-    startup_timeout: float = 120.0
+    patience: float = 120.0
     is_private: bool = True
 
     @property
@@ -161,8 +162,8 @@ class LocalService:
         return record
 
     def _wait_until_ready(self, record: ServiceRecord) -> bool:
-        deadline = time.monotonic() + self.startup_timeout
-        while is_alive(record) and time.monotonic() < deadline:
+        progress = StartProgress(self.name, record, self.log, self.patience)
+        while is_alive(record) and progress.goes_on():
             if answers(self._build_health_url(record)):
                 return True
             time.sleep(POLL_INTERVAL)
@@ -173,8 +174,9 @@ class LocalService:
 
     def _explain_failure(self, record: ServiceRecord) -> ServiceError:
         ended = not is_alive(record)
+        waited = time.time() - record.process_started_at
         stop_session(record, self.name)
-        what = "ended before it was ready" if ended else f"was not ready after {self.startup_timeout:g} s"
+        what = "ended before it was ready" if ended else f"was not ready after {waited:.0f} s"
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
         said = f" Its log ends with:\n{tail}\n" if tail.strip() else " It printed nothing."
         return ServiceError(f"The {self.name} {what}.{said}", f"The log is {self.log}.")
@@ -218,7 +220,7 @@ class LocalService:
         except OSError as error:
             raise self._refuse_folder(error) from error
         with file:
-            deadline = time.monotonic() + 2 * self.startup_timeout
+            deadline = time.monotonic() + LONGEST + self.patience
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,7 +229,7 @@ class LocalService:
                     if time.monotonic() > deadline:
                         raise ServiceError(
                             f"Another command has been starting or stopping the {self.name} "
-                            f"for {2 * self.startup_timeout:g} s.",
+                            f"for {LONGEST + self.patience:g} s.",
                             f"Its log is {self.log}.",
                         ) from error
                     time.sleep(POLL_INTERVAL)

@@ -120,6 +120,11 @@ class SweepFolder:
         """Logs of workers and runs."""
         return self.path / "logs"
 
+    @property
+    def checkpoints(self) -> Path:
+        """What trainings leave for another attempt at their slot, where the sweep is resumable."""
+        return self.path / "checkpoints"
+
     def locate_archive(self, sweep_id: str) -> Path:
         """Where the finished runs of one of its W&B sweeps are kept, so that a resume need not read them again."""
         return self.path / "archive" / f"{sweep_id}.jsonl"

@@ -15,7 +15,9 @@ def main() -> int:
     timing = Timing()
     parser = argparse.ArgumentParser(prog="python -m multistage.wandb_server", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the database, the key and the files")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--host", action="append", dest="hosts", help="address to listen on, may be given again (default: 127.0.0.1)"
+    )
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument(
         "--run-timeout",
@@ -28,7 +30,7 @@ def main() -> int:
     try:
         serve(
             arguments.data.absolute(),
-            arguments.host,
+            arguments.hosts or ["127.0.0.1"],
             arguments.port,
             Timing(run_timeout=arguments.run_timeout),
         )

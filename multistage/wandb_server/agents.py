@@ -123,7 +123,9 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command] | None:
                 heartbeat_at=store.tick(),
             )
         request.state.lifecycle.watch(preempted["id"])
-        args = wrap_values(unwrap_values(json.loads(preempted["config"])))
+        # What its script has added to its config is none of its arguments.
+        given = json.loads(preempted["queued_config"] or preempted["config"])
+        args = wrap_values(unwrap_values(given))
         return [_make_command("resume", sweep, preempted["name"], args)]
     if is_full(store, sweep):
         return _end_sweep(request, sweep)

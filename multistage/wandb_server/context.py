@@ -13,6 +13,7 @@ from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.searches import Searches
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Reader, Store
+from multistage.wandb_server.worker_scope import Scopes
 
 Resolver = Callable[..., Any]
 """Called with a row, the request, and the field's arguments by name."""
@@ -40,6 +41,7 @@ class State:
     presence: Presence
     early_stop: EarlyStop
     searches: Searches
+    scopes: Scopes = field(default_factory=Scopes)
     desk: Desk = field(default_factory=Desk)
 
 
@@ -55,11 +57,13 @@ class Request:
         state: The server.
         base_url: How the client reaches this server; links are made from it.
         reader: The database as it is at this moment, for a query; None for a mutation, which writes.
+        worker: The sweep whose worker's key was shown; None where it was the server's own.
     """
 
     state: State
     base_url: str
     reader: Reader | None = None
+    worker: str | None = None
     rows: int = 0
     fields: int = 0
 
@@ -67,6 +71,20 @@ class Request:
     def store(self) -> Store:
         """The database; the fields of a query only read."""
         return self.state.store if self.reader is None else cast("Store", self.reader)
+
+    def check(self, kind: str, name: str, arguments: Mapping[str, Any]) -> None:
+        """Refuse a field that the key which was shown does not open.
+
+        Args:
+            kind: The type that has it.
+            name: The field.
+            arguments: The field's.
+
+        Raises:
+            RefusedError: It is a worker's, and the field none of its business.
+        """
+        if self.worker is not None:
+            self.state.scopes.find(self.store, self.worker).check(kind, name, self.store, arguments)
 
     def spend(self, rows: int) -> None:
         """Count what the request touches.

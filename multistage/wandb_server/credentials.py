@@ -30,16 +30,40 @@ def load_key(path: Path) -> str:
     return key
 
 
-def check_basic(header: str | None, key: str) -> bool:
-    """Whether an ``Authorization`` header is HTTP Basic with this key as password (the user is ``api``)."""
+def read_basic(header: str | None) -> bytes:
+    """The password of an ``Authorization`` header that is HTTP Basic (the user is ``api``); else nothing."""
     scheme, _, encoded = (header or "").partition(" ")
     if scheme.lower() != "basic":
-        return False
+        return b""
     try:
-        password = base64.b64decode(encoded, validate=True).partition(b":")[2]
+        return base64.b64decode(encoded, validate=True).partition(b":")[2]
     except binascii.Error:
-        return False
-    return hmac.compare_digest(password, key.encode())
+        return b""
+
+
+def check_basic(header: str | None, key: str) -> bool:
+    """Whether an ``Authorization`` header shows this key."""
+    return hmac.compare_digest(read_basic(header), key.encode())
+
+
+def make_worker_key(key: str, sweep: str) -> str:
+    """The key of a sweep's workers; see `multistage.wandb_server.worker_scope`.
+
+    Args:
+        key: The server's own.
+        sweep: The sweep's id, or the mark of a sweep in stages, of letters and digits.
+    """
+    digest = hmac.new(key.encode(), f"worker {sweep}".encode(), hashlib.sha256).hexdigest()[: 2 * KEY_BYTES]
+    return f"worker-{sweep}-{digest}"
+
+
+def read_worker_key(header: str | None, key: str) -> str | None:
+    """The sweep whose worker's key an ``Authorization`` header shows; None where it shows none."""
+    password = read_basic(header)
+    kind, _, rest = password.decode(errors="replace").partition("-")
+    sweep = rest.partition("-")[0]
+    genuine = hmac.compare_digest(password, make_worker_key(key, sweep).encode())
+    return sweep if kind == "worker" and sweep and genuine else None
 
 
 def check_key(given: str, key: str) -> bool:

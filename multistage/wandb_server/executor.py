@@ -194,7 +194,10 @@ def _describe(result: ExecutionResult) -> Answer:
 
 def _meter(resolve: Resolver, source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
     """Count a field before it is resolved; the schema's description of itself grows fastest, and nobody needs much."""
-    info.context.count_fields(DESCRIPTION_COST if info.parent_type.name.startswith("__") else 1)
+    kind = info.parent_type.name
+    info.context.count_fields(DESCRIPTION_COST if kind.startswith("__") else 1)
+    if info.context.worker is not None:
+        info.context.check(kind, info.field_name, arguments)
     return resolve(source, info, **arguments)
 
 

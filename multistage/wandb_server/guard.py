@@ -7,12 +7,15 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from multistage.wandb_server.connections import TRUSTED
-from multistage.wandb_server.credentials import check_basic, check_signature
+from multistage.wandb_server.credentials import check_basic, check_signature, read_worker_key
 from multistage.wandb_server.pages import login_links
 from multistage.wandb_server.pages.door import answer_stranger
+from multistage.wandb_server.worker_scope import WORK_PATH, WORKER
 
 OPEN_PATHS = ("/healthz", login_links.LOGIN_PATH, "/sdk/otel/v1/metrics", "/sdk/otel/v1/logs", "/sdk/otel/v1/traces")
 """What answers without the key; nothing is read or stored there."""
+
+GRAPHQL, STREAM = "/graphql", "/file_stream"
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="multistage-sweep, user api, password the API key"'}
 
@@ -25,8 +28,14 @@ def refuse(message: str, status: int, headers: Mapping[str, str] | None = None) 
     return JSONResponse({"errors": [{"message": message}]}, status, headers)
 
 
+def _is_for_workers(http: Request) -> bool:
+    """Whether a worker's key opens an address; what it may ask for there is looked at later."""
+    path = http.scope["path"]
+    return path in (GRAPHQL, WORK_PATH, *OPEN_PATHS) or (path.startswith("/files/") and path.endswith(STREAM))
+
+
 class Guard:
-    """Lets through who has the key, or a link that was signed with it.
+    """Lets through who has the key, or a link that was signed with it; a worker's key opens little.
 
     Args:
         app: The application behind it.
@@ -53,6 +62,10 @@ class Guard:
                 scope[TRUSTED] = True
                 if http.method not in ("GET", "HEAD") and http.scope["path"].startswith(login_links.SWEEPS_PATH):
                     app = refuse("Only the process that drives a sweep tells of it.", 403)
+            elif (sweep := read_worker_key(http.headers.get("authorization"), self.key)) is not None:
+                scope[TRUSTED], scope[WORKER] = True, sweep
+                if not _is_for_workers(http):
+                    app = refuse("A worker's key does not open this.", 403)
             elif not self._is_open(http):
                 app = answer_stranger(http) or refuse(MISSING_KEY, 401, CHALLENGE)
         await app(scope, receive, send)

@@ -9,6 +9,7 @@ from multistage.wandb_server.context import Request, State
 from multistage.wandb_server.executor import Answer, Executor
 from multistage.wandb_server.nodes import RefusedError
 from multistage.wandb_server.searches import warm_plans
+from multistage.wandb_server.worker_scope import WORKER
 
 MAX_BODY = 20_000_000
 
@@ -27,13 +28,15 @@ async def answer_question(http: HttpRequest, state: State, executor: Executor) -
         return JSONResponse({"errors": [error.formatted]}, 400)
     if "upsertSweep" in query:
         await state.desk.look(warm_plans, variables)
-    base_url = str(http.base_url).rstrip("/")
+    base_url, worker = str(http.base_url).rstrip("/"), http.scope.get(WORKER)
     if question.writes:
-        return _render(await state.desk.take(executor.execute, question, variables, Request(state, base_url)))
+        return _render(
+            await state.desk.take(executor.execute, question, variables, Request(state, base_url, worker=worker))
+        )
 
     def read() -> Response:
         with state.store.snapshot() as reader:
-            answer = executor.execute(question, variables, Request(state, base_url, reader))
+            answer = executor.execute(question, variables, Request(state, base_url, reader, worker))
         assert isinstance(answer, Answer)  # noqa: S101 - no field of a query waits
         return _render(answer)
 

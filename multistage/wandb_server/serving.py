@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -19,13 +19,12 @@ import uvicorn
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
+from multistage.wandb_server.addresses import EVERYWHERE, bind_all, name_url
 from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
 from multistage.wandb_server.lifecycle import Timing
 from multistage.wandb_server.log import quieten
 from multistage.wandb_server.release import describe_release
 from multistage.wandb_server.web_app import build_app, open_state
-
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a client of this machine finds such a server
 
 
 class AnnouncedServer(uvicorn.Server):
@@ -35,11 +34,20 @@ class AnnouncedServer(uvicorn.Server):
         config: What it serves.
         announcement: The file.
         url: Its address.
+        hosts: All that it listens on.
         on_ready: Called with the address once it answers.
     """
 
-    def __init__(self, config: uvicorn.Config, announcement: Path, url: str, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        announcement: Path,
+        url: str,
+        hosts: Sequence[str],
+        on_ready: Callable[[str], None],
+    ) -> None:
         super().__init__(config)
+        self.hosts = tuple(hosts)
         self.announcement = announcement
         self.url = url
         self.on_ready = on_ready
@@ -53,7 +61,7 @@ class AnnouncedServer(uvicorn.Server):
             reception = Reception(self._make_protocol, self.server_state.connections, bound_connections())
             self.receptions = [asyncio.create_task(reception.accept(listener)) for listener in sockets or []]
             try:
-                write_announcement(self.announcement, self.url)
+                write_announcement(self.announcement, self.url, self.hosts)
             except OSError as error:
                 # Raised where it can end the process: `run` would write a traceback.
                 self.failure = error
@@ -75,31 +83,16 @@ class AnnouncedServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def write_announcement(path: Path, url: str) -> None:
+def write_announcement(path: Path, url: str, hosts: Sequence[str]) -> None:
     """Write ``server.json`` atomically."""
-    content = {"url": url, "pid": os.getpid(), "started_at": time.time(), "release": describe_release()}
+    content = {
+        "url": url,
+        "hosts": list(hosts),
+        "pid": os.getpid(),
+        "started_at": time.time(),
+        "release": describe_release(),
+    }
     replace_file(path, json.dumps(content))
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
-
-    Raises:
-        ServiceError: The address cannot be used.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        # With the protocol named, asyncio turns Nagle's algorithm off: without, every answer waits 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        raise ServiceError(
-            f"The embedded server cannot listen on {host}:{port}: {error}.",
-            "Choose an address of this machine and a free port; port 0 takes one.",
-        ) from error
-    listener.listen(2048)
-    return listener
 
 
 def leave(signum: int, _: FrameType | None) -> NoReturn:
@@ -109,13 +102,17 @@ def leave(signum: int, _: FrameType | None) -> NoReturn:
 
 
 def serve(
-    folder: Path, host: str, port: int, timing: Timing, on_ready: Callable[[str, str], None] = lambda _url, _key: None
+    folder: Path,
+    hosts: Sequence[str],
+    port: int,
+    timing: Timing,
+    on_ready: Callable[[str, str], None] = lambda _url, _key: None,
 ) -> None:
     """Serve one data folder until a signal ends it, which ends this process with exit code 0.
 
     Args:
         folder: Database, key and files.
-        host: The address to listen on.
+        hosts: The addresses to listen on; the first is its own.
         port: The port; 0 takes a free one.
         timing: When silence means that a run has ended.
         on_ready: Called with the server's address and its key once it answers.
@@ -135,9 +132,8 @@ def serve(
             raise ServiceError(
                 f"Another embedded server already serves {folder}.", "Use that one, or another folder."
             ) from error
-        listener = bind(host, port)
-        name = EVERYWHERE.get(host, host)
-        url = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+        listeners = bind_all(hosts, port)
+        url = name_url(EVERYWHERE.get(hosts[0], hosts[0]), listeners[0].getsockname()[1])
         try:
             state = open_state(folder, timing)
         except OSError as error:
@@ -152,8 +148,8 @@ def serve(
             timeout_keep_alive=120,
             timeout_graceful_shutdown=5,
         )
-        server = AnnouncedServer(config, folder / "server.json", url, lambda url: on_ready(url, state.key))
-        server.run(sockets=[listener])
+        server = AnnouncedServer(config, folder / "server.json", url, hosts, lambda url: on_ready(url, state.key))
+        server.run(sockets=listeners)
         if server.failure is not None:
             raise _refuse(folder, server.failure)
 

@@ -33,13 +33,14 @@ from multistage.wandb_server.early_stop import EarlyStop
 from multistage.wandb_server.executor import Executor
 from multistage.wandb_server.guard import Guard, refuse
 from multistage.wandb_server.lifecycle import Lifecycle, Timing
-from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.nodes import RefusedError, find_project, find_run
 from multistage.wandb_server.pages.routes import build_routes
 from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.questions import answer_question
-from multistage.wandb_server.searches import Searches
+from multistage.wandb_server.searches import Searches, parse_config
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
+from multistage.wandb_server.worker_scope import WORK_PATH, WORKER
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ def build_app(state: State) -> ASGIApp:
         report = await state.desk.look(file_stream.read_report, await read_body(http, MAX_STREAM_BODY))
         params = http.path_params
         names = params["entity"], params["project"], params["run"]
+        await state.desk.take(_check_stream, state, http.scope.get(WORKER), *names)
         return JSONResponse(await state.desk.take(file_stream.receive, state, *names, report))
 
     async def answer_storage(http: HttpRequest) -> Response:
@@ -120,6 +122,12 @@ def build_app(state: State) -> ASGIApp:
             raise RefusedError("No such file.", 404)
         return FileResponse(path, media_type="application/octet-stream", headers=DOWNLOAD)
 
+    async def answer_work(http: HttpRequest) -> Response:
+        worker = http.scope.get(WORKER)
+        if worker is None:
+            raise RefusedError("Only a worker's key says what there is to work for.", 404)
+        return JSONResponse(await state.desk.take(_describe_work, state, worker))
+
     async def discard_telemetry(_: HttpRequest) -> Response:
         # wandb-core sends figures about itself here, without the key, and prints an error where it is refused.
         # Answered at once: what still comes of the body is thrown away as it comes.
@@ -141,6 +149,7 @@ def build_app(state: State) -> ASGIApp:
         routes=[
             Route("/healthz", answer_health),
             Route("/sdk/otel/v1/{signal}", discard_telemetry, methods=["POST"]),
+            Route(WORK_PATH, answer_work),
             Route("/graphql", answer_graphql, methods=["POST"]),
             Route("/files/{entity}/{project}/{run}/file_stream", answer_file_stream, methods=["POST"]),
             Route("/storage/runs/{run_id}/{name:path}", answer_storage, methods=["GET", "PUT"]),
@@ -185,6 +194,31 @@ def _answer_disk(_: HttpRequest, error: Exception) -> Response:
 def _read_id(text: str) -> int | None:
     """A row's id from an address; None where no row can have it."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _describe_work(state: State, worker: str) -> dict[str, object]:
+    """The stages of a worker's sweep, the latest last."""
+    try:
+        scope = state.scopes.find(state.store, worker)
+    except RefusedError as error:
+        raise RefusedError(error.message, 410) from error
+    rows = state.store.all("SELECT * FROM sweeps WHERE project_id = ? ORDER BY id", (scope.project["id"],))
+    stages = [
+        {"sweep_id": row["name"], "name": str(parse_config(row["config"]).get("name") or ""), "state": row["state"]}
+        for row in rows
+        if row["name"] in scope.sweeps
+    ]
+    return {"entity": scope.project["entity"], "project": scope.project["name"], "stages": stages}
+
+
+def _check_stream(state: State, worker: str | None, entity: str, project: str, name: str) -> None:
+    """Refuse the report of a run that is none of a worker's business."""
+    if worker is None:
+        return
+    scope = state.scopes.find(state.store, worker)
+    run = find_run(state.store, find_project(state.store, entity, project), name)
+    if run is not None and not scope.may_report(run):
+        raise RefusedError("A worker's key does not open another sweep's run.", 403)
 
 
 def _has_run(state: State, text: str) -> bool:

@@ -19,9 +19,9 @@ from wandb.sdk import wandb_setup
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from multistage.domain.workers.styles import fill_macros
-from multistage.domain.workers.variables import is_loopback
 from multistage.domain.workers.worker_records import name_host
 from multistage.worker import lingering
+from multistage.worker.checkpoints import prepare_checkpoints
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.descendants import adopt_orphans, bury_orphans, end_descendants, trains_on
@@ -29,7 +29,7 @@ from multistage.worker.endings import EndReporter, Remains
 from multistage.worker.lingering import LingerWatch
 from multistage.worker.memory import MemoryGuard
 from multistage.worker.supply import Supply
-from multistage.worker.tracker_connection import connect
+from multistage.worker.tracker_connection import connect, is_near
 from multistage.worker.trainings import PATIENCE, ProgramTraining, Training, end_trainings, start_training
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class SweepAgent(wandb_agent.Agent):
         self._supply = Supply(sweep_id)
         self._taken_at = self._worked_at = time.monotonic()
         self._longest = 0.0
-        near = is_loopback(api.settings["base_url"])
+        near = is_near(api.settings["base_url"])
         self._reporter = EndReporter(near)
         self._lingering = LingerWatch(lambda run_id: read_state(self._api, run_id))
         adopt_orphans()
@@ -244,8 +244,10 @@ class SweepAgent(wandb_agent.Agent):
         """Start a run; the sweep's command may hold macros of this project, which W&B's agent would drop."""
         written = self._sweep_command
         values = {name: entry["value"] for name, entry in command["args"].items()}
+        again = command["type"] == "resume"
         try:
             self._sweep_command = fill_macros(written, values)
+            prepare_checkpoints(self._api, command["run_id"], os.environ, again=again)
             super()._command_run(command)  # type: ignore[no-untyped-call]
         finally:
             self._sweep_command = written

@@ -19,7 +19,9 @@ CLOSE_PATIENCE = 3.0
 """The same where somebody waits for the worker's end."""
 INTERRUPTED = 255
 """The exit code by which wandb says that a run was interrupted from outside."""
-ENDED = ("finished", "failed", "crashed", "killed")
+PREEMPTED = "preempted"
+"""The state of a run that said that it would be, and has ended: the server hands it out again."""
+ENDED = ("finished", "failed", "crashed", "killed", PREEMPTED)
 """States of a run that has ended."""
 TOLD = ("finished", "failed", "killed")
 """States of a run of whose end the server was told."""
@@ -38,6 +40,8 @@ def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> boo
     """
     api.flush()  # type: ignore[no-untyped-call]
     run = api.run(locate_run(run_id))
+    if run.state == PREEMPTED:
+        return True
     if run.state == "failed":
         if "error" not in run.summary:
             run.summary["error"] = sentence

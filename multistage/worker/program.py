@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -15,18 +16,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb.sdk.sweeps import SweepNotFoundError
 
-from multistage.domain.workers.variables import is_loopback, settle_variables, spare_loopback, withhold_secrets
+from multistage.domain.workers.variables import settle_variables, spare_loopback, withhold_secrets
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.training.training_program import leave
 from multistage.worker.agent import SweepAgent
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter, enter_interpreter
 from multistage.worker.memory import MemoryGuard
-from multistage.worker.tracker_connection import connect, is_refused
+from multistage.worker.tracker_connection import connect, is_near, is_refused
 
 logger = logging.getLogger("multistage.worker")
 
@@ -41,7 +43,7 @@ LOOPBACK_DEFAULTS = {
     "WANDB_X_GRAPHQL_RETRY_MAX": "1200",
     "WANDB_X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": "3",
 }
-"""For trainings whose server is on this machine: wandb's own (rows every 15 s, retries a minute apart) suit one that is
+"""For trainings whose server is near: wandb's own (rows every 15 s, retries a minute apart) suit one that is
 far and has many users."""
 
 
@@ -67,7 +69,8 @@ def stop_worker(number: int, _frame: FrameType | None) -> NoReturn:
 def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
     """Set what wandb and the trainings read from the environment."""
     settle_variables(os.environ, os.environ.get("WANDB_BASE_URL", ""))
-    spare_loopback(os.environ)
+    near = is_near(os.environ.get("WANDB_BASE_URL", ""))
+    spare_loopback(os.environ, *([urlsplit(os.environ["WANDB_BASE_URL"]).hostname or ""] if near else []))
     withhold_secrets(os.environ)
     os.environ["WANDB_ENTITY"] = entity
     os.environ["WANDB_PROJECT"] = project
@@ -79,7 +82,7 @@ def prepare_environment(entity: str, project: str, sweep_id: str) -> None:
     else:
         own = str(Path(sys.executable).parent)
         os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
-    if is_loopback(os.environ.get("WANDB_BASE_URL", "")):
+    if near:
         for name, value in LOOPBACK_DEFAULTS.items():
             os.environ.setdefault(name, value)
 
@@ -122,13 +125,24 @@ def work(
                 logger.info("The sweep is gone.")
                 return
             except (wandb.Error, WandbApiFailedError, TimeoutError) as error:
-                if is_refused(error) or time.monotonic() - started_at > idle:
+                if is_refused(error):
                     raise TrackerError(f"The worker cannot work for sweep {sweep}: {error}") from error
+                if time.monotonic() - started_at > idle:
+                    raise _explain_silence(sweep, error, reached=agent is not None) from error
                 logger.warning("The server does not answer; trying again: %s", error)
                 time.sleep(RETRY_PAUSE)
     finally:
         if agent is not None:
             agent.close()
+
+
+def _explain_silence(sweep: str, error: Exception, *, reached: bool) -> TrackerError:
+    """Say that the server was asked in vain, from the first or by now."""
+    if reached:
+        return TrackerError(f"The worker cannot work for sweep {sweep}: {error}")
+    server = os.environ.get("WANDB_BASE_URL", "")
+    reason = " ".join(str(error).split()).rstrip(".")
+    return TrackerError(f"{socket.gethostname()} cannot reach the W&B server at {server}: {reason}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,12 @@
 """A worker's connection to the tracker."""
 
+import os
+
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from multistage.domain.workers.variables import is_loopback
+from multistage.worker.conventions import NEAR_VARIABLE
 
 
 def is_refused(error: Exception) -> bool:
@@ -12,6 +17,11 @@ def is_refused(error: Exception) -> bool:
     }
     # wandb makes a plain sentence of a sweep that does not exist.
     return bool(statuses & {401, 403}) or str(error).endswith("not found")
+
+
+def is_near(url: str) -> bool:
+    """Whether a server has this sweep's workers to itself, and answers at once: here, or in the same network."""
+    return is_loopback(url) or bool(os.environ.get(NEAR_VARIABLE))
 
 
 def connect() -> wandb.Api:

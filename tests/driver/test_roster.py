@@ -67,6 +67,9 @@ class MemoryLauncher:
     def stop(self, records: Sequence[WorkerRecord]) -> None:
         self.stopped += [one.worker_id for one in records]
 
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:  # noqa: ARG002
+        return ""
+
     def read_failure(self, run_id: str) -> str:  # noqa: ARG002
         return ""
 

@@ -1,6 +1,7 @@
 """The real command line in processes of its own, with a home of its own, and what its sweeps left in the tracker."""
 
 import json
+import logging
 import os
 import re
 import signal
@@ -12,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 import psutil
 import pytest
 import wandb
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId, LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun
 
 from multistage.domain.runs.slots import FAULT_KEY, SlotName, classify_run
 from multistage.services import stop_services
@@ -135,6 +139,20 @@ class CommandLine:
         assert server is not None
         with open_prefect_client(server) as client:
             yield client
+
+    def read_flow_run(self, flow_run_id: str | UUID | None) -> tuple[FlowRun, list[str]]:
+        """Read a flow run, and its log as lines that begin with their level."""
+        run_id = UUID(str(flow_run_id))
+        with self.open_prefect() as client:
+            logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+            lines = [f"{logging.getLevelName(log.level)} {log.message}" for log in logs]
+            return client.read_flow_run(run_id), lines
+
+    def list_stage_runs(self, flow_run_id: str | UUID | None) -> list[FlowRun]:
+        """List the flow runs of a parent's stages, by their names."""
+        below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[UUID(str(flow_run_id))]))
+        with self.open_prefect() as client:
+            return sorted(client.read_flow_runs(flow_run_filter=below), key=lambda run: run.name)
 
     def list_processes(self) -> list[psutil.Process]:
         """List every living process that this user has started, wherever it descends from."""

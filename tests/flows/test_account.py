@@ -99,6 +99,7 @@ def test_a_sweep_file_is_swept_by_the_gaussian_process(
     assert "metric was 'val/accuracy' and would be 'train/loss'" in changed.stderr
 
 
+@pytest.mark.slow
 def test_wandbs_own_engine_narrows_in_wandbs_own_words(
     commands: CommandLine, account: dict[str, str], api: wandb.Api, workplace: Path
 ) -> None:

@@ -168,6 +168,7 @@ def test_the_settings_file_counts_where_a_run_says_nothing(clone: Clone) -> None
         file.write_text("bugdet = 14")
         mistaken = clone.run({"config_id": "digits:mlp"})
         assert clone.wait(mistaken).state_name == "Failed"
+        assert "Traceback" not in clone.read_log(mistaken)
     finally:
         file.unlink()
     state = SweepFolder(clone.path / "sweeps" / f"on-demand-{str(run_id)[:8]}").load_state()
@@ -206,6 +207,9 @@ def test_a_cancel_ends_everything_within_seconds_and_logs_the_command_that_goes_
     processes = list_workers(folder)
     clone.prefect("flow-run", "cancel", str(run_id))
     asked_at = time.monotonic()
+    resume = f"multistage-sweep --resume {folder.state_file}"
+    wait_for(lambda: resume in clone.read_log(run_id), every=0.2)
+    assert time.monotonic() - asked_at < 5
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive
     assert time.monotonic() - asked_at < 10
@@ -213,8 +217,10 @@ def test_a_cancel_ends_everything_within_seconds_and_logs_the_command_that_goes_
     wait_for(lambda: folder.find_driver() is None)
     state = folder.load_state()
     assert (state.status, state.workers) == ("stopped", ())
-    resume = f"multistage-sweep --resume {folder.state_file}"
-    wait_for(lambda: resume in clone.read_log(run_id), 30)
+    (stage,) = clone.list_stages(run_id)
+    assert stage.state is not None
+    assert stage.state.name == "Cancelled"
+    assert resume in (stage.state.message or "")
     clone.commands.run("--resume", str(folder.state_file), timeout=300)
     check_budget(clone.commands, folder)
 

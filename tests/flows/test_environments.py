@@ -28,6 +28,7 @@ LEFTOVERS = {"WANDB_MODE": "offline", "WANDB_RESUME": "must", "WANDB_NAME": "min
              "WANDB_SWEEP_PARAM_PATH": "/nowhere/config.yaml", "WANDB_DISABLED": "true"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_local_services_are_reached_past_proxies_and_runs_go_online(tmp_path: Path, workplace: Path) -> None:
     """With services of its own, which are started in that shell, too."""
     Path("train.py").write_text(SCRIPT)

@@ -15,10 +15,11 @@ def test_another_packages_launcher_trains_a_whole_sweep(
 ) -> None:
     install("spare = spare_launcher:SpareKind", workplace / "site", monkeypatch)
     sweep = ("digits:mlp", "--params", "learning_rate", "--budget", "10", "--tracker", "embedded", *FAST)
-    commands.run(*sweep, "--launcher", "spare", variables={"PYTHONPATH": str(workplace / "site")}, timeout=280)
+    there = {"PYTHONPATH": str(workplace / "site")}
+    commands.run(*sweep, "--launcher", "spare", "--spare-nice", "3", variables=there, timeout=280)
     folder = SweepFolder(workplace / "runs" / "multistage_sweep_digits_mlp")
     check_budget(commands, folder, lost=0)
     state = folder.load_state()
-    assert state.options.launcher == "spare"
+    assert (state.options.launcher, state.options.launcher_options) == ("spare", {"nice": 3})
     assert {one.launcher for one in state.workers} == {"spare"}
     assert len(list(folder.logs.glob("spare-*.log"))) >= state.options.workers == 2

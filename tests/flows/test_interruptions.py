@@ -4,10 +4,12 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
-from prefect.client.schemas.filters import LogFilter
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
+from prefect.states import Cancelling
 from wandb.apis.public.sweeps import _set_sweep_state
 
 from multistage.services.sweep_pages import find_sweep_page
@@ -59,6 +61,9 @@ def test_a_training_is_killed_and_its_slot_is_trained_again(commands: CommandLin
         assert driver.wait(150) == 0
     runs = check_budget(commands, folder, lost=1)
     state = folder.load_state()
+    _, log = commands.read_flow_run(state.flow_run_id)
+    (told,) = [line for line in log if "was lost to the machine; its config is trained again" in line]
+    assert told.startswith("WARNING Run ")
     assert (state.goal, state.params["hidden_size"]) == ("minimize", [8, 32])
     assert state.best_metric == min(run.summary["train/loss"] for run in runs)
     assert {run.config["hidden_size"] for run in runs} == {8, 32}
@@ -113,6 +118,7 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
     (line,) = [line for line in log.read_text().splitlines() if "--resume" in line]
     state = folder.load_state()
     assert (state.status, state.workers) == ("stopped", ())
+    check_cancelled(commands, folder)
     page = find_sweep_page(commands.settings, state.uid)
     assert page is not None
     told = page.read()
@@ -129,6 +135,40 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
 
 
 @pytest.mark.slow
+def test_a_cancel_on_prefects_pages_is_told_within_seconds(commands: CommandLine, folder: SweepFolder) -> None:
+    with commands.start(*SWEEP, *LONG) as driver:
+        wait_for(lambda: list_trainings(folder))
+        processes = list_workers(folder)
+        run_id = folder.load_state().flow_run_id
+        with commands.open_prefect() as client:  # as the button does
+            client.set_flow_run_state(UUID(str(run_id)), Cancelling())
+        asked_at = time.monotonic()
+        wait_for(lambda: "--resume" in str(commands.read_flow_run(run_id)[0].state), every=0.2)
+        (log,) = Path.cwd().glob("command-*.log")
+        wait_for(lambda: "It is cancelled in Prefect" in log.read_text())
+        assert time.monotonic() - asked_at < 5
+        assert driver.wait(30) == 130
+        assert not [process for process in processes if process.is_running()]
+    check_cancelled(commands, folder)
+
+
+def check_cancelled(commands: CommandLine, folder: SweepFolder) -> None:
+    """Check that Prefect has an interrupted sweep as cancelled, and says how to go on."""
+    told = f"Its workers and trainings were ended. Go on with: multistage-sweep --resume {folder.state_file}"
+    parent = folder.load_state().flow_run_id
+    stages = commands.list_stage_runs(parent)
+    for run_id in (parent, stages[-1].id):
+        run, log = commands.read_flow_run(run_id)
+        assert run.state is not None
+        assert (run.state.name, run.state.message) == ("Cancelled", f"Interrupted. {told}")
+        assert f"WARNING Interrupted. {told}" in log
+        assert not [line for line in log if "Crash" in line or "Traceback" in line or line.startswith("ERROR")]
+    with commands.open_prefect() as client:
+        steps = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[stages[-1].id])))
+    assert {step.state_name for step in steps} == {"Completed", "Cancelled"}
+
+
+@pytest.mark.slow
 def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: CommandLine, folder: SweepFolder) -> None:
     with commands.start(*SWEEP, *LONG) as driver:
         wait_for(lambda: list_trainings(folder))
@@ -137,5 +177,6 @@ def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: Comman
         assert f"Ended the sweep in {folder.path}" in ended
         assert driver.wait(30) == 130
         assert not [process for process in processes if process.is_running()]
+    check_cancelled(commands, folder)
     commands.run("resume", folder.name)
     check_budget(commands, folder)

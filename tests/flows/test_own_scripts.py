@@ -88,6 +88,7 @@ def test_a_script_that_always_fails_ends_the_sweep_with_its_own_words(commands: 
     assert "the data set is not there" in (state.ended_because or "")
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_never_logged_is_asked_for_and_the_sweep_goes_on_with_another(
     commands: CommandLine, workplace: Path
 ) -> None:

@@ -17,6 +17,7 @@ from prefect.client.schemas.filters import (
 )
 
 from multistage.report.artifacts import name_artifact
+from multistage.report.links import link_page
 from multistage.services.sweep_pages import find_sweep_page
 from tests.flows.command_line import BUDGET, CommandLine, FinishedSweep, check_budget
 
@@ -26,6 +27,7 @@ GUIDE_KEYS = {
 }  # fmt: skip
 TASKS = {"create_sweep", "launch_workers", "wait_for_runs", "fetch_top_configs", "narrow_ranges", "mirror_state"}
 
+SWEEP_ARTIFACTS = ("plan", "progress", "best", "history", "result")
 STAGE_ARTIFACTS = [(f"stage-{number}", *kind) for number in (1, 2, 3) for kind in ((), ("progress",), ("top-configs",))]
 
 
@@ -150,7 +152,7 @@ def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(
     state = finished.folder.load_state()
     assert state.prefect_url
     with commands.open_prefect() as client:
-        keys = [name_artifact(state, *parts) for parts in (("plan",), ("history",), ("result",), *STAGE_ARTIFACTS)]
+        keys = [name_artifact(state, *parts) for parts in (*((one,) for one in SWEEP_ARTIFACTS), *STAGE_ARTIFACTS)]
         # Other sweeps of this name, in other folders, have left versions of the same.
         parents = [UUID(run_id) for run_id in state.flow_runs]
         below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=parents))
@@ -169,6 +171,36 @@ def test_prefect_shows_plan_stages_progress_and_result_as_artifacts(
         table = shown[name_artifact(state, stage, "top-configs")]
         assert (table.type, str(table.data).count('"place"')) == ("table", len(record.top_configs))
     assert "multistage-sweep train" in str(shown[name_artifact(state, "result")].data)
+    page = f"[The sweep's page]({link_page(state)})"
+    assert all(page in (artifact.description or "") for artifact in shown.values())
+    on_parents = {artifact.key for artifact in shown.values() if str(artifact.flow_run_id) in state.flow_runs}
+    assert on_parents == {name_artifact(state, one) for one in SWEEP_ARTIFACTS}
+    best = json.loads(str(shown[name_artifact(state, "best")].data))
+    assert len(best) == 10
+    assert state.best_run in [row["run"] for row in best if row["val/accuracy"] == best[0]["val/accuracy"]]
+
+
+def test_prefect_tells_the_whole_story_on_the_parents_page_and_each_stages_own_on_its(
+    commands: CommandLine, finished: FinishedSweep
+) -> None:
+    state = finished.folder.load_state()
+    first = state.flow_runs[0]
+    _, parent = commands.read_flow_run(first)
+    page = link_page(state)
+    assert f"INFO Beginning the sweep {state.name}: digits:mlp, 12 runs in 3 stages" in "\n".join(parent)
+    assert parent[1].endswith(f" to maximize val/accuracy. {page}")
+    assert any(line.startswith("WARNING 12 runs are few") for line in parent)
+    assert any(line.startswith(f"INFO The sweep {state.name} is done: 12 runs. Recommended: ") for line in parent[-4:])
+    told = []
+    for record, run in zip(state.stages_completed, commands.list_stage_runs(first), strict=True):
+        _, own = commands.read_flow_run(run.id)
+        ours = [line for line in own if "subflow run" not in line and "Finished in state" not in line]
+        assert ours[0].startswith(f"INFO Stage {record.stage} of 3: {record.runs_completed} runs")
+        end = next(line for line in ours if line.startswith(f"INFO Stage {record.stage} done: "))
+        assert ours[ours.index(end) + 1 :] == [f"INFO {note.evidence}" for note in record.narrowing]
+        told += ours
+    assert [line for line in parent if line in told] == told, "the parent's page tells all that the stages' do"
+    assert any(line.startswith("INFO Best so far: ") for line in told)
 
 
 def test_a_second_start_is_refused_and_says_how_to_go_on(commands: CommandLine, finished: FinishedSweep) -> None:

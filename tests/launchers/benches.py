@@ -11,6 +11,7 @@ from multistage.launchers.base import Assignment, Launcher
 from multistage.launchers.registry import find_kind
 from multistage.training.catalogue import TRAINERS
 from tests.queued_sweeps import list_all_runs, queue_runs
+from tests.slurm_cluster import SlurmCluster
 from tests.stand_ins.modal_server import ModalServer
 from tests.states import make_settings
 
@@ -83,3 +84,21 @@ class ModalBench(LauncherBench):
             yield
         finally:
             self._modal.wire.away = False
+
+
+class SlurmBench(LauncherBench):
+    """The same on a real Slurm.
+
+    Args:
+        cluster: The Slurm.
+        logs: Folder of the logs.
+        server: Variables of the W&B server.
+        api: Its client.
+    """
+
+    def __init__(self, cluster: SlurmCluster, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
+        super().__init__("slurm", logs, server, api)
+        self._cluster = cluster
+
+    def cut_off(self) -> AbstractContextManager[None]:
+        return self._cluster.away()

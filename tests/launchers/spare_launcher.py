@@ -12,20 +12,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import psutil
+from pydantic import Field
 
 from multistage.domain.sweep.plan import RunWishes
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
-from multistage.launchers.base import Assignment, LauncherKind, Traits
+from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
+from multistage.options.option import Option, Options
 from multistage.pids import find_living
 from multistage.worker.conventions import RUN_LOGS_VARIABLE, WORKER_VARIABLE
 
 TRAITS = Traits(title="the spare machine")
 CHILDREN: list["subprocess.Popen[bytes]"] = []
 """Whoever is let go of while it works is complained of by Python."""
+
+
+class SpareOptions(Options):
+    """What the spare machine is told."""
+
+    nice: Annotated[int, Field(ge=0, le=19), Option(sign="N")] = 1
+    """How far trainings give way to others."""
 
 
 class SpareLauncher:
@@ -70,9 +80,11 @@ class SpareLauncher:
             "WANDB_DIR": str(self._logs),
         }
         idle = str(self._assignment.options.worker_idle)
+        nice = str(fill_options(SpareOptions, "spare", self._assignment.options).nice)
+        worker = [sys.executable, "-P", "-m", "multistage.worker", "--sweep", intent.sweep, "--idle", idle]
         with Path(str(intent.details["log"])).open("wb") as log:
             child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "multistage.worker", "--sweep", intent.sweep, "--idle", idle],
+                ["nice", "-n", nice, *worker],
                 env=environment,
                 cwd=self._assignment.options.directory,
                 stdin=subprocess.DEVNULL,
@@ -119,6 +131,9 @@ class SpareLauncher:
                     found.append(process)
         return found
 
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
+        return ""
+
     def read_failure(self, run_id: str) -> str:
         path = self._logs / "runs" / f"{Path(run_id).name}.log"
         return "\n".join(path.read_text().splitlines()[-5:]) if path.is_file() else ""
@@ -140,6 +155,7 @@ class SpareLauncher:
 class SpareKind(LauncherKind):
     name = "spare"
     subject = "the spare machine"
+    options = SpareOptions
 
     @property
     def traits(self) -> Traits:

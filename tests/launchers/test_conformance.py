@@ -9,10 +9,11 @@ import wandb
 from multistage.errors import UsageError
 from multistage.launchers.conformance import CHECKS, Check
 from multistage.launchers.registry import find_kind, list_launchers
-from tests.launchers.benches import LauncherBench, ModalBench
+from tests.launchers.benches import LauncherBench, ModalBench, SlurmBench
 from tests.launchers.distributions import install
 from tests.launchers.modal.modal_client import using
 from tests.queued_sweeps import client_variables
+from tests.slurm_cluster import SlurmCluster, needs_slurm
 from tests.stand_ins.modal_server import ModalServer
 
 checks = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -40,12 +41,21 @@ def test_containers_conform(
     check(ModalBench(modal, workplace / "logs", client_variables(tracker), api))
 
 
+@needs_slurm
+@checks
+def test_jobs_on_slurm_conform(
+    check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, slurm: SlurmCluster
+) -> None:
+    check(SlurmBench(slurm, workplace / "logs", client_variables(tracker), api))
+    assert slurm.list_jobs() == []
+
+
 @checks
 def test_a_launcher_of_another_package_conforms(
     check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("spare = spare_launcher:SpareKind", workplace / "site", monkeypatch)
-    assert list_launchers() == ("local", "modal", "spare")
+    assert list_launchers() == ("local", "modal", "external", "slurm", "spare")
     check(LauncherBench("spare", workplace / "logs", client_variables(tracker), api))
 
 
@@ -64,6 +74,6 @@ def test_a_launcher_that_cannot_be_loaded_is_named_and_leaves_the_others(
     with pytest.raises(UsageError, match=words):
         find_kind("broken")
     assert find_kind("local").name == "local"
-    with pytest.raises(UsageError, match="no launcher 'slurm'") as refused:
-        find_kind("slurm")
-    assert "local, modal, broken" in refused.value.hint
+    with pytest.raises(UsageError, match="no launcher 'cray'") as refused:
+        find_kind("cray")
+    assert "local, modal, external, slurm, broken" in refused.value.hint

@@ -16,6 +16,7 @@ from pydantic import Field
 from multistage.cli import main
 from multistage.cli.flags import Flags, build_flags
 from multistage.errors import UsageError
+from multistage.launchers.registry import list_launchers
 from multistage.options.catalogue import FLOW_GROUPS, GROUPS, OPTIONS, Groups, compose_groups
 from multistage.options.option import Option, Options
 from multistage.options.parameters import take_options
@@ -40,8 +41,8 @@ class ThrowawayOptions(Options):
     """Bags that are thrown away."""
 
 
-class SlurmOptions(Options):
-    """What Slurm is told."""
+class FarmOptions(Options):
+    """What a farm is told."""
 
     partition: str = "cpu"
     """Where jobs wait."""
@@ -50,7 +51,7 @@ class SlurmOptions(Options):
 
 
 MORE: Groups = (*GROUPS, ThrowawayOptions)
-FOREIGN = compose_groups(GROUPS, {"slurm": SlurmOptions})
+FOREIGN = compose_groups(GROUPS, {"farm": FarmOptions})
 
 
 @pytest.fixture(autouse=True)
@@ -109,21 +110,21 @@ def test_one_declaration_is_seen_in_every_place(place: Path, monkeypatch: pytest
 def test_the_options_of_another_packages_launcher_stand_under_its_name(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = read_flags(FOREIGN, "--launcher", "slurm", "--slurm-hours", "8")
-    assert given == {"launcher": "slurm", "slurm": {"hours": 8}}
-    with pytest.raises(UsageError, match=r"^--slurm-hours cannot be 49: it takes a whole number from 1 to 48\."):
-        read_flags(FOREIGN, "--slurm-hours", "49")
-    (place / "multistage.toml").write_text('[slurm]\npartition = "gpu"\nhours = 2')
-    monkeypatch.setenv("MULTISTAGE_SLURM__HOURS", "3")
+    given = read_flags(FOREIGN, "--launcher", "farm", "--farm-hours", "8")
+    assert given == {"launcher": "farm", "farm": {"hours": 8}}
+    with pytest.raises(UsageError, match=r"^--farm-hours cannot be 49: it takes a whole number from 1 to 48\."):
+        read_flags(FOREIGN, "--farm-hours", "49")
+    (place / "multistage.toml").write_text('[farm]\npartition = "gpu"\nhours = 2')
+    monkeypatch.setenv("MULTISTAGE_FARM__HOURS", "3")
     gathered = gather_flags({"config_id": "a:b", **given}, place, groups=FOREIGN).parameters
-    assert (gathered["launcher"], gathered["launcher_options"]) == ("slurm", {"partition": "gpu", "hours": 8})
-    gathered = gather_flags({"config_id": "a:b", "launcher": "slurm"}, place, groups=FOREIGN).parameters
+    assert (gathered["launcher"], gathered["launcher_options"]) == ("farm", {"partition": "gpu", "hours": 8})
+    gathered = gather_flags({"config_id": "a:b", "launcher": "farm"}, place, groups=FOREIGN).parameters
     assert gathered["launcher_options"] == {"partition": "gpu", "hours": 3}
-    assert "slurm" not in gather_flags({"config_id": "a:b"}, place, groups=FOREIGN).parameters
-    with pytest.raises(UsageError, match=r"^--slurm-hours has no meaning on this machine\. Add --launcher slurm\."):
-        gather_flags({"config_id": "a:b", "slurm": {"hours": 8}}, place, groups=FOREIGN)
-    with pytest.raises(UsageError, match=r"^--max-cost has no meaning with slurm\."):
-        gather_flags({"config_id": "a:b", "launcher": "slurm", "max_cost": 3.0}, place, groups=FOREIGN)
+    assert "farm" not in gather_flags({"config_id": "a:b"}, place, groups=FOREIGN).parameters
+    with pytest.raises(UsageError, match=r"^--farm-hours has no meaning on this machine\. Add --launcher farm\."):
+        gather_flags({"config_id": "a:b", "farm": {"hours": 8}}, place, groups=FOREIGN)
+    with pytest.raises(UsageError, match=r"^--max-cost has no meaning with farm\."):
+        gather_flags({"config_id": "a:b", "launcher": "farm", "max_cost": 3.0}, place, groups=FOREIGN)
 
 
 def test_no_option_is_declared_twice() -> None:
@@ -155,12 +156,14 @@ def test_a_form_begins_with_the_common_ones_and_fills_nothing_in() -> None:
     assert all(one["title"] == name for name, one in by_position[:10])
     marks = [one["title"].partition(":")[0] for name, one in by_position[10:] if ":" in one["title"]]
     assert [mark for mark, after in zip(marks, [*marks[1:], ""], strict=True) if mark != after] == [
-        "search", "approval", "metric", "program", "kept", "workers", "here", "modal", "workers",
+        "search", "approval", "metric", "program", "kept", "workers", "here", "modal", "slurm", "workers",
     ]  # fmt: skip
     assert "null" not in str(schema), "a form would say that a property is of the type None"
     filled = {name for name, one in schema["properties"].items() if "default" in one}
     assert filled == {"resume"}, "what stands in the form beats the settings file"
     assert schema["properties"]["goal"]["enum"] == ["maximize", "minimize"]
+    assert schema["properties"]["launcher"]["enum"] == list(list_launchers())
+    assert {"auto", "gp", "optuna:tpe"} < set(schema["properties"]["search"]["enum"])
     sent = {"config_id": "a:b", "workers": None, "baseline": None, "params": "x:0-1", "modal": {"cpu": 2, "gpu": None}}
     assert validate(sent, schema) == []
     (wrong,) = validate({"config_id": "a:b", "budget": 4}, schema)

@@ -10,8 +10,8 @@ from tests.options.surface import read_surface
 
 BEFORE: dict[str, Any] = json.loads(Path(__file__).with_name("surface.json").read_text())
 """As `read_surface` read it off the commit before."""
-SINCE = {"launcher_options"}
-"""What has come since."""
+SINCE = {"launcher_options", "resumable", "server_host", "slurm"}
+"""What has come since, by its name or the table that it stands in."""
 OPENED = {"launcher", "search"}
 """What takes any name since other packages may bring some; each is checked when the sweep is resolved."""
 
@@ -22,10 +22,11 @@ def now() -> dict[str, Any]:
 
 
 def check_opened(schemas: dict[str, Any]) -> None:
-    """Check that a form, or the file, takes any text for what has been opened."""
+    """Check that a form, or the file, takes a text for what has been opened, and whatever it took before."""
     for name in OPENED & set(schemas):
         assert schemas[name]["type"] == "string"
-        assert "enum" not in schemas[name]
+        offered = schemas[name].get("enum")
+        assert offered is None or {"local", "modal"} <= set(offered) or {"auto", "gp", "wandb"} <= set(offered)
 
 
 @pytest.mark.parametrize("command", BEFORE["flags"])
@@ -33,7 +34,10 @@ def test_every_flag_has_its_names_and_takes_what_it_took(now: dict[str, Any], co
     before, after = BEFORE["flags"][command], now["flags"][command]
     opened = {f"--{name}" for name in OPENED} & set(before)
     assert {name: after.pop(name)[-1] for name in opened} == dict.fromkeys(opened, "str")
-    assert after == {name: words for name, words in before.items() if name not in opened}
+    since = {name for name in after if name.removeprefix("--").replace("-", "_").startswith(tuple(SINCE))}
+    assert {name: words for name, words in after.items() if name not in since} == {
+        name: words for name, words in before.items() if name not in opened
+    }
 
 
 @pytest.mark.parametrize("flow", BEFORE["flows"])
@@ -51,10 +55,15 @@ def test_every_parameter_of_a_flow_takes_what_it_took(now: dict[str, Any], flow:
 def test_every_key_of_the_file_takes_what_it_took(now: dict[str, Any]) -> None:
     now["file"]["budget"].pop("minimum")
     check_opened(now["file"])
-    assert {name: schema for name, schema in now["file"].items() if name not in OPENED} == {
-        name: schema for name, schema in BEFORE["file"].items() if name not in OPENED
+    came = set(now["file"]) - set(BEFORE["file"])
+    assert came == SINCE - {"launcher_options"}
+    assert set(now["file"].pop("configs")) - came == set(BEFORE["file"]["configs"])
+    left = {*OPENED, *came, "configs"}
+    assert {name: schema for name, schema in now["file"].items() if name not in left} == {
+        name: schema for name, schema in BEFORE["file"].items() if name not in left
     }
 
 
 def test_every_variable_is_read(now: dict[str, Any]) -> None:
-    assert now["variables"] == BEFORE["variables"]
+    came = tuple(f"MULTISTAGE_{name.upper()}" for name in SINCE)
+    assert [name for name in now["variables"] if not name.startswith(came)] == BEFORE["variables"]

@@ -1,6 +1,7 @@
 """What Prefect is told: Markdown that no name breaks, pictures that are whole documents, progress now and then."""
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -11,8 +12,10 @@ from prefect import flow
 from prefect.artifacts import update_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
+from multistage.domain.runs.slots import RunRecord, SlotName, settle_slots
 from multistage.domain.space.parameters import CategoricalParameter
 from multistage.domain.sweep.state import StageProgress
 from multistage.pipeline.tasks import artifacts
@@ -20,6 +23,7 @@ from multistage.report.artifacts import (
     describe_plan,
     describe_result,
     describe_stage,
+    list_best,
     list_top_configs,
     name_artifact,
     name_tags,
@@ -31,6 +35,10 @@ from tests.report.sweeps import LR, NOON, make_data, make_run, make_state, make_
 from tests.states import make_state as make_plain_state
 
 FOLDER = Path("/sweeps/odd")
+RUNS = settle_slots(
+    RunRecord(run_id=f"r{index}", name=SlotName(stage=1, index=index), phase=phase, config={"lr": 0.1}, value=value)
+    for index, (phase, value) in enumerate([("finished", 0.8), ("finished", 0.9), ("failed", None), ("active", 0.95)])
+)
 
 
 def test_a_stage_tells_its_narrowing_with_the_evidence_and_links() -> None:
@@ -107,21 +115,40 @@ def test_progress_is_one_artifact_that_changes_now_and_then(
         update_progress_artifact(artifact, progress, description)
 
     monkeypatch.setattr(artifacts, "update_progress_artifact", count)
-    state = make_plain_state().model_copy(update={"name": "progressing"})
+    state = make_plain_state(tracker_url="http://127.0.0.1:8080").model_copy(update={"name": "progressing"})
 
     @flow
     def watch() -> None:
-        note = artifacts.ProgressNote(state)
+        driven = state.model_copy(update={"flow_run_id": str(flow_run.id)})
+        note = artifacts.ProgressNote(lambda: driven.model_copy(update={"budget_used": used // 10}))
         for used in range(201):
-            note(StageProgress(stage=1, runs=200, used=used, running=2, best_metric=0.5, started_at=NOON))
+            note(StageProgress(stage=1, runs=200, used=used, running=2, best_metric=0.5, started_at=NOON), RUNS)
 
     watch()
     assert updates[-1] == 100.0
     assert len(updates) <= 3, "200 runs within seconds are not 200 requests"
-    key = ArtifactFilterKey(any_=["progressing-stage-1-progress"])
-    (found,) = prefect.read_artifacts(artifact_filter=ArtifactFilter(key=key))
-    assert (found.type, found.data) == ("progress", 100.0)
-    assert found.description == "Stage 1: 200 of 200 runs, 2 running, best 0.5."
+    keys = [f"progressing-{one}" for one in ("stage-1-progress", "progress", "best")]
+    found = prefect.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=keys)))
+    shown = {one.key: one for one in found}
+    assert len(shown) == len(found) == 3, "each is changed, never made again"
+    stage, sweep, best = (shown[key] for key in keys)
+    page = "[The sweep's page](http://127.0.0.1:8080/local/digits)"
+    assert (stage.type, stage.data) == ("progress", 100.0)
+    assert stage.description == f"Stage 1: 200 of 200 runs, 2 running, best 0.5. {page}"
+    assert (sweep.type, sweep.data) == ("progress", pytest.approx(100 * 20 / 30))
+    assert sweep.description == f"20 of 30 runs. {page}"
+    assert best.description == f"The best configs so far. {page}"
+    assert [row["val/accuracy"] for row in json.loads(str(best.data))] == [0.9, 0.8]
+
+
+def test_the_best_are_of_all_stages_and_of_runs_that_have_a_value() -> None:
+    state = make_whole().state
+    values = [row["reward"] for row in list_best(state)]
+    assert values == sorted(values, reverse=True)
+    assert values[0] == max(row["reward"] for one in state.stages_completed for row in list_top_configs(state, one))
+    assert {row["stage"] for row in list_best(state)} <= {1, 2, 3}
+    lower = list_best(state.model_copy(update={"goal": "minimize"}))
+    assert [row["reward"] for row in lower] == sorted(row["reward"] for row in lower)
 
 
 def test_a_sweep_goes_on_where_prefect_takes_no_progress(
@@ -137,9 +164,9 @@ def test_a_sweep_goes_on_where_prefect_takes_no_progress(
 
     @flow
     def watch() -> None:
-        note = artifacts.ProgressNote(make_plain_state())
+        note = artifacts.ProgressNote(make_plain_state)
         for used in range(50):
-            note(StageProgress(stage=1, runs=200, used=used, running=2, started_at=NOON))
+            note(StageProgress(stage=1, runs=200, used=used, running=2, started_at=NOON), RUNS)
 
     watch()
     assert len(asked) == 1, "it is not asked again at once"

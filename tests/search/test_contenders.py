@@ -13,6 +13,8 @@ from multistage.domain.space.grammar import parse_params
 from multistage.search.contenders import TRUST, Draws, Joint, gather
 from multistage.search.ensemble import MEMBERS, Belief, Ensemble, group, measure_distances
 from multistage.search.finalists import recommend
+from multistage.search.gaussian_process import GaussianProcessSearch
+from multistage.search.noise_shape import draw_shapes
 from multistage.search.sobol import sample_sobol
 from multistage.search.surrogate import Priors
 from multistage.search.targets import Targets
@@ -177,8 +179,30 @@ def test_a_run_that_diverged_does_not_make_its_neighbours_worthless() -> None:
     targets = Targets(
         [run.model_copy(update={"value": v}) for run, v in zip(sweep(0, 40), values, strict=True)], "maximize"
     )
-    steady, _ = targets.expect(np.array([1.0]), np.array([0.0]))
-    shaky, variance = targets.expect(np.array([1.0]), np.array([1.0]))
+    shape = draw_shapes(np.zeros(0), 1, np.random.default_rng(0))
+    steady, _ = targets.expect(np.array([[1.0]]), np.array([[0.0]]), shape)
+    shaky, variance = targets.expect(np.array([[1.0]]), np.array([[1.0]]), shape)
+    steady, shaky, variance = steady[0], shaky[0], variance[0]
     assert steady[0] == pytest.approx(targets.restore(np.array([1.0]))[0])
     assert -10 < shaky[0] < steady[0] + 1
     assert 0 < variance[0] < 400
+
+
+def test_failures_of_a_metric_that_has_a_ceiling_are_not_overlooked() -> None:
+    """Most runs reach the most that there is, some configs never, and one run in five of the good ones fails."""
+    random = np.random.default_rng(3)
+    space = parse_params("x:0-1,y:0-1")
+    runs = []
+    for index in range(100):
+        config = {"x": float(random.random()), "y": float(random.random())}
+        good = config["x"] > 0.4
+        value = (500.0 if random.random() < 0.8 else 350.0) if good else 450.0 * config["x"] / 0.4
+        runs.append(Evaluation(stage=1, index=index, config=config, outcome="finished", value=value))
+    foresight = GaussianProcessSearch(space, "maximize", 1).foresee(runs, [{"x": 0.8, "y": 0.5}, {"x": 0.7, "y": 0.4}])
+    races: list[list[list[float]]] = [[[], []], [[500.0, 500.0, 350.0, 500.0], [500.0]]]
+    for race in races:
+        draws, variances = foresight.race(race)
+        low, high = np.quantile(draws[:, 0], (0.025, 0.975))
+        assert low < 470 < high
+        assert draws[:, 0].mean() == pytest.approx(470, abs=18)
+        assert 20 < np.sqrt(variances[0]) < 110

@@ -6,11 +6,19 @@ from multistage.domain.runs.results import Config, Evaluation
 from multistage.domain.space.grammar import parse_params
 from multistage.search.base import Proposal, SearchProblem
 from multistage.search.conformance import CASES, Case
-from multistage.search.registry import BUILT_IN, WITH_VARIANTS, create_searcher
+from multistage.search.registry import BUILT_IN, VARIANTS, check_search, create_searcher, list_searches
+from multistage.search.searchers.optuna import SAMPLERS
 from multistage.search.sobol import key_of, sample_sobol
 
-SEARCHES = [*(name for name in BUILT_IN if name not in WITH_VARIANTS), "optuna:tpe"]
+SEARCHES = [*(name for name in BUILT_IN if name not in VARIANTS), "optuna:tpe"]
 SPACE = parse_params("x:0-1,y:0-1")
+
+
+def test_all_searches_are_listed() -> None:
+    assert {"optuna": tuple(SAMPLERS)} == VARIANTS
+    assert {"auto", "gp", "optuna:tpe"} <= set(list_searches())
+    for search in set(list_searches()) - {"auto", "optuna:gp"}:
+        check_search(search)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

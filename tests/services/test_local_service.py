@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from multistage.errors import ServiceError
-from multistage.services import service_processes
+from multistage.services import service_processes, start_progress
 from multistage.services.local_service import LocalService, ServiceRecord
 from multistage.services.service_processes import is_alive
 from multistage.services.watch import ServiceWatch
@@ -39,14 +39,14 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
-def make_service(folder: Path, source: str = SERVER, timeout: float = 20) -> LocalService:
+def make_service(folder: Path, source: str = SERVER, patience: float = 20) -> LocalService:
     return LocalService(
         name="small server",
         folder=folder,
         build_command=lambda port: [sys.executable, "-c", source, str(port)],
         build_environment=lambda _: os.environ,
         health_path="/health",
-        startup_timeout=timeout,
+        patience=patience,
     )
 
 
@@ -194,8 +194,41 @@ def test_a_failed_start_shows_the_end_of_the_log(tmp_path: Path) -> None:
 
 
 def test_a_start_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = make_service(tmp_path, "import time; time.sleep(600)", timeout=0.5)
-    with pytest.raises(ServiceError, match=r"was not ready after 0.5 s\. It printed nothing"):
+    service = make_service(tmp_path, "import time; time.sleep(600)", patience=0.5)
+    with pytest.raises(ServiceError, match=r"was not ready after \d+ s\. It printed nothing"):
+        service.ensure()
+    record = service.read_record()
+    assert record is not None
+    assert not is_alive(record)
+
+
+BUSY = """
+import time
+began = time.process_time()
+while time.process_time() < began + 1.5:
+    pass
+"""
+"""A start that takes longer than one may do nothing."""
+
+
+def test_a_start_that_gets_on_is_waited_for_with_a_line_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start_progress, "FIRST_LINE", 0.2)
+    monkeypatch.setattr(start_progress, "LINE_EVERY", 0.2)
+    monkeypatch.setattr(start_progress, "LOOK_EVERY", 0.05)
+    service = make_service(tmp_path, BUSY + SERVER, patience=1.0)
+    try:
+        assert service.ensure().started
+        assert "Waiting for the small server to start: " in capsys.readouterr().err
+    finally:
+        service.stop()
+
+
+def test_a_busy_start_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_progress, "LONGEST", 1.0)
+    service = make_service(tmp_path, "while True: pass", patience=20)
+    with pytest.raises(ServiceError, match="was not ready"):
         service.ensure()
     record = service.read_record()
     assert record is not None

@@ -19,6 +19,8 @@ from multistage.domain.runs.results import Config, Evaluation, Outcome
 
 MAX_ATTEMPTS = 3
 """Attempts at a slot, the first one included."""
+RESUMED_ATTEMPTS = 50
+"""The same where each attempt goes on where the one before was lost: a preempted one is no sign that all would be."""
 
 FAULT_KEY = "_multistage_fault"
 """In a failed run's summary, by whose fault it failed where that was not the config's: `SETUP`."""
@@ -137,13 +139,16 @@ class Slot(Model):
         return sum(run.phase == "lost" or (run.phase == "failed" and run is not self.decisive) for run in self.attempts)
 
 
-def count_attempts(proposes: bool) -> int:
+def count_attempts(proposes: bool, resumable: bool = False) -> int:
     """Count the attempts that a slot may have: one where W&B's engine proposes, which knows no slots.
 
     Args:
         proposes: Whether this project proposes the configs.
+        resumable: Whether each attempt goes on where the one before was lost, so that none is for nothing.
     """
-    return MAX_ATTEMPTS if proposes else 1
+    if not proposes:
+        return 1
+    return RESUMED_ATTEMPTS if resumable else MAX_ATTEMPTS
 
 
 def settle_slot(index: int, attempts: Iterable[RunRecord], max_attempts: int = MAX_ATTEMPTS) -> Slot:

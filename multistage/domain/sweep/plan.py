@@ -21,6 +21,7 @@ from multistage.options.catalogue import SETTLED
 from multistage.options.local import LocalOptions
 from multistage.options.modal import ModalOptions
 from multistage.options.running import ApprovalOptions, ForeignOptions, WorkerOptions
+from multistage.options.slurm import SlurmOptions
 
 StageNumber = Literal[1, 2, 3]
 STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
@@ -153,7 +154,7 @@ class SweepSettings(Model):
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 
-class RunWishes(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions):
+class RunWishes(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions, SlurmOptions):
     """How a sweep is run, as far as that was said: what a resume may change."""
 
 

@@ -107,6 +107,8 @@ class StageProgress(Model):
     queued: int = 0
     failed: int = 0
     attempts_lost: int = 0
+    waiting: str = ""
+    """How many of its workers wait to begin, and why; empty where none does."""
     best_metric: float | None = None
     started_at: datetime
 

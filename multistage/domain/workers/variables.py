@@ -76,7 +76,7 @@ def withhold_secrets(environment: MutableMapping[str, str]) -> None:
         del environment[name]
 
 
-def spare_loopback(environment: MutableMapping[str, str]) -> None:
+def spare_loopback(environment: MutableMapping[str, str], *hosts: str) -> None:
     """Complete ``no_proxy`` so that this machine's own services are asked for without a proxy.
 
     Does nothing where there is no proxy, or where none is used for anything (``*``). Some programs heed capitals first,
@@ -84,6 +84,7 @@ def spare_loopback(environment: MutableMapping[str, str]) -> None:
 
     Args:
         environment: Changed.
+        hosts: Further ones that are asked for without a proxy.
     """
     if not list_proxies(environment):
         return
@@ -91,7 +92,7 @@ def spare_loopback(environment: MutableMapping[str, str]) -> None:
         told = environment.get(name) or environment.get(other, "")
         listed = [host.strip() for host in told.split(",") if host.strip()]
         if "*" not in listed:
-            environment[name] = ",".join(dict.fromkeys((*listed, *SPARED_HOSTS)))
+            environment[name] = ",".join(dict.fromkeys((*listed, *SPARED_HOSTS, *hosts)))
 
 
 def list_proxies(environment: Mapping[str, str]) -> list[str]:

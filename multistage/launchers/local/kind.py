@@ -7,18 +7,18 @@ from multistage.domain.sweep.account import Account
 from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.gpu_shares import GpuShare, check_share, split_gpu
-from multistage.errors import UsageError
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
+from multistage.launchers.interpreters import find_interpreter
 from multistage.launchers.local.cores import count_cores
 from multistage.launchers.local.gpus import GpuDealer, find_gpus
 from multistage.launchers.local.launcher import TRAITS, LocalLauncher
-from multistage.launchers.local.modules import check_module
 from multistage.launchers.local.options import LocalOptions
 from multistage.launchers.local.records import NAME
+from multistage.launchers.modules import check_module
 from multistage.training.catalogue import find_bundled
 from multistage.wandb_client.surroundings import review_surroundings
-from multistage.worker.interpreter import Interpreter, inspect_interpreter
+from multistage.worker.interpreter import Interpreter
 
 
 class LocalKind(LauncherKind):
@@ -98,17 +98,4 @@ def _read(wishes: RunWishes) -> LocalOptions:
 
 
 def _find_interpreter(settings: SweepSettings, options: RunOptions) -> Interpreter | None:
-    """Find the interpreter of a sweep's trainings; None for this process's own.
-
-    Raises:
-        UsageError: It is none, has no W&B client of a release that works, or was named for a bundled trainer.
-    """
-    python = _read(options).python
-    if python is None:
-        return None
-    if find_bundled(settings) is not None:
-        raise UsageError(
-            f"--python names an interpreter, and the bundled trainer of {settings.config_id} runs in this one.",
-            "Leave it out, or train a program of your own.",
-        )
-    return inspect_interpreter(options.directory / python)
+    return find_interpreter(settings, options.directory, _read(options).python)

@@ -145,6 +145,10 @@ class LocalLauncher:
                 f"Processes cannot be ended: {left}.", "Look at them with ps; they may hang in the kernel."
             )
 
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
+        """Nothing: a process begins at once."""
+        return ""
+
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed, wandb's own left out; empty where it printed none."""
         return "\n".join(read_last_lines(self._folder / "runs" / f"{Path(run_id).name}.log"))

@@ -184,6 +184,10 @@ class ModalLauncher:
                 f"Stop them by hand: `modal app stop {read_call(mine[0]).app}`.",
             ) from failures[0]
 
+    def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
+        """Nothing: Modal does not say what waits."""
+        return ""
+
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed; known once its worker has ended."""
         return self._watch.failures.get(run_id, "")

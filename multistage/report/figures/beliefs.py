@@ -33,8 +33,6 @@ from multistage.report.figures.style import (
 POINTS_OF_SLICE = 600
 LEAST_FOR_CONTOUR = 6
 """Runs below which the model's mean over two parameters would be a guess."""
-NORMAL = 1.96
-"""Standard deviations to each side of a mean that hold 95%."""
 
 
 def draw_influences(influences: Sequence[Influence]) -> go.Figure | None:
@@ -82,18 +80,20 @@ def _add_model(figure: go.Figure, data: ReportData, parameter: Parameter, floor:
     along = slice_model(data, data.center, parameter.name)
     xs = place_all(parameter, along.values)
     goal = data.state.goal
-    highs = [mean + NORMAL * width for mean, width in zip(along.means, along.deviations, strict=True)]
-    lows = [mean - NORMAL * width for mean, width in zip(along.means, along.deviations, strict=True)]
     if isinstance(parameter, CategoricalParameter):
         figure.add_scatter(
             x=xs, y=pack(along.means), mode="markers", hovertemplate="expected %{y:.5g}<extra></extra>",
             marker={"symbol": "line-ew", "size": 18, "line": {"width": 2, "color": INK}},
-            error_y={"array": pack(NORMAL * width for width in along.deviations), "color": INK, "thickness": 1},
+            error_y={
+                "array": pack(high - mean for high, mean in zip(along.highs, along.means, strict=True)),
+                "arrayminus": pack(mean - low for low, mean in zip(along.lows, along.means, strict=True)),
+                "color": INK, "thickness": 1,
+            },
         )  # fmt: skip
     else:
         bare: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        figure.add_scatter(x=xs, y=pack(clip(highs, floor, goal)), **bare)
-        figure.add_scatter(x=xs, y=pack(clip(lows, floor, goal)), fill="tonexty", fillcolor=BAND, **bare)
+        figure.add_scatter(x=xs, y=pack(clip(along.highs, floor, goal)), **bare)
+        figure.add_scatter(x=xs, y=pack(clip(along.lows, floor, goal)), fill="tonexty", fillcolor=BAND, **bare)
         figure.add_scatter(
             x=xs, y=pack(clip(along.means, floor, goal)), mode="lines", line={"color": INK, "width": 1.5},
             hovertemplate="expected %{y:.5g}<extra></extra>",

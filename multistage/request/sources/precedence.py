@@ -15,7 +15,8 @@ from multistage.domain.space.defaults import GUIDE_PARAMETERS
 from multistage.domain.space.grammar import expand_params, parse_names
 from multistage.domain.workers.styles import is_module_name
 from multistage.errors import UsageError
-from multistage.options.catalogue import FILE_SAYS, GROUPS, LAUNCHERS, RIVALS, Groups, list_idle, list_names
+from multistage.launchers.registry import list_groups
+from multistage.options.catalogue import FILE_SAYS, LAUNCHERS, RIVALS, Groups, list_idle, list_names
 from multistage.options.refusal import VARIABLE_PREFIX, spell_variable
 from multistage.request.sources.settings_file import (
     SETTINGS_FILE,
@@ -52,7 +53,7 @@ def gather_parameters(
     directory: Path,
     settings_file: Path | None = None,
     source: str = "command line",
-    groups: Groups = GROUPS,
+    groups: Groups | None = None,
 ) -> GatheredParameters:
     """Fill in what was not given, from the environment and the settings file.
 
@@ -63,11 +64,12 @@ def gather_parameters(
         directory: Where the settings file is looked for.
         settings_file: Another one.
         source: What to call where ``given`` comes from.
-        groups: The options that file and environment may set.
+        groups: The options that file and environment may set; by default also those of installed launchers.
 
     Raises:
         UsageError: The settings file that was named is not there, or it or a variable makes no sense.
     """
+    groups = groups or list_groups()
     path = find_settings_file(directory, settings_file)
     file = read_settings_file(path, groups)
     label = SETTINGS_FILE if path == directory / SETTINGS_FILE else str(path)
@@ -177,14 +179,14 @@ def find_settings_file(directory: Path, named: Path | None = None) -> Path | Non
     return None
 
 
-def read_settings_file(path: Path | None, groups: Groups = GROUPS) -> SettingsFile:
+def read_settings_file(path: Path | None, groups: Groups | None = None) -> SettingsFile:
     """Read a settings file; an empty one where there is none.
 
     Raises:
         UsageError: It cannot be read, or makes no sense.
     """
     if path is None:
-        return build_settings(groups)()
+        return build_settings(groups or list_groups())()
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -192,12 +194,13 @@ def read_settings_file(path: Path | None, groups: Groups = GROUPS) -> SettingsFi
     return parse_settings(text, path, groups)
 
 
-def read_variables(groups: Groups = GROUPS) -> Preferences:
+def read_variables(groups: Groups | None = None) -> Preferences:
     """Read the preferences that stand in the environment.
 
     Raises:
         UsageError: One of them makes no sense.
     """
+    groups = groups or list_groups()
     try:
         return build_preferences(groups).model_validate(EnvSettingsSource(build_variables(groups))())
     except ValidationError as error:

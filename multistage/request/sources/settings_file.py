@@ -28,7 +28,8 @@ from multistage.domain.space.parameters import Parameter
 from multistage.domain.sweep.request import TableReader
 from multistage.domain.workers.styles import is_module_name
 from multistage.errors import SpaceError, UsageError
-from multistage.options.catalogue import GROUPS, Groups, list_names
+from multistage.launchers.registry import list_groups
+from multistage.options.catalogue import Groups, list_names
 from multistage.options.option import Options, list_options
 from multistage.options.refusal import Spelling, find_option, refuse_value, spell_key, tell_reason
 
@@ -79,17 +80,18 @@ def _list_fields(groups: Groups) -> dict[str, Any]:
     return {one.name: (one.kind if one.option.choices else one.field.annotation, one.field) for one in filed}
 
 
-def parse_settings(text: str, path: Path, groups: Groups = GROUPS) -> SettingsFile:
+def parse_settings(text: str, path: Path, groups: Groups | None = None) -> SettingsFile:
     """Read a settings file.
 
     Args:
         text: Its content.
         path: Where it lies: for the errors, and for its relative paths.
-        groups: The options that it may set.
+        groups: The options that it may set; by default this package's and those of installed launchers.
 
     Raises:
         UsageError: It is no TOML, has an unknown key (the hint names the nearest), or a value that makes no sense.
     """
+    groups = groups or list_groups()
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -138,7 +140,7 @@ def parse_ranges(ranges: Mapping[str, str], known: Mapping[str, Parameter], wher
     return parsed
 
 
-def explain_mistake(error: ValidationError, where: str, spell: Spelling, groups: Groups = GROUPS) -> UsageError:
+def explain_mistake(error: ValidationError, where: str, spell: Spelling, groups: Groups) -> UsageError:
     """Say in a sentence what is wrong with a settings file or a variable of the environment.
 
     Args:
@@ -170,7 +172,7 @@ def _list_keys(place: tuple[int | str, ...], groups: Groups) -> list[str]:
     return list(model.model_fields)
 
 
-def build_schema(groups: Groups = GROUPS) -> dict[str, Any]:
+def build_schema(groups: Groups | None = None) -> dict[str, Any]:
     """Build the file's JSON schema, with which editors complete and check it."""
 
     class WithoutNull(GenerateJsonSchema):
@@ -185,5 +187,5 @@ def build_schema(groups: Groups = GROUPS) -> dict[str, Any]:
                 del found["default"]
             return found
 
-    schema = build_settings(groups).model_json_schema(schema_generator=WithoutNull)
+    schema = build_settings(groups or list_groups()).model_json_schema(schema_generator=WithoutNull)
     return {"$schema": WithoutNull.schema_dialect, **schema, "title": SETTINGS_FILE}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from multistage.domain.runs.slots import (
     MAX_ATTEMPTS,
+    RESUMED_ATTEMPTS,
     SETUP,
     RunPhase,
     RunRecord,
@@ -212,3 +213,4 @@ def test_a_table_settles_only_what_has_changed_anew() -> None:
 
 def test_only_where_this_project_proposes_is_a_slot_trained_again() -> None:
     assert (count_attempts(True), count_attempts(False)) == (MAX_ATTEMPTS, 1)
+    assert (count_attempts(True, True), count_attempts(False, True)) == (RESUMED_ATTEMPTS, 1)

@@ -9,6 +9,7 @@ import pytest
 from multistage.errors import UsageError
 from multistage.options.catalogue import GROUPS, list_all
 from multistage.options.modal import Resources
+from multistage.options.slurm import JobResources
 from multistage.request.sources.settings_file import build_schema, build_settings, parse_settings
 
 WHOLE = """
@@ -60,7 +61,11 @@ def test_an_empty_file_asks_for_nothing() -> None:
 
 def test_it_takes_all_that_the_command_line_takes() -> None:
     flags = {option.key for option in list_all() if option.option.flag}
-    taken = set(build_settings(GROUPS).model_fields) | {f"modal.{name}" for name in Resources.model_fields}
+    taken = set(build_settings(GROUPS).model_fields) | {
+        f"{launcher}.{name}"
+        for launcher, own in (("modal", Resources), ("slurm", JobResources))
+        for name in own.model_fields
+    }
     # These belong to one sweep.
     assert flags - taken == {"name", "settings", "sweep_file"}
 

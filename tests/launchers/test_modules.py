@@ -7,7 +7,7 @@ import pytest
 
 from multistage.domain.workers.styles import build_command
 from multistage.errors import UsageError
-from multistage.launchers.local.modules import check_module
+from multistage.launchers.modules import check_module
 
 COMMAND = build_command("module")
 

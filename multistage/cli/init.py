@@ -1,0 +1,156 @@
+"""The command that gets to know a training script, and writes the settings by which it is swept."""
+
+import difflib
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from multistage.cli.services import renew_server
+from multistage.errors import MultistageError, UsageError
+from multistage.settings import Settings
+
+if TYPE_CHECKING:
+    from multistage.domain.proposal.draft import Proposal
+
+PROMPT = "Enter writes it; a change (? tells which), or q: "
+
+
+def init(
+    *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    id_: Annotated[str | None, Parameter(name="--id")] = None,
+    style: str | None = None,
+    python: Path | None = None,
+    baseline: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    change: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    from_run: str | None = None,
+    no_run: Annotated[bool, Parameter(negative=())] = False,
+    whole: Annotated[bool, Parameter(negative=())] = False,
+    init_timeout: float = 60.0,
+    settings: Path | None = None,
+    force: Annotated[bool, Parameter(negative=())] = False,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Get to know a training script by one run of it, and write multistage.toml, by which it is swept.
+
+    Give the script with its arguments, or the command that starts it behind --, as you start it yourself.
+
+    Args:
+        command: A script or module with its arguments, or a whole command. An argument that is called as one of the
+            options below stands behind --.
+        id_: The config id. [default: the folder's name and the script's]
+        style: How the script takes its parameters, as --style of a sweep. [default: found out]
+        python: Interpreter of the trainings, or its environment's folder. [default: this one]
+        baseline: A usual KEY=VALUE of a script that reads it from wandb.config and has none itself; may be repeated.
+        change: A change of what is proposed, in the words that the table's prompt takes; may be repeated.
+        from_run: Take a finished run instead: ENTITY/PROJECT/ID of W&B, or local/PROJECT/ID of the embedded server.
+        no_run: Run nothing but the script's --help.
+        whole: Let the run come to its end.
+        init_timeout: Seconds that the run is watched at most.
+        settings: The settings file. [default: multistage.toml in this folder]
+        force: Change a settings file that is there: the config id's section is written anew, the rest stays.
+        yes: Ask nothing.
+    """
+    from multistage.cli.proposal_table import draw_proposal
+    from multistage.domain.proposal.amendment import amend
+    from multistage.installation import check_installation
+    from multistage.introduction.meeting import meet_script
+    from multistage.introduction.wish import Wish
+    from multistage.request.subject.assignments import parse_assignments
+
+    if whole and no_run:
+        raise UsageError("--whole and --no-run contradict each other.", "Leave one of the two out.")
+    if init_timeout <= 0:
+        raise UsageError(f"--init-timeout {init_timeout:g} is no number of seconds.", "Give it one above 0.")
+    check_installation()
+    console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not no_run and (note := renew_server(Settings())):
+        console.print(note, soft_wrap=True, markup=False)
+    wish = Wish(
+        words=command, config_id=id_, style=_check_style(style), python=python, limit=init_timeout, whole=whole,
+        baseline=parse_assignments("baseline", baseline), no_run=no_run, from_run=from_run,
+    )  # fmt: skip
+    with console.status("Starting ...") as status:
+        proposal = meet_script(wish, Path.cwd(), lambda text: status.update(f"{text} ..."))
+    for text in change:
+        proposal = amend(proposal, text)
+    console.print(draw_proposal(proposal))
+    for note in proposal.notes:
+        console.print(f"Note: {note}", markup=False, soft_wrap=True)
+    if not yes and sys.stdin.isatty():
+        edited = _edit(proposal, console)
+        if edited is None:
+            console.print("Nothing was written.")
+            return 0
+        proposal = edited
+    return _write(proposal, (settings or Path("multistage.toml")).absolute(), console, force=force)
+
+
+def _check_style(style: str | None) -> str | None:
+    from multistage.domain.workers.styles import find_style
+
+    if style is not None:
+        find_style(style)
+    return style
+
+
+def _edit(proposal: "Proposal", console: Console) -> "Proposal | None":
+    """Take changes until the table is agreed to; None where it is given up."""
+    from multistage.cli.proposal_table import draw_proposal
+    from multistage.domain.proposal.amendment import FORMS, amend
+
+    while True:
+        try:
+            text = console.input(PROMPT, markup=False).strip()
+        except EOFError:
+            return None
+        if not text:
+            return proposal
+        if text in ("q", "quit", "exit"):
+            return None
+        if text in ("?", "help"):
+            console.print(FORMS, markup=False, soft_wrap=True)
+            continue
+        try:
+            proposal = amend(proposal, text)
+        except MultistageError as error:
+            console.print(f"{error.message} {error.hint}".rstrip(), style="yellow", markup=False, soft_wrap=True)
+            continue
+        console.print(draw_proposal(proposal))
+
+
+def _write(proposal: "Proposal", path: Path, console: Console, *, force: bool) -> int:
+    """Write the settings file; leaves one alone that says something else, and shows what would change."""
+    from multistage.atomic_files import replace_file
+    from multistage.domain.proposal.settings_text import merge_section
+    from multistage.request.sources.settings_file import parse_settings
+
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = merge_section(before, _place(proposal, path))
+    parse_settings(text, path)
+    if before and text != before and not force:
+        lines = difflib.unified_diff(before.splitlines(), text.splitlines(), path.name, path.name, lineterm="")
+        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        raise UsageError(f"{path} is there already, and was left as it is.", "--force makes these changes.")
+    replace_file(path, text)
+    console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
+    named = "" if path == Path.cwd() / "multistage.toml" else f" --settings {path}"
+    metric = "" if proposal.metric else " --metric KEY"
+    console.print(f"To sweep: multistage-sweep {proposal.config_id}{named}{metric}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _place(proposal: "Proposal", path: Path) -> "Proposal":
+    """Write the paths of a proposal as a file in another folder has them."""
+    if path.parent == Path.cwd():
+        return proposal
+    own = proposal.invocation
+    changes = {
+        "program": own.program if own.kind == "module" else str(Path(own.program).expanduser().absolute()),
+        "python": None if own.python is None else str(Path(own.python).absolute()),
+    }
+    return proposal.model_copy(update={"invocation": own.model_copy(update=changes)})

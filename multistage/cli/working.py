@@ -1,0 +1,23 @@
+"""The command that trains for a sweep which is driven elsewhere."""
+
+import logging
+
+from multistage.errors import UsageError
+
+
+def work(address: str, /, *, idle: float = 600.0) -> int:
+    """Train what a sweep hands out, on this machine, until that sweep is done: for any machine that reaches its server.
+
+    The sweep's key is read from WANDB_API_KEY, or else from the standard input.
+
+    Args:
+        address: The sweep, as URL/NAME, or as ENTITY/PROJECT/NAME where it is W&B's.
+        idle: Seconds without work after which to leave.
+    """
+    if idle <= 0:
+        raise UsageError(f"--idle cannot be {idle:g}.", "Give it seconds.")
+    from multistage.worker.following import follow
+
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    follow(address, idle)
+    return 0

@@ -1,0 +1,1 @@
+"""Workers as jobs on a Slurm cluster, by sbatch, squeue and scancel alone."""

@@ -1,0 +1,128 @@
+"""What a sweep on a Slurm cluster needs."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.budget import parse_split, split_budget
+from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.request import SweepRequest
+from multistage.errors import LaunchError, UsageError
+from multistage.installation import Look
+from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
+from multistage.launchers.interpreters import find_interpreter
+from multistage.launchers.modules import check_module
+from multistage.launchers.slurm.cluster import (
+    check_resources,
+    choose_groups,
+    find_limit,
+    read_cluster,
+    rehearse,
+)
+from multistage.launchers.slurm.commands import call, require_slurm
+from multistage.launchers.slurm.launcher import TRAITS, SlurmLauncher
+from multistage.launchers.slurm.options import JobOptions
+from multistage.launchers.slurm.records import NAME
+from multistage.training.catalogue import find_bundled
+from multistage.wandb_client.surroundings import review_surroundings
+
+USUAL_WORKERS = 8
+"""Jobs at once unless told otherwise."""
+SHORTEST_LIMIT = 60.0
+"""Seconds below which a job is over before its worker has trained."""
+
+
+class SlurmKind(LauncherKind):
+    """Workers in jobs on Slurm."""
+
+    name = NAME
+    subject = "Slurm"
+
+    @property
+    def traits(self) -> Traits:
+        """They cost nothing, are on other machines, and see the same files."""
+        return TRAITS
+
+    def open(self, assignment: Assignment) -> SlurmLauncher:
+        """Open a launcher that starts a sweep's workers."""
+        settings, options = assignment.settings, assignment.options
+        own = _read(options)
+        return SlurmLauncher(
+            assignment.logs,
+            own,
+            variables=assignment.server,
+            idle=options.worker_idle,
+            find_limit=lambda: find_limit(choose_groups(read_cluster(), own), own),
+            directory=options.directory,
+            interpreter=find_interpreter(settings, options.directory, own.python),
+        )
+
+    def attend(self, logs: Path) -> SlurmLauncher:
+        """Open a launcher that watches and ends workers."""
+        return SlurmLauncher(logs)
+
+    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
+        """Give a usual number of jobs, of which none would have nothing to do."""
+        return min(USUAL_WORKERS, max(split_budget(request.budget, parse_split(request.split))))
+
+    def check(self, plan: SweepPlan, options: RunOptions) -> None:
+        """Refuse what no node has, or Slurm would not take."""
+        own = _read(options)
+        interpreter = find_interpreter(plan.settings, options.directory, own.python)
+        if find_bundled(plan.settings) is None:
+            path = str(interpreter.path) if interpreter else None
+            check_module(plan.settings.program, plan.settings.command, options.directory, path)
+        require_slurm()
+        groups = choose_groups(read_cluster(), own)
+        check_resources(groups, own)
+        rehearse(own)
+        limit = find_limit(groups, own)
+        if limit is not None and limit < SHORTEST_LIMIT:
+            raise UsageError(
+                f"A job of {limit:g} s is over before it has trained.", "Give it minutes at least: --slurm-time 30."
+            )
+
+    def review(
+        self, settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Say what of the user's shell, files and ``.env`` trainings do not get."""
+        server = account.base_url if account.kind == "wandb" else None
+        program = Path(settings.program) if settings.program else None
+        return review_surroundings(options.directory, program, server, environment)
+
+    def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
+        """Say what jobs have, and which nodes they may be on."""
+        own = _read(options)
+        groups = choose_groups(read_cluster(), own)
+        limit = find_limit(groups, own)
+        each = [
+            f"{own.cpus} core{'s' if own.cpus > 1 else ''}",
+            *([f"{own.memory} of memory"] if own.memory else []),
+            *([f"GPUs {gpus}"] if (gpus := own.choose_gpus()) else []),
+            f"{limit / 60:g} minutes at most" if limit is not None else "no time limit",
+        ]
+        names = ", ".join(dict.fromkeys(one.partition for one in groups))
+        nodes = sum(one.nodes for one in groups)
+        return (f"Slurm's partition {names}, {nodes} nodes; each job has {', '.join(each)}.",)
+
+    def find_peer(self) -> str | None:
+        """Ask Slurm for the address of a node; where it does not answer, the usual way out of this machine will do."""
+        try:
+            return next(iter(call("sinfo", "--noheader", "--format=%o").split()), None)
+        except LaunchError:
+            return None
+
+    def examine(self) -> Iterator[Look]:
+        """Count the nodes."""
+        try:
+            require_slurm()
+            groups = read_cluster()
+        except (UsageError, LaunchError) as error:
+            yield "note", f"{error.message} Only --launcher slurm needs it.", error.hint
+            return
+        names = dict.fromkeys(one.partition for one in groups)
+        yield "good", f"{sum(one.nodes for one in groups)} nodes in the partitions {', '.join(names)}", ""
+
+
+def _read(wishes: RunWishes) -> JobOptions:
+    return fill_options(JobOptions, NAME, wishes)

@@ -1,0 +1,121 @@
+"""Prefect's pages of a running, an interrupted, a failed and an ended sweep, in both UIs that it ships."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from multistage.domain.sweep.state import State
+from multistage.report.links import link_page
+from multistage.services.prefect import find_own_prefect_server
+from multistage.store.sweep_folder import SweepFolder
+from tests.browser import Browser
+from tests.flows.command_line import CommandLine, FinishedSweep, wait_for
+from tests.flows.victims import list_trainings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+
+PATIENCE = 60
+"""Seconds that a page may take on a busy machine."""
+VERSIONS = {"v1": "", "v2": "/v2"}
+WAITING = """
+import time
+from pathlib import Path
+import wandb
+run = wandb.init()
+while run.config["x"] != 0.5 and not Path("go").exists():
+    time.sleep(0.02)
+run.log({"score": run.config["x"]})
+run.finish()
+"""
+Look = Callable[[str, State, str], str]
+
+
+@pytest.fixture
+def look(commands: CommandLine, browser: Browser) -> Iterator[Look]:
+    """Gives what a page of a sweep's flow run says once it says something: by UI, sweep, and what is waited for."""
+    commands.run("up")
+    server = find_own_prefect_server(commands.settings)
+    assert server is not None
+    assert server.secret is not None
+    browser.open(server.ui_url)
+    (field,) = browser.wait(lambda: browser.find("input[type=password]"), PATIENCE)
+    field.send_keys(server.secret, Keys.ENTER)
+    browser.wait(lambda: "Logout" in read(browser), PATIENCE)
+
+    def read_page(version: str, state: State, awaited: str) -> str:
+        browser.driver.add_cookie({"name": "prefect_ui_version", "value": version})
+        browser.open(f"{server.ui_url}{VERSIONS[version]}/runs/flow-run/{state.flow_run_id}")
+        browser.wait(lambda: awaited in read(browser), PATIENCE)
+        return read(browser)
+
+    yield read_page
+    browser.run("localStorage.clear()")
+
+
+def read(browser: Browser) -> str:
+    """What a page says, its line breaks left out."""
+    return " ".join("".join(browser.read("body")).split())
+
+
+def open_tab(browser: Browser, name: str) -> None:
+    """Open a tab of a page: what bears that name and nothing else, in its innermost element."""
+    browser.run(
+        "[...document.querySelectorAll('main *, #app *')]"
+        ".filter(one => !one.children.length && one.innerText?.trim() === arguments[0]).at(-1).click()",
+        name,
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_ended_sweep_has_its_story_and_its_artifacts_with_the_way_to_its_page(
+    finished: FinishedSweep, look: Look, browser: Browser, version: str
+) -> None:
+    state = finished.folder.load_state()
+    told = look(version, state, "is done: 12 runs. Recommended:")
+    assert "Completed" in told
+    for number in (1, 2, 3):
+        assert f"Stage {number} of 3:" in told
+        assert f"Stage {number} done:" in told
+    assert "Best so far:" in told
+    assert "Crash" not in told
+    open_tab(browser, "Artifacts")
+    for kind in ("plan", "progress", "best", "history", "result"):
+        browser.wait(lambda: "".join(browser.read("body")).count(f"sweep-digits-mlp-{kind}"), PATIENCE)  # noqa: B023
+    assert "The sweep's page" in read(browser)
+    page = link_page(state)
+    assert page is not None
+    assert "key" not in page
+
+
+def test_a_sweep_runs_and_is_interrupted(commands: CommandLine, workplace: Path, look: Look) -> None:
+    Path("train.py").write_text(WAITING)
+    folder = SweepFolder(workplace / "runs" / "watched")
+    sweep = ("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score", "--name", folder.name)
+    with commands.start(*sweep, "--baseline", "x=0.5", "--budget", "10", "--workers", "2") as driver:
+        wait_for(lambda: list_trainings(folder) and folder.load_state().budget_used)
+        for version in VERSIONS:
+            told = look(version, folder.load_state(), "Best so far: 0.5")
+            assert "Running" in told
+            assert "Stage 1 of 3:" in told
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(30) == 130
+    for version in VERSIONS:
+        told = look(version, folder.load_state(), "Go on with: multistage-sweep --resume")
+        assert "Cancelled" in told
+        assert "Interrupted. Its workers and trainings were ended." in told
+        assert "Crash" not in told
+
+
+def test_a_sweep_fails_in_a_sentence(commands: CommandLine, workplace: Path, look: Look) -> None:
+    Path("train.py").write_text("import wandb\nwith wandb.init() as run:\n    run.log({'other': 1})\n")
+    folder = SweepFolder(workplace / "runs" / "failing")
+    sweep = ("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score", "--name", folder.name)
+    commands.run(*sweep, "--budget", "10", "--workers", "2", code=1)
+    for version in VERSIONS:
+        told = look(version, folder.load_state(), "none logged the metric 'score'")
+        assert "Failed" in told
+        assert "They logged: other." in told
+        assert "Traceback" not in told

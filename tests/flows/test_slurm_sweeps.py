@@ -1,0 +1,183 @@
+"""Whole sweeps on a real Slurm: trained by jobs, with what is wrong said at once, and exactly the budget in the end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from multistage.cli import main
+from multistage.services.hosts import find_address
+from multistage.store.sweep_folder import SweepFolder
+from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
+from tests.slurm_cluster import SlurmCluster, needs_slurm
+
+pytestmark = needs_slurm
+
+SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "slurm", "--workers", "3")
+SHORT = ("--budget", "10", "--train-arg", "epochs=3", "--worker-idle", "10")
+NAME = "multistage_sweep_digits_mlp"
+
+
+@pytest.fixture
+def folder(workplace: Path) -> SweepFolder:
+    return SweepFolder(workplace / "runs" / NAME)
+
+
+@pytest.fixture
+def users(slurm: SlurmCluster, commands: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The session's user, on the cluster."""
+    for name, value in slurm.environment.items():
+        monkeypatch.setitem(commands.environment, name, value)
+    return commands
+
+
+def test_jobs_train_a_sweep_over_the_network_with_a_key_of_their_own(
+    users: CommandLine, folder: SweepFolder, slurm: SlurmCluster
+) -> None:
+    address = find_address()
+    if address is None:
+        pytest.skip("this machine has no network")
+    done = users.run(*SWEEP, *SHORT, "--server-host", address, timeout=280)
+    assert f"listens on {address} too" in " ".join(done.stdout.split())
+    check_budget(users, folder)
+    wait_for(lambda: not slurm.list_jobs())
+    variables = (folder.logs / ".worker-variables").read_text()
+    assert f"http://{address}:" in variables
+    key = (users.settings.wandb_server_folder / "key").read_text().strip()
+    assert key not in variables
+    assert (folder.logs / ".worker-variables").stat().st_mode & 0o077 == 0
+    told = "".join(path.read_text(errors="replace") for path in list_files(slurm.folder) if path.suffix != ".key")
+    assert key not in told
+    assert "worker-" + folder.load_state().uid not in told, "Slurm keeps a copy of the workers' key"
+
+
+def list_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--slurm-partition", "gpu"), "There is no Slurm partition 'gpu'. There are main, urgent"),
+        (("--slurm-cpus", "64"), "No node of partition main has 64 cores. The largest has 2"),
+        (("--slurm-memory", "1T"), "has 1T of memory. The largest has 4000 MiB"),
+        (("--gpus-per-run", "1"), "No node of partition main has the GPUs 1."),
+        (("--gpus-per-run", "0.5"), "a job has whole GPUs"),
+        (("--slurm-time", "5:00:00"), "may take 120 minutes at most"),
+        (("--slurm-time", "soon"), "'soon' is no time as Slurm writes it"),
+        (("--slurm-constraint", "h100"), "Slurm refuses: Invalid feature specification"),
+        (("--slurm-arg", "no-such-option=1"), "Slurm refuses: unrecognized option"),
+        (("--server-host", "192.0.2.77"), "192.0.2.77 is no address of this machine"),
+        (("--modal-cpu", "1"), "--modal-cpu has no meaning on Slurm"),
+    ],
+)
+def test_what_no_node_has_is_refused_before_anything_is_submitted(
+    given: tuple[str, ...],
+    words: str,
+    slurm: SlurmCluster,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "home"))
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    assert words in refuse(capsys, *SWEEP, *SHORT, *given)
+    assert slurm.list_jobs() == []
+    assert not (workplace / "runs").exists()
+
+
+def test_a_machine_without_slurm_is_told_so(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(workplace))
+    monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "home"))
+    assert "There is no sbatch on this machine" in refuse(capsys, *SWEEP, *SHORT)
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Call the command line in this process, and give the sentence with which it refuses."""
+    with pytest.raises(SystemExit) as refused:
+        main(arguments)
+    assert refused.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("trouble", ["a folder that nodes do not see", "a server that nodes do not reach", "its setup"])
+def test_what_no_job_can_work_with_ends_the_sweep_at_the_first(
+    trouble: str, users: CommandLine, slurm: SlurmCluster, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: tuple[str, ...] = ("--slurm-setup", "false")
+    words = "The line 'false' of --slurm-setup failed"
+    if trouble.startswith("a folder"):
+        if slurm.hidden is None:
+            pytest.skip("no node can be given a file system of its own here")
+        monkeypatch.chdir(slurm.hidden)
+        given, words = ("--slurm-partition", "apart"), "on a disk that all nodes share"
+    elif trouble.startswith("a server"):
+        given = ("--slurm-setup", "export WANDB_BASE_URL=http://127.0.0.1:9", "--worker-idle", "2")
+        words = "cannot reach the W&B server at http://127.0.0.1:9"
+    done = users.run(*SWEEP, "--budget", "10", *given, code=1)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert words in said
+    wait_for(lambda: not slurm.list_jobs())
+    arrays = {line.rpartition("_")[0] for line in slurm.list_jobs("FAILED", "CANCELLED", "COMPLETED")}
+    logs = SweepFolder(Path.cwd() / "runs" / NAME).logs
+    submitted = {path.name.split("-")[2] for path in logs.glob("worker-*.log")}
+    assert len(submitted) == 1, "more was submitted"
+    assert arrays
+
+
+def test_what_waits_says_why(users: CommandLine, folder: SweepFolder, slurm: SlurmCluster) -> None:
+    slurm.ask("scontrol", "update", f"NodeName={','.join(slurm.nodes)}", "State=DRAIN", "Reason=test")
+    with users.start(*SWEEP, "--budget", "10") as driver:
+        told = wait_for(lambda: read_waiting(folder))
+        assert told.startswith("3 jobs wait in Slurm's queue")
+        assert "3 jobs wait in Slurm's queue" in users.run("status", NAME).stdout
+        driver.terminate()
+        driver.wait(60)
+    wait_for(lambda: not slurm.list_jobs())
+
+
+def read_waiting(folder: SweepFolder) -> str:
+    state = folder.read_state()
+    return state.current_stage.waiting if state and state.current_stage else ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_whatever_happens_to_jobs_nodes_and_drivers_forty_runs_are_forty(
+    users: CommandLine, folder: SweepFolder, slurm: SlurmCluster
+) -> None:
+    """A worker requeued, one cancelled, a node drained, one lost, the controller away, the driver killed."""
+    whole = (*SWEEP, "--workers", "4", "--budget", "40", "--train-arg", "epochs=60", "--stall-after", "120")
+    with users.start(*whole) as driver:
+        wait_for(lambda: count_used(folder) >= 2, timeout=240)
+        slurm.ask("scontrol", "requeue", slurm.list_jobs("RUNNING")[0])
+        wait_for(lambda: count_used(folder) >= 5, timeout=240)
+        slurm.ask("scancel", slurm.list_jobs("RUNNING")[0])
+        wait_for(lambda: count_used(folder) >= 8, timeout=240)
+        drained = slurm.find_node(slurm.list_jobs("RUNNING")[0])
+        slurm.ask("scontrol", "update", f"NodeName={drained}", "State=DRAIN", "Reason=test")
+        wait_for(lambda: count_used(folder) >= 11, timeout=240)
+        lost = next(node for job in slurm.list_jobs("RUNNING") if (node := slurm.find_node(job)) != drained)
+        slurm.kill_node(lost)
+        wait_for(lambda: count_used(folder) >= 14, timeout=240)
+        driver.kill()
+        driver.wait()
+    assert count_used(folder) < 40
+    with users.start("--resume", str(folder.state_file)) as driver:
+        wait_for(lambda: count_used(folder) >= 18, timeout=240)
+        slurm.stop_controller()
+        wait_for(lambda: count_used(folder) >= 22, timeout=240)
+        slurm.start_controller()
+        assert driver.wait(600) == 0
+    check_budget(users, folder)
+    wait_for(lambda: not slurm.list_jobs(), timeout=90)
+    workers = [line for line in ps() if "multistage.worker" in line and str(folder.path) in line]
+    assert workers == []
+
+
+def ps() -> list[str]:
+    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -1,0 +1,127 @@
+"""How a flow ends that is refused or broken off, as a real Prefect server has it: in a sentence, and never crashed."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect import State, flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import CancelledRun
+from prefect.logging.handlers import APILogHandler
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Cancelling
+
+from multistage.errors import UsageError
+from multistage.pipeline.flows.multistage_sweep import multistage_sweep
+from multistage.pipeline.flows.single_sweep import single_sweep
+from multistage.pipeline.flows.stage import sweep_stage
+from multistage.pipeline.tasks.cancel_watch import CancelWatch
+from multistage.pipeline.tasks.endings import SUPERVISOR, end_in_words, stop_workers
+from multistage.services import PrefectServer
+from multistage.services.prefect_client import open_prefect_client
+
+
+@pytest.fixture
+def prefect(prefect_server: PrefectServer, workplace: Path) -> Iterator[SyncPrefectClient]:
+    with open_prefect_client(prefect_server) as client:
+        yield client
+
+
+@pytest.fixture
+def own_sigterm() -> Iterator[None]:
+    """As the command line has it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def find_run(client: SyncPrefectClient, name: str) -> FlowRun:
+    runs = client.read_flow_runs(limit=50, sort=FlowRunSort.EXPECTED_START_TIME_DESC)
+    return next(run for run in runs if run.name == name)
+
+
+def read_log(client: SyncPrefectClient, run_id: UUID) -> str:
+    APILogHandler().flush()
+    logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+    return "\n".join(log.message for log in logs)
+
+
+def test_a_misspelled_config_id_fails_in_a_sentence(prefect: SyncPrefectClient) -> None:
+    with pytest.raises(UsageError, match="digits:mpl"):
+        multistage_sweep(config_id="digits:mpl", params="alpha", tracker="embedded")
+    run = find_run(prefect, "digits:mpl")
+    assert run.state is not None
+    assert run.state.name == "Failed"
+    assert (run.state.message or "").startswith("No bundled trainer serves the config id 'digits:mpl'.")
+    log = read_log(prefect, run.id)
+    assert log.count(run.state.message or "") == 2, "once, and once in Prefect's closing line"
+    assert "Traceback" not in log
+    assert "UsageError(" not in log
+
+
+def test_what_is_interrupted_is_cancelled_wherever_it_stands(prefect: SyncPrefectClient) -> None:
+    @flow(flow_run_name="body", on_crashed=[stop_workers])
+    @end_in_words
+    def interrupted(config_id: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(CancelledRun, match="Interrupted"):
+        interrupted("some:thing")
+
+    @flow(flow_run_name="around", on_crashed=[stop_workers])
+    def interrupted_around(config_id: str) -> None:
+        signal.raise_signal(signal.SIGINT)  # as where Prefect is busy before a flow's body, or after it
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_around("some:thing")
+    for name in ("body", "around"):
+        state = find_run(prefect, name).state
+        assert state is not None
+        assert (state.name, state.message) == ("Cancelled", "Interrupted.")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("own_sigterm")
+def test_a_supervisor_that_means_to_go_on_is_left_to_it(
+    prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SUPERVISOR, "reschedule")
+
+    @flow(flow_run_name="supervised")
+    @end_in_words
+    def supervised(config_id: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        supervised("some:thing")
+    assert find_run(prefect, "supervised").state_name == "Crashed"
+
+
+@pytest.mark.usefixtures("own_sigterm")
+@pytest.mark.parametrize("asked", [Cancelling(), Cancelled()], ids=["running", "paused"])
+def test_a_cancel_on_prefects_pages_reaches_a_sweep_of_a_terminal(prefect: SyncPrefectClient, asked: State) -> None:
+    @flow(flow_run_name=f"asked to be {asked.name}")
+    @end_in_words
+    def cancelled(config_id: str) -> bool:
+        with CancelWatch(UUID(str(flow_run.id))):
+            prefect.set_flow_run_state(UUID(str(flow_run.id)), asked, force=True)
+            return threading.Event().wait(30)
+
+    with pytest.raises(CancelledRun, match="Interrupted"):
+        cancelled("some:thing")
+    state = find_run(prefect, f"asked to be {asked.name}").state
+    assert state is not None
+    assert (state.name, state.message) == ("Cancelled", "Interrupted.")
+
+
+def test_every_flow_is_described_in_a_few_lines() -> None:
+    for one in (multistage_sweep, single_sweep, sweep_stage):
+        assert one.description is not None
+        assert 50 < len(one.description) < 500
+    assert "logs" in (multistage_sweep.description or "")
