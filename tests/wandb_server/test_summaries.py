@@ -9,7 +9,7 @@ import pytest
 
 from multistage.domain.live.digest import summarize
 from multistage.domain.live.summary import LiveSummary
-from multistage.wandb_server.credentials import DRIVER_KEY
+from multistage.wandb_server.credentials import DRIVER_KEY, make_worker_key
 from multistage.wandb_server.pages.login_links import make_token, name_cookie
 from tests.domain.live.test_digest import look, make_run
 from tests.server_process import ServerProcess
@@ -82,6 +82,9 @@ def test_only_a_driver_s_key_writes_and_it_opens_nothing_else(
         assert driver.send("PUT", "/-/sweeps/guarded", body, headers)[0] == 401
     foreign = driver.key_header | {"Origin": "http://evil.example"}
     assert driver.send("PUT", "/-/sweeps/guarded", body, foreign)[0] == 403
+    with Session(wandb_server, make_worker_key(wandb_server.key, "guarded")) as of_sweep:
+        assert tell(of_sweep, summary) == 403
+        assert of_sweep.send("GET", "/-/sweeps/guarded/changes")[0] == 403
     assert worker.send("GET", "/-/sweeps/guarded/changes")[0] == 404  # none of these was kept
     assert tell(driver, summary) == 204
     for method in ("POST", "DELETE", "PATCH"):
