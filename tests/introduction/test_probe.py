@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from multistage.domain.runs.slots import FAULT_KEY
 from multistage.introduction import probe
 from multistage.introduction.probe import Probe, ProbeResult
+from multistage.introduction.usage import list_trainings
 from multistage.wandb_client.seen_runs import SeenRun
 
 WORKER = """
@@ -83,7 +85,7 @@ def test_its_own_end_is_waited_for_no_longer(open_probe: Any) -> None:
     gone = "raise SystemExit(0)"
     done = open_probe(Answers(answer("finished", {"score": 1})), gone).watch(60, never)
     assert (done.ended, done.whole, done.failed) == (True, True, False)
-    failed = open_probe(Answers(answer("failed", error="no", **{probe.FAULT_KEY: "setup"})), gone).watch(60, never)
+    failed = open_probe(Answers(answer("failed", error="no", **{FAULT_KEY: "setup"})), gone).watch(60, never)
     assert (failed.ended, failed.whole, failed.failed, failed.setup_fault) == (True, False, True, "no")
 
 
@@ -94,8 +96,9 @@ def test_what_it_takes_of_the_machine_is_measured(open_probe: Any) -> None:
 
 def test_its_worker_and_all_below_end_with_the_block(open_probe: Any) -> None:
     watched = open_probe(Answers(answer("running")))
-    below = []
-    watched.watch(60, lambda _: bool(below.extend(probe.list_trainings(watched._worker.pid)) or below))
+    watched.watch(60, lambda result: result.peak is not None)
+    below = list_trainings(watched._worker.pid)
     watched.end()
     assert watched._worker.poll() is not None
+    assert below
     assert [process for process in below if process.is_running() and process.status() != "zombie"] == []
