@@ -44,6 +44,8 @@ from multistage.worker.interpreter import Interpreter, inspect_interpreter
 
 ENTITY, PROJECT = "local", "init"
 """Where the runs are kept by which scripts are got to know."""
+SILENT_LIMIT = 10.0
+"""Seconds for ``--help`` of a script that seems to take no words: it may train instead."""
 TRIED = ("configurator", "hydra")
 """Styles that are tried where nothing tells."""
 TYPED: Mapping[str, str] = {"configurator": "--{}={}", "hydra": "{}={}"}
@@ -125,8 +127,7 @@ class _Script:
             past: What a finished run of it says; None to run it now.
         """
         source = read_source(self._read_text())
-        self._tell(f"Asking {self.name} for its options")
-        page = self._ask_help()
+        page = self._ask_help(source)
         options = merge_options(read_help(page), source.options)
         hydra_config = read_hydra_config(page)
         if hydra_config is None and "hydra" in source.styles:
@@ -138,7 +139,7 @@ class _Script:
         if not propose_candidates(calling):
             raise SetupError(
                 f"{self.name} tells no hyperparameter: neither its config nor its options hold a number to search.",
-                "Log them: wandb.init(config=vars(args)).",
+                " ".join(("Log them: wandb.init(config=vars(args)).", *self._notes)),
             )
         return self._draft(calling, seen, options, source)
 
@@ -272,11 +273,18 @@ class _Script:
                 return style
         return None
 
-    def _ask_help(self) -> str:
+    def _ask_help(self, source: ScriptSource) -> str:
+        self._tell(f"Asking {self.name} for its options")
+        limit = self._wish.limit if source.takes_words else min(self._wish.limit, SILENT_LIMIT)
         python = str(self._interpreter.path) if self._interpreter else sys.executable
         macros = {"${interpreter}": python, PROGRAM_MACRO: self._program}
         words = [macros.get(word, word) for word in self._invocation.build_command(self._words) if word != "${env}"]
-        return ask_help(words, self._directory, self._folder / "bin", self._interpreter)
+        page = ask_help(words, self._directory, self._folder / "bin", self._interpreter, limit)
+        if page is None and source.takes_words:
+            self._notes.append(
+                f"{self.name} has not answered --help within {limit:g} s; --init-timeout 300 waits longer."
+            )
+        return page or ""
 
     def _connect(self) -> Connection:
         if self._connection is None:

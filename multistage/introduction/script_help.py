@@ -11,11 +11,10 @@ from signal import SIGKILL
 from multistage.domain.workers.variables import withhold_secrets
 from multistage.worker.interpreter import Interpreter, enter_interpreter
 
-HELP_LIMIT = 30.0
-"""Seconds that a script has to import what it needs, and to print."""
 
-
-def ask_help(command: Sequence[str], directory: Path, shims: Path, interpreter: Interpreter | None) -> str:
+def ask_help(
+    command: Sequence[str], directory: Path, shims: Path, interpreter: Interpreter | None, limit: float
+) -> str | None:
     """Ask a script for its options.
 
     Args:
@@ -23,9 +22,10 @@ def ask_help(command: Sequence[str], directory: Path, shims: Path, interpreter: 
         directory: Where it is started.
         shims: A folder for what names another interpreter.
         interpreter: That one.
+        limit: Seconds that it has to import what it needs, and to print.
 
     Returns:
-        What it printed; empty where it ended with an error, or did not end.
+        What it printed; None where it did not end.
     """
     environment = {**os.environ, "WANDB_MODE": "disabled", "WANDB_SILENT": "true", "COLUMNS": "1000", "NO_COLOR": "1",
                    "TERM": "dumb"}  # fmt: skip
@@ -50,10 +50,10 @@ def ask_help(command: Sequence[str], directory: Path, shims: Path, interpreter: 
     except OSError:
         return ""
     try:
-        text, _ = process.communicate(timeout=HELP_LIMIT)
+        text, _ = process.communicate(timeout=limit)
         return text
     except subprocess.TimeoutExpired:
-        return ""
+        return None
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, SIGKILL)

@@ -40,7 +40,9 @@ _FEW_EPOCHS = re.compile(r"(^|[./])(n_epochs|update_epochs|num_sgd_iter|ppo_epoc
 """Epochs over one batch of experience: a hyperparameter, and no length."""
 _RATE = _compile(r"lr \w*learning_?rate")
 _BATCH = _compile(r"batch_?size batch")
-_TINY = _compile(r"weight_?decay wd eps epsilon adam_epsilon l1 l2 reg alpha ent_coef entropy_coef")
+_TINY = _compile(r"weight_?decay wd l1 l2 reg alpha ent_coef entropy_coef")
+_EPSILON = _compile(r"eps epsilon adam_epsilon")
+_EVALUATING = _compile(r"eval val test")
 _NEAR_ONE = _compile(r"gamma gae_lambda lambda momentum beta_?[12]? betas adam_beta[12] decay discount polyak ema")
 _SHARE = _compile(
     r"dropout drop p prob ratio fraction frac smoothing subsample clip_range clip_coef clip label_smoothing temperature"
@@ -51,9 +53,9 @@ _SIZE = _compile(
     r"num_minibatches warmup\w* kernel_?size latent_?dim"
 )
 _COEFFICIENT = _compile(r"\w*_coef\w* tau \w*grad_norm scale temp margin lambda_\w+ beta coef")
-_ORDER = (_RATE, _BATCH, _TINY, _NEAR_ONE, _SHARE, _COEFFICIENT, _SIZE)
+_ORDER = (_RATE, _BATCH, _TINY, _NEAR_ONE, _SHARE, _COEFFICIENT, _SIZE, _EPSILON)
 """What matters most first."""
-_USUAL: tuple[Value, ...] = (1e-3, 64, 1e-4, 0.99, 0.1, 0.5, 32)
+_USUAL: tuple[Value, ...] = (1e-3, 64, 1e-4, 0.99, 0.1, 0.5, 32, 1e-8)
 """Of each of them."""
 _SWITCH = re.compile(r"(^|[._/-])(use|is|no|with|do|enable|has)_", re.IGNORECASE)
 _NO_CHOICE = _compile(
@@ -85,7 +87,7 @@ def rank_name(name: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS, usua
     Returns:
         None where the name says that it is none, or nothing.
     """
-    if is_seed(name) or is_length(name):
+    if is_seed(name) or is_length(name) or _EVALUATING.search(name):
         return None
     for rank, words in enumerate(_ORDER):
         if words.search(name):

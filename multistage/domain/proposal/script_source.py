@@ -1,6 +1,7 @@
 """What the text of a training script tells: its options, and what it reads from ``wandb.config``."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,12 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 """What a script has in its text that takes its parameters in a style."""
 
 
+_READERS = re.compile(
+    r"arg|click|tyro|absl|hydra|fire|typer|cli\b|CLI|OmegaConf|flags|options|simple_parsing|docopt|draccus"
+)
+"""What a script has in its text that reads its command line; too many words rather than too few."""
+
+
 class ScriptSource(Model):
     """What was read."""
 
@@ -28,6 +35,8 @@ class ScriptSource(Model):
     """What it reads from W&B's config by name, and the value that it has itself; None where it has none."""
     logs: tuple[str, ...] = ()
     """Keys that it logs, as far as they are written out."""
+    takes_words: bool = True
+    """Whether it may read its command line: whether it names a library for that, or where that cannot be told."""
     styles: tuple[str, ...] = ()
     """In which it seems to take its parameters; empty where nothing is said."""
 
@@ -48,6 +57,7 @@ def read_source(text: str) -> ScriptSource:
         options=tuple({option.key: option for option in options}.values()),
         reads=_ConfigReads(tree).found,
         logs=tuple(dict.fromkeys(key for call in calls for key in _list_logged(call))),
+        takes_words=not text or _READERS.search(text) is not None,
         styles=tuple(style for style, words in _WORDS.items() if any(word in text for word in words)),
     )
 

@@ -61,7 +61,9 @@ def test_what_matters_most_comes_first() -> None:
         "learning_rate", "batch_size", "weight_decay", "gamma", "dropout", "vf_coef", "hidden_size",
     ]  # fmt: skip
     assert rank_name("foo") is None
-    assert rank_name("foo", {"foo": FloatParameter(name="foo", low=0, high=1)}) == 7
+    assert rank_name("foo", {"foo": FloatParameter(name="foo", low=0, high=1)}) == 8
+    assert rank_name("per_device_eval_batch_size") is None
+    assert rank_name("adam_epsilon") == 7
     assert rank_name("lr_decay_iters", usual=5000) is None
 
 

@@ -82,6 +82,12 @@ def test_styles_by_what_stands_in_the_text(text: str, styles: tuple[str, ...]) -
     assert read_source(text).styles == styles
 
 
+def test_a_script_may_read_its_command_line_where_a_word_says_so() -> None:
+    assert read_source("import argparse").takes_words
+    assert read_source("from model import main_cli").takes_words
+    assert not read_source("import wandb\nwandb.init()").takes_words
+
+
 @pytest.mark.parametrize("text", ["#!/bin/sh\nexec python train.py", "print 'python 2'", "\x00"])
 def test_what_is_no_python_tells_nothing(text: str) -> None:
     assert read_source(text) == read_source("")
