@@ -104,7 +104,13 @@ def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("trouble", ["a folder that nodes do not see", "a server that nodes do not reach", "its setup"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "a folder that nodes do not see",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("a server that nodes do not reach", "its setup")),
+    ],
+)
 def test_what_no_job_can_work_with_ends_the_sweep_at_the_first(
     trouble: str, users: CommandLine, slurm: SlurmCluster, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
