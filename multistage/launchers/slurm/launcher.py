@@ -189,6 +189,10 @@ class SlurmLauncher:
     def judge_training(self, error: str) -> None:
         """Nothing: each training is judged by itself."""
 
+    def count_questions(self) -> int:
+        """Count how often Slurm was asked for this user's jobs."""
+        return self._queue.questions
+
     def close(self) -> None:
         """Nothing to give back; the jobs live on."""
 
