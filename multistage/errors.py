@@ -17,7 +17,7 @@ The tree, and the exit code that the command line ends with::
     ├── TrackerError             the W&B server said no, or cannot be reached
     ├── TrainingError            a bundled training cannot go on: its config made it diverge
     ├── LaunchError              workers cannot be started or keep dying
-    │   ├── CloudAwayError       Modal does not answer; it may later
+    │   ├── CloudAwayError       what starts workers does not answer; it may later
     │   └── StandstillError      workers end again and again, and no run moves
     └── ServiceError             a local service does not start, or does not stop
 """
@@ -116,7 +116,7 @@ class LaunchError(MultistageError):
 
 
 class CloudAwayError(LaunchError):
-    """Modal does not answer; asking again later may do."""
+    """What starts workers, such as Modal or Slurm's controller, does not answer; asking again later may do."""
 
 
 class StandstillError(LaunchError):

@@ -28,7 +28,7 @@ def read(path: Path) -> str:
 def test_workers_that_come_by_themselves_train_a_sweep_and_leave(commands: CommandLine, workplace: Path) -> None:
     folder = SweepFolder(workplace / "runs" / "multistage_sweep_digits_mlp")
     with commands.start(*SWEEP, "--launcher", "external") as driver:
-        told = wait_for(lambda: read_waiting(folder))
+        told = wait_for(lambda: read_waiting(folder), timeout=240)
         address = shlex.split(told.partition("`")[2].partition("`")[0])[-1]
         environment = commands.environment | {"WANDB_API_KEY": read_key(folder)}
         refused = subprocess.run(

@@ -104,7 +104,13 @@ def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("trouble", ["a folder that nodes do not see", "a server that nodes do not reach", "its setup"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "a folder that nodes do not see",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("a server that nodes do not reach", "its setup")),
+    ],
+)
 def test_what_no_job_can_work_with_ends_the_sweep_at_the_first(
     trouble: str, users: CommandLine, slurm: SlurmCluster, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +138,7 @@ def test_what_no_job_can_work_with_ends_the_sweep_at_the_first(
 def test_what_waits_says_why(users: CommandLine, folder: SweepFolder, slurm: SlurmCluster) -> None:
     slurm.ask("scontrol", "update", f"NodeName={','.join(slurm.nodes)}", "State=DRAIN", "Reason=test")
     with users.start(*SWEEP, "--budget", "10") as driver:
-        told = wait_for(lambda: read_waiting(folder))
+        told = wait_for(lambda: read_waiting(folder), timeout=240)
         assert told.startswith("3 jobs wait in Slurm's queue")
         assert "3 jobs wait in Slurm's queue" in users.run("status", NAME).stdout
         driver.terminate()

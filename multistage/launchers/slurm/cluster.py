@@ -10,6 +10,7 @@ from multistage.launchers.slurm.options import JobOptions
 from multistage.options.slurm import parse_gpus, parse_memory, parse_time
 
 QUESTION = ("sinfo", "--noheader", "--exact", "--format=%P|%l|%L|%c|%m|%D|%G")
+NOT_NOW = "Requested node configuration is not available"
 _GPU = re.compile(r"gpu:(?:([A-Za-z][\w.-]*):)?(\d+)")
 
 
@@ -153,4 +154,6 @@ def rehearse(options: JobOptions) -> None:
     except CloudAwayError:
         raise
     except LaunchError as error:
+        if NOT_NOW in error.message:  # said of drained nodes, too; what no node has was told before
+            return
         raise UsageError(error.message, error.hint) from error

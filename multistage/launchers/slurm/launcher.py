@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
-from multistage.errors import CloudAwayError, LaunchError
+from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.slurm.commands import call
 from multistage.launchers.slurm.endings import judge_end
@@ -132,7 +132,7 @@ class SlurmLauncher:
                 return self._ends[record.worker_id]
             try:
                 job = self._queue.look().get(record.worker_id)
-            except CloudAwayError:
+            except LaunchError:  # the question is always the same, so this is no news of the worker
                 return None
             if job is not None and not self._is_over(record, job):
                 return None
@@ -170,7 +170,7 @@ class SlurmLauncher:
         with self._lock:
             try:
                 jobs = self._queue.look()
-            except CloudAwayError as error:
+            except LaunchError as error:
                 return error.message.rstrip(".")
             return explain_waiting([job for one in records if is_on_slurm(one) and (job := jobs.get(one.worker_id))])
 
@@ -188,6 +188,10 @@ class SlurmLauncher:
 
     def judge_training(self, error: str) -> None:
         """Nothing: each training is judged by itself."""
+
+    def count_questions(self) -> int:
+        """Count how often Slurm was asked for this user's jobs."""
+        return self._queue.questions
 
     def close(self) -> None:
         """Nothing to give back; the jobs live on."""

@@ -83,7 +83,7 @@ def test_the_more_jobs_there_are_the_more_seldom_slurm_is_asked(
     told = "".join(f"1|{number}|RUNNING|N/A|ms-a|None\n" for number in range(jobs))
     monkeypatch.setattr(job_queue, "call", lambda *_, **__: told)
     now = time.monotonic()
-    monkeypatch.setattr("multistage.launchers.slurm.job_queue.time.monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     queue = JobQueue()
     for _ in range(3):
         assert len(queue.look()) == jobs
