@@ -1,230 +1,170 @@
-"""Artifacts, made: declared, uploaded, committed, named.
+"""Artifacts, made: declared, uploaded, committed, named, deleted.
 
 The client declares a version, asks for links to what is not there yet, uploads it and the manifest, and commits;
 only then does the version have a number, and aliases point to it.
 """
 
-from typing import Annotated, Any, TypeVar
+import json
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from multistage.wandb_server.artifact_resolvers import (
+from multistage.wandb_server.artifact_collections import (
+    ensure_collection,
+    give_aliases,
+    merge_tags,
+    move_latest,
+)
+from multistage.wandb_server.artifact_files import check_region
+from multistage.wandb_server.artifact_manifests import (
+    encode_manifest,
+    part_name,
+    require_manifest,
+    settle_manifest,
+)
+from multistage.wandb_server.artifact_nodes import (
+    LATEST,
+    SEQUENCE,
+    decode_number,
     find_collection,
-    find_version,
+    find_member,
     get_collection,
-    manifest_name,
-    read_manifest,
+    list_aliases,
     require_artifact,
 )
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.nodes import (
     RefusedError,
-    check_name,
-    decode_node,
     encode_node,
     ensure_project,
     find_project,
     find_run,
+    get_project,
     parse_object,
 )
 from multistage.wandb_server.store import Row, dump_json
 
-MAX_ENTRIES = 10_000
-
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-class Input(BaseModel):
-    """Arguments of a mutation; what newer clients add is passed over."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-
-class Alias(Input):
-    """An alias to be given."""
-
-    artifactCollectionName: str | None = None  # noqa: N815
-    alias: Name
-
-
-class NewArtifact(Input):
-    """A version to be declared."""
-
-    entityName: str | None = None  # noqa: N815
-    projectName: Name  # noqa: N815
-    runName: str | None = None  # noqa: N815
-    artifactTypeName: Name  # noqa: N815
-    artifactCollectionName: str | None = None  # noqa: N815
-    artifactCollectionNames: list[str] | None = None  # noqa: N815
-    digest: Name
-    description: str | None = None
-    metadata: str | None = None
-    aliases: list[Alias] | None = None
-    clientID: str | None = None  # noqa: N815
-    historyStep: Annotated[int, Field(ge=0, lt=2**62)] | None = None  # noqa: N815
-    enableDigestDeduplication: bool | None = None  # noqa: N815
-
-
-class ManifestOf(Input):
-    """A manifest of a version."""
-
-    artifactID: Name | None = None  # noqa: N815
-    artifactManifestID: Name | None = None  # noqa: N815
-
-
-class NewFile(Input):
-    """A file to be uploaded."""
-
-    artifactID: Name  # noqa: N815
-    name: Annotated[str, Field(min_length=1, max_length=4096)]
-    md5: Name
-
-
-class NewFiles(Input):
-    """Files to be uploaded."""
-
-    artifactFiles: Annotated[list[NewFile], Field(max_length=MAX_ENTRIES)]  # noqa: N815
-
-
-class ArtifactChange(Input):
-    """What is changed in a version."""
-
-    artifactID: Name  # noqa: N815
-    description: str | None = None
-    metadata: str | None = None
-    aliases: list[Alias] | None = None
-
-
-class ArtifactUse(Input):
-    """A run's use of a version."""
-
-    artifactID: Name  # noqa: N815
-    entityName: str | None = None  # noqa: N815
-    projectName: Name  # noqa: N815
-    runName: Name  # noqa: N815
-
-
-class AliasChange(Input):
-    """Aliases given to, or taken from, a version."""
-
-    artifactID: Name  # noqa: N815
-    aliases: list[Alias]
-
-
-Model = TypeVar("Model", bound=Input)
-
-
-def _read(model: type[Model], arguments: dict[str, Any]) -> Model:
-    try:
-        return model.model_validate(arguments["input"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RefusedError(f"Invalid input: {place}: {first['msg']}.", 400) from error
+JOB = "job"
+"""The type of artifacts with which W&B launches trainings."""
+INHERITED = -1
 
 
 def _create(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(NewArtifact, arguments)
+    given = arguments["input"]
     store = request.store
-    names = given.artifactCollectionNames or ([given.artifactCollectionName] if given.artifactCollectionName else [])
-    if not names:
-        raise RefusedError("An artifact needs a collection's name.", 400)
-    if given.metadata is not None:
-        parse_object("The artifact's metadata", given.metadata)
-    aliases = [alias.alias for alias in given.aliases or []]
+    names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName")]
+    if len(names) != 1 or not names[0]:
+        raise RefusedError("An artifact needs the name of one collection.", 400)
+    if given["artifactTypeName"] == JOB:
+        raise RefusedError("This server has no jobs: artifacts of the type 'job' are refused.", 400)
+    check_region(given.get("storageRegion"))
+    metadata = given.get("metadata")
+    if metadata is not None:
+        parse_object("The artifact's metadata", metadata)
     with store.transaction():
-        project = ensure_project(store, given.entityName, given.projectName)
-        collection = _ensure_collection(request, project, check_name("artifact", names[0]), given.artifactTypeName)
-        run = find_run(store, project, given.runName)
-        latest = find_version(store, collection, "latest")
-        if given.enableDigestDeduplication and latest is not None and latest["digest"] == given.digest:
-            _give_aliases(request, latest, aliases)
-            return {"artifact": latest}
-        now = store.tick()
-        artifact_id = store.insert(
-            "artifacts",
-            collection_id=collection["id"],
-            run_id=run["id"] if run else None,
-            client_id=given.clientID,
-            state="PENDING",
-            digest=given.digest,
-            wanted_aliases=dump_json(aliases),
-            description=given.description,
-            metadata=given.metadata,
-            history_step=given.historyStep,
-            created_at=now,
-            updated_at=now,
-        )
+        project = ensure_project(store, given.get("entityName"), given["projectName"])
+        collection = ensure_collection(request, project, names[0], given["artifactTypeName"], SEQUENCE)
+        run = find_run(store, project, given.get("runName"))
+        known = _find_same(request, collection, given)
+        artifact_id = known["id"] if known else _insert(request, collection, run, given)
     return {"artifact": store.one("SELECT * FROM artifacts WHERE id = ?", (artifact_id,))}
 
 
-def _ensure_collection(request: Request, project: Row, name: str, kind: str) -> Row:
+def _find_same(request: Request, collection: Row, given: dict[str, Any]) -> Row | None:
+    """The version that the request means: written by several runs together, or with the latest one's content."""
     store = request.store
-    collection = find_collection(store, project["id"], name)
-    if collection is None:
-        now = store.tick()
-        store.insert(
-            "artifact_collections", project_id=project["id"], name=name, type=kind, created_at=now, updated_at=now
+    if given.get("distributedID"):
+        return store.one(
+            "SELECT * FROM artifacts WHERE collection_id = ? AND distributed_id = ? AND state = 'PENDING'",
+            (collection["id"], given["distributedID"]),
         )
-        collection = find_collection(store, project["id"], name)
-    assert collection is not None  # noqa: S101 - just made
-    if collection["type"] != kind:
-        raise RefusedError(f"The artifact {name!r} has the type {collection['type']!r}, not {kind[:40]!r}.", 400)
-    return collection
+    latest = find_member(store, collection, LATEST)
+    if not given.get("enableDigestDeduplication") or latest is None or latest.artifact["digest"] != given["digest"]:
+        return None
+    artifact = latest.artifact
+    give_aliases(request, collection, artifact, _name_aliases(given))
+    store.update("artifacts", artifact["id"], tags=merge_tags(artifact, given.get("tags"), None))
+    return artifact
 
 
-def _name_manifest(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(ManifestOf, arguments)
-    if given.artifactID is not None:
-        artifact = require_artifact(request.store, given.artifactID)
-    else:
-        match decode_node("Artifact", given.artifactManifestID or ""):
-            case ["manifest", number]:
-                artifact = require_artifact(request.store, encode_node("Artifact", number))
-            case _:
-                raise RefusedError("No such manifest.", 404)
+def _name_aliases(given: dict[str, Any]) -> list[str]:
+    return [alias["alias"] for alias in given.get("aliases") or []]
+
+
+def _insert(request: Request, collection: Row, run: Row | None, given: dict[str, Any]) -> int:
+    now = request.store.tick()
+    artifact_id = request.store.insert(
+        "artifacts",
+        collection_id=collection["id"],
+        run_id=run["id"] if run else None,
+        client_id=given.get("clientID"),
+        distributed_id=given.get("distributedID"),
+        state="PENDING",
+        digest=given["digest"],
+        wanted_aliases=dump_json(_name_aliases(given)),
+        tags=dump_json([]),
+        ttl_seconds=_read_ttl(given),
+        description=given.get("description"),
+        metadata=given.get("metadata"),
+        history_step=given.get("historyStep"),
+        created_at=now,
+        updated_at=now,
+    )
+    artifact = request.store.one("SELECT * FROM artifacts WHERE id = ?", (artifact_id,))
+    assert artifact is not None  # noqa: S101 - just made
+    request.store.update("artifacts", artifact_id, tags=merge_tags(artifact, given.get("tags"), None))
+    return artifact_id
+
+
+def _read_ttl(given: dict[str, Any]) -> int | None:
+    """How long the client wants a version to be kept, in seconds: it is noted, and nothing is deleted by it."""
+    seconds = given.get("ttlDurationSeconds")
+    return None if seconds is None or seconds == INHERITED else max(0, int(seconds))
+
+
+def _create_manifest(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+    given = arguments["input"]
+    artifact = require_artifact(request.store, given["artifactID"])
+    base = given.get("baseArtifactID")
+    with request.store.transaction():
+        number = request.store.insert(
+            "artifact_manifests",
+            artifact_id=artifact["id"],
+            kind=given.get("type") or "FULL",
+            digest=given["digest"],
+            base_id=require_artifact(request.store, base)["id"] if base else None,
+        )
+    return _answer_manifest(request, require_manifest(request, encode_manifest(number)))
+
+
+def _update_manifest(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+    given = arguments["input"]
+    manifest = require_manifest(request, given["artifactManifestID"])
+    base = decode_number("Artifact", given.get("baseArtifactID"))
+    changes = {"digest": given.get("digest"), "base_id": base}
+    for name, value in changes.items():
+        if value is not None:
+            request.store.update("artifact_manifests", manifest["id"], **{name: value})
+    return _answer_manifest(request, manifest)
+
+
+def _answer_manifest(request: Request, manifest: Row) -> dict[str, Any]:
+    artifact = require_artifact(request.store, encode_node("Artifact", manifest["artifact_id"]))
     project_id = get_collection(request.store, artifact)["project_id"]
-    name = manifest_name(artifact)
+    name = part_name(manifest)
     link = request.state.storage.link_blob(request.base_url, "PUT", project_id, name)
     file = {"id": encode_node("File", name), "name": name, "uploadUrl": link, "uploadHeaders": []}
-    return {"artifactManifest": {"id": encode_node("Artifact", "manifest", artifact["id"]), "file": file}}
-
-
-def _create_files(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(NewFiles, arguments)
-    storage = request.state.storage
-    edges: list[dict[str, Any]] = []
-    for file in given.artifactFiles:
-        artifact = require_artifact(request.store, file.artifactID)
-        project_id = get_collection(request.store, artifact)["project_id"]
-        known = storage.locate_blob(project_id, file.md5).exists()
-        edges.append(
-            {
-                "node": {
-                    "id": encode_node("File", file.md5),
-                    "name": file.name,
-                    "storagePath": f"blobs/{project_id}/{file.md5}",
-                    "uploadUrl": None if known else storage.link_blob(request.base_url, "PUT", project_id, file.md5),
-                    "uploadHeaders": [],
-                    "uploadMultipartUrls": None,
-                    "artifact": artifact,
-                }
-            }
-        )
-    return {"files": {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}}
+    return {"artifactManifest": {"id": encode_manifest(manifest["id"]), "file": file}}
 
 
 def _commit(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    artifact = require_artifact(request.store, _read(ArtifactChange, arguments).artifactID)
+    artifact = require_artifact(request.store, arguments["input"]["artifactID"])
     store = request.store
     if artifact["state"] == "COMMITTED":
         return {"artifact": artifact}
-    entries = read_manifest(request, artifact)
+    entries = settle_manifest(request, artifact)
     sizes = [entry.get("size") for entry in entries.values()]
+    collection = get_collection(store, artifact)
     with store.transaction():
-        latest = store.value(
-            "SELECT max(version_index) FROM artifacts WHERE collection_id = ?", (artifact["collection_id"],)
-        )
+        latest = store.value("SELECT max(version_index) FROM artifacts WHERE collection_id = ?", (collection["id"],))
         now = store.tick()
         store.update(
             "artifacts",
@@ -235,85 +175,125 @@ def _commit(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
             file_count=len(entries),
             updated_at=now,
         )
-        store.update("artifact_collections", artifact["collection_id"], updated_at=now)
-        wanted = parse_object("aliases", f'{{"aliases": {artifact["wanted_aliases"]}}}')["aliases"]
-        _give_aliases(request, artifact, ["latest", *wanted])
+        store.update("artifact_collections", collection["id"], updated_at=now)
+        give_aliases(request, collection, artifact, [LATEST, *json.loads(artifact["wanted_aliases"])])
     return {"artifact": store.one("SELECT * FROM artifacts WHERE id = ?", (artifact["id"],))}
 
 
-def _give_aliases(request: Request, artifact: Row, aliases: list[str]) -> None:
-    for alias in aliases:
-        request.store.execute(
-            "INSERT OR REPLACE INTO artifact_aliases (collection_id, alias, artifact_id) VALUES (?, ?, ?)",
-            (artifact["collection_id"], alias, artifact["id"]),
-        )
-
-
 def _update(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(ArtifactChange, arguments)
+    given = arguments["input"]
     store = request.store
-    artifact = require_artifact(store, given.artifactID)
-    changes: dict[str, Any] = {"updated_at": store.tick()}
-    if given.description is not None:
-        changes["description"] = given.description
-    if given.metadata is not None:
-        changes["metadata"] = dump_json(parse_object("The artifact's metadata", given.metadata))
+    artifact = require_artifact(store, given["artifactID"])
+    changes: dict[str, Any] = {"tags": merge_tags(artifact, given.get("tagsToAdd"), given.get("tagsToDelete"))}
+    if given.get("description") is not None:
+        changes["description"] = given["description"]
+    if given.get("metadata") is not None:
+        changes["metadata"] = dump_json(parse_object("The artifact's metadata", given["metadata"]))
+    if given.get("ttlDurationSeconds") is not None:
+        changes["ttl_seconds"] = _read_ttl(given)
     with store.transaction():
-        store.update("artifacts", artifact["id"], **changes)
-        if given.aliases is not None:
-            store.execute("DELETE FROM artifact_aliases WHERE artifact_id = ?", (artifact["id"],))
-            _give_aliases(request, artifact, [alias.alias for alias in given.aliases])
+        store.update("artifacts", artifact["id"], **changes, updated_at=store.tick())
+        if given.get("aliases") is not None:
+            collection = get_collection(store, artifact)
+            _take(request, collection, artifact, [row["alias"] for row in list_aliases(store, artifact, collection)])
+            give_aliases(request, collection, artifact, _name_aliases(given))
     return {"artifact": store.one("SELECT * FROM artifacts WHERE id = ?", (artifact["id"],))}
 
 
 def _use(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(ArtifactUse, arguments)
-    artifact = require_artifact(request.store, given.artifactID)
-    run = find_run(request.store, find_project(request.store, given.entityName, given.projectName), given.runName)
+    given = arguments["input"]
+    artifact = require_artifact(request.store, given["artifactID"])
+    run = find_run(
+        request.store, find_project(request.store, given["entityName"], given["projectName"]), given["runName"]
+    )
     if run is None:
-        raise RefusedError(f"Run {given.runName[:40]!r} not found.", 404)
+        raise RefusedError(f"Run {given['runName'][:40]!r} not found.", 404)
     with request.store.transaction():
         request.store.execute("INSERT OR IGNORE INTO artifact_uses VALUES (?, ?)", (run["id"], artifact["id"]))
     return {"artifact": artifact}
 
 
 def _delete(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    artifact = require_artifact(request.store, _read(ArtifactChange, arguments).artifactID)
+    given = arguments["input"]
+    artifact = require_artifact(request.store, given["artifactID"])
+    collection = get_collection(request.store, artifact)
+    aliases = [row["alias"] for row in list_aliases(request.store, artifact)]
+    if aliases and not given.get("deleteAliases"):
+        raise RefusedError(
+            f"The artifact {collection['name']}:v{artifact['version_index']} has the aliases {', '.join(aliases)}: "
+            "take them away first, or delete it with delete_aliases=True.",
+            409,
+        )
     with request.store.transaction():
-        request.store.execute("DELETE FROM artifacts WHERE id = ?", (artifact["id"],))
+        delete_artifact(request, artifact)
     return {"artifact": artifact}
 
 
-def _add_aliases(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(AliasChange, arguments)
-    with request.store.transaction():
-        artifact = require_artifact(request.store, given.artifactID)
-        _give_aliases(request, artifact, [alias.alias for alias in given.aliases])
-    return {"success": True}
+def delete_artifact(request: Request, artifact: Row) -> None:
+    """Delete a version, with its aliases and links."""
+    collection = get_collection(request.store, artifact)
+    linked = request.store.all("SELECT collection_id FROM artifact_links WHERE artifact_id = ?", (artifact["id"],))
+    request.store.execute("DELETE FROM artifacts WHERE id = ?", (artifact["id"],))
+    move_latest(request, collection)
+    for link in linked:
+        portfolio = request.store.one("SELECT * FROM artifact_collections WHERE id = ?", (link["collection_id"],))
+        assert portfolio is not None  # noqa: S101 - a foreign key
+        move_latest(request, portfolio)
 
 
-def _take_aliases(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    given = _read(AliasChange, arguments)
-    with request.store.transaction():
-        artifact = require_artifact(request.store, given.artifactID)
-        for alias in given.aliases:
-            request.store.execute(
-                "DELETE FROM artifact_aliases WHERE artifact_id = ? AND alias = ?", (artifact["id"], alias.alias)
-            )
-    return {"success": True}
+def _change_aliases(take: bool) -> Any:
+    def change(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
+        given = arguments["input"]
+        with request.store.transaction():
+            artifact = require_artifact(request.store, given["artifactID"])
+            for alias in given["aliases"]:
+                collection = _find_aliased(request, artifact, alias)
+                if take:
+                    _take(request, collection, artifact, [alias["alias"]])
+                else:
+                    give_aliases(request, collection, artifact, [alias["alias"]])
+        return {"success": True}
+
+    return change
+
+
+def _find_aliased(request: Request, artifact: Row, alias: dict[str, Any]) -> Row:
+    """The collection that an alias is of, in which the version must be."""
+    store = request.store
+    home = get_collection(store, artifact)
+    own = get_project(store, home["project_id"])
+    entity, project_name = alias.get("entityName") or own["entity"], alias.get("projectName") or own["name"]
+    project = find_project(store, entity, project_name)
+    name = alias["artifactCollectionName"]
+    collection = find_collection(store, project["id"], name) if project else None
+    if collection is None:
+        raise RefusedError(f"Artifact collection {name[:60]!r} not found.", 404)
+    linked = store.value(
+        "SELECT 1 FROM artifact_links WHERE collection_id = ? AND artifact_id = ?", (collection["id"], artifact["id"])
+    )
+    if collection["id"] != home["id"] and linked is None:
+        raise RefusedError(f"The artifact is not in the collection {name[:60]!r}.", 400)
+    return collection
+
+
+def _take(request: Request, collection: Row, artifact: Row, aliases: list[str]) -> None:
+    for alias in aliases:
+        request.store.execute(
+            "DELETE FROM artifact_aliases WHERE collection_id = ? AND artifact_id = ? AND alias = ?",
+            (collection["id"], artifact["id"], alias),
+        )
 
 
 RESOLVERS: Resolvers = {
     "Mutation": {
         "createArtifact": _create,
-        "createArtifactManifest": _name_manifest,
-        "updateArtifactManifest": _name_manifest,
-        "createArtifactFiles": _create_files,
+        "createArtifactManifest": _create_manifest,
+        "updateArtifactManifest": _update_manifest,
         "commitArtifact": _commit,
         "updateArtifact": _update,
         "useArtifact": _use,
         "deleteArtifact": _delete,
-        "addAliases": _add_aliases,
-        "deleteAliases": _take_aliases,
+        "addAliases": _change_aliases(take=False),
+        "deleteAliases": _change_aliases(take=True),
     }
 }

@@ -1,113 +1,39 @@
-"""Artifacts, read: collections, versions, aliases, manifests."""
+"""Artifacts, read: types, versions, aliases."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from multistage.wandb_server.context import Request, Resolver, Resolvers
-from multistage.wandb_server.nodes import (
-    RefusedError,
-    decode_node,
-    encode_node,
-    get_project,
-    get_run,
-    parse_object,
+from multistage.wandb_server.artifact_collections import page_collections
+from multistage.wandb_server.artifact_filters import order_by, read_filter, select
+from multistage.wandb_server.artifact_manifests import encode_manifest, manifest_name
+from multistage.wandb_server.artifact_nodes import (
+    Member,
+    find_artifact,
+    find_collection,
+    find_collection_node,
+    find_member,
+    find_named,
+    get_collection,
+    get_collection_row,
+    join_sequence,
+    list_aliases,
+    list_members,
+    list_memberships,
 )
+from multistage.wandb_server.context import Request, Resolver, Resolvers
+from multistage.wandb_server.nodes import encode_node, get_run
 from multistage.wandb_server.pagination import page_by_offset
-from multistage.wandb_server.store import Row, Store, format_time
+from multistage.wandb_server.projects import USER
+from multistage.wandb_server.store import Reader, Row, format_time
 
-MAX_MANIFEST = 50_000_000
-NO_TAGS: dict[str, list[Any]] = {"edges": []}
-
-
-def find_artifact(store: Store, node_id: str) -> Row | None:
-    """An artifact by its node id."""
-    match decode_node("Artifact", node_id):
-        case [number] if number.isdecimal() and len(number) < 19:
-            return store.one("SELECT * FROM artifacts WHERE id = ?", (int(number),))
-        case _:
-            return None
+NO_TTL = -2
+"""As the client writes that a version is kept for ever."""
 
 
-def require_artifact(store: Store, node_id: str) -> Row:
-    """An artifact by its node id.
-
-    Raises:
-        RefusedError: There is none (404).
-    """
-    artifact = find_artifact(store, node_id)
-    if artifact is None:
-        raise RefusedError(f"Artifact {node_id[:60]!r} not found.", 404)
-    return artifact
-
-
-def find_collection(store: Store, project_id: int, name: str) -> Row | None:
-    """A collection by its name."""
-    return store.one("SELECT * FROM artifact_collections WHERE project_id = ? AND name = ?", (project_id, name))
-
-
-def get_collection(store: Store, artifact: Row) -> Row:
-    """The collection of an artifact."""
-    collection = store.one("SELECT * FROM artifact_collections WHERE id = ?", (artifact["collection_id"],))
-    assert collection is not None  # noqa: S101 - a foreign key
-    return collection
-
-
-def find_version(store: Store, collection: Row, alias: str) -> Row | None:
-    """A version of a collection by its alias or ``v3``."""
-    found = store.one(
-        "SELECT artifacts.* FROM artifact_aliases JOIN artifacts ON artifacts.id = artifact_id "
-        "WHERE artifact_aliases.collection_id = ? AND alias = ?",
-        (collection["id"], alias),
-    )
-    if found is None and alias[:1] == "v" and alias[1:].isdecimal() and len(alias) < 12:
-        found = store.one(
-            "SELECT * FROM artifacts WHERE collection_id = ? AND version_index = ?",
-            (collection["id"], int(alias[1:])),
-        )
-    return found
-
-
-def manifest_name(artifact: Row) -> str:
-    """What an artifact's manifest is stored under."""
-    return f"manifest-{artifact['id']}"
-
-
-def read_manifest(request: Request, artifact: Row) -> dict[str, Any]:
-    """The entries of an artifact's manifest, by path.
-
-    Raises:
-        RefusedError: It was not uploaded, or is no manifest.
-    """
-    project_id = get_collection(request.store, artifact)["project_id"]
-    path = request.state.storage.locate_blob(project_id, manifest_name(artifact))
-    if not path.exists():
-        raise RefusedError("The artifact's manifest was not uploaded.", 400)
-    if path.stat().st_size > MAX_MANIFEST:
-        raise RefusedError(f"The artifact's manifest is larger than {MAX_MANIFEST} bytes.", 400)
-    contents = parse_object("The manifest", path.read_text(errors="replace")).get("contents")
-    if not isinstance(contents, dict) or not all(isinstance(entry, dict) for entry in contents.values()):
-        raise RefusedError("The artifact's manifest has no contents.", 400)
-    return contents
-
-
-def _find_named(project: Row, request: Request, name: str) -> Row | None:
-    collection_name, _, alias = name.partition(":")
-    collection = find_collection(request.store, project["id"], collection_name)
-    return find_version(request.store, collection, alias or "latest") if collection else None
-
-
-def _join(collection: Row, artifact: Row | None) -> dict[str, Any] | None:
-    """A version's membership in its collection."""
-    return None if artifact is None else {"collection": collection, "artifact": artifact}
-
-
-def _find_membership(project: Row, request: Request, name: str) -> dict[str, Any] | None:
-    artifact = _find_named(project, request, name)
-    return _join(get_collection(request.store, artifact), artifact) if artifact else None
-
-
-def _find_collection_membership(collection: Row, request: Request, aliasName: str) -> dict[str, Any] | None:  # noqa: N803
-    return _join(collection, find_version(request.store, collection, aliasName))
+def _find_artifact_named(project: Row, request: Request, name: str) -> Row | None:
+    member = find_named(request.store, project["id"], name)
+    return member.artifact if member else None
 
 
 def _find_type(project: Row, request: Request, name: str) -> dict[str, Any] | None:
@@ -141,82 +67,73 @@ def _find_typed_collection(kind: dict[str, Any], request: Request, name: str) ->
     return collection if collection is not None and collection["type"] == kind["name"] else None
 
 
-def _page_collections(
-    kind: dict[str, Any], request: Request, after: str | None = None, first: int | None = None
-) -> dict[str, Any]:
+def _page_typed_collections(kind: dict[str, Any], request: Request, **arguments: Any) -> dict[str, Any]:
     rows = request.store.all(
         "SELECT * FROM artifact_collections WHERE project_id = ? AND type = ? ORDER BY id DESC",
         (kind["project_id"], kind["name"]),
     )
-    request.spend(1 + len(rows))
-    return {**page_by_offset(rows, after, first), "totalCount": len(rows)}
+    return page_collections(request, rows, **arguments)
 
 
-def _page_versions(
-    request: Request, condition: str, value: int, after: str | None, first: int | None
+def page_members(
+    request: Request,
+    members: list[Member],
+    after: str | None = None,
+    first: int | None = None,
+    order: str | None = None,
+    filters: str | None = None,
 ) -> dict[str, Any]:
-    rows = request.store.all(
-        f"SELECT * FROM artifacts WHERE {condition} AND state = 'COMMITTED' ORDER BY id DESC",  # noqa: S608
-        (value,),
+    """Versions in their places, a page of those that a client wants."""
+    request.spend(1 + len(members) // 10)
+    condition = read_filter(filters)
+    known: dict[int, dict[str, Any]] = {}
+
+    def describe(member: Member) -> dict[str, Any]:
+        return known.setdefault(member.artifact["id"], _describe(request.store, member))
+
+    kept = [member for member in members if member.artifact["state"] == "COMMITTED"]
+    kept = order_by(
+        [member for member in kept if not condition or select(condition, describe(member))], describe, order
     )
-    request.spend(1 + len(rows))
-    page = page_by_offset(rows, after, first)
+    page = page_by_offset(kept, after, first)
     for edge in page["edges"]:
-        edge["version"] = f"v{edge['node']['version_index']}"
-    return {**page, "totalCount": len(rows)}
+        edge["version"] = f"v{edge['node'].index}"
+        edge["node"] = edge["node"].artifact
+    return {**page, "totalCount": len(kept)}
 
 
-def _list_aliases(artifact: Row, request: Request) -> list[Row]:
-    return request.store.all("SELECT * FROM artifact_aliases WHERE artifact_id = ?", (artifact["id"],))
+def _describe(store: Reader, member: Member) -> dict[str, Any]:
+    artifact = member.artifact
+    return {
+        "id": artifact["id"],
+        "state": artifact["state"],
+        "version_index": member.index,
+        "digest": artifact["digest"],
+        "size": artifact["size"],
+        "file_count": artifact["file_count"],
+        "description": artifact["description"],
+        "created_at": format_time(artifact["created_at"]),
+        "updated_at": format_time(artifact["updated_at"]),
+        "metadata": json.loads(artifact["metadata"] or "{}"),
+        "tags": json.loads(artifact["tags"]),
+        "tag": json.loads(artifact["tags"]),
+        "alias": [row["alias"] for row in list_aliases(store, artifact, member.collection)],
+        "aliases": [row["alias"] for row in list_aliases(store, artifact, member.collection)],
+    }
+
+
+def _page_own(request: Request, condition: str, value: int, after: str | None, first: int | None) -> dict[str, Any]:
+    rows = request.store.all(f"SELECT * FROM artifacts WHERE {condition} ORDER BY id DESC", (value,))  # noqa: S608
+    members = [join_sequence(get_collection(request.store, row), row) for row in rows]
+    return page_members(request, members, after, first)
 
 
 def _link_manifest(artifact: Row, request: Request) -> dict[str, Any]:
     project_id = get_collection(request.store, artifact)["project_id"]
     name = manifest_name(artifact)
-    storage = request.state.storage
-    return {
-        "id": encode_node("Artifact", "manifest", artifact["id"]),
-        "file": {
-            "id": encode_node("File", name),
-            "name": name,
-            "directUrl": storage.link_blob(request.base_url, "GET", project_id, name),
-            "uploadUrl": storage.link_blob(request.base_url, "PUT", project_id, name),
-            "uploadHeaders": [],
-        },
-    }
-
-
-def _link_entry(request: Request, project_id: int, path: str, entry: dict[str, Any]) -> dict[str, Any]:
-    digest = str(entry.get("digest"))
-    return {
-        "size": entry.get("size"),
-        "id": encode_node("File", digest),
-        "name": path,
-        "directUrl": request.state.storage.link_blob(request.base_url, "GET", project_id, digest),
-    }
-
-
-def _page_entries(
-    membership: dict[str, Any], request: Request, after: str | None = None, first: int | None = None
-) -> dict[str, Any]:
-    project_id = membership["collection"]["project_id"]
-    entries = [
-        (path, entry) for path, entry in read_manifest(request, membership["artifact"]).items() if "ref" not in entry
-    ]
-    page = page_by_offset(entries, after, first)
-    for edge in page["edges"]:
-        edge["node"] = _link_entry(request, project_id, *edge["node"])
-    return page
-
-
-def _link_entries(artifact: Row, request: Request, entries: Any = None, **_: Any) -> dict[str, Any]:
-    project_id = get_collection(request.store, artifact)["project_id"]
-    manifest = read_manifest(request, artifact)
-    wanted = entries if isinstance(entries, list) else []
-    request.spend(1 + len(wanted) // 10)
-    names = [str(entry.get("name")) for entry in wanted if isinstance(entry, dict)]
-    edges = [{"node": _link_entry(request, project_id, name, manifest[name])} for name in names if name in manifest]
-    return {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}
+    link = request.state.storage.link_blob(request.base_url, "GET", project_id, name)
+    file = {"id": encode_node("File", name), "name": name, "directUrl": link}
+    return {"id": encode_manifest(0), "file": file}
 
 
 def _list_users(artifact: Row, request: Request) -> dict[str, Any]:
@@ -233,14 +150,29 @@ def _map_client_id(_: Any, request: Request, clientID: str) -> dict[str, str] | 
     return None if found is None else {"serverID": encode_node("Artifact", found)}
 
 
+def make_tags(row: Row) -> list[dict[str, str]]:
+    """The tags of an artifact or a collection."""
+    return [{"id": encode_node("Tag", name), "name": name} for name in json.loads(row["tags"])]
+
+
+def _find_latest(collection: Row, request: Request) -> Row | None:
+    member = find_member(request.store, collection, "latest")
+    return member.artifact if member else None
+
+
+def _find_membership(collection: Row, request: Request, aliasName: str) -> Member | None:  # noqa: N803
+    return find_member(request.store, collection, aliasName)
+
+
 COLLECTION: Mapping[str, Resolver] = {
     "id": lambda collection, _: encode_node("Collection", collection["id"]),
-    "project": lambda collection, request: get_project(request.store, collection["project_id"]),
+    "state": lambda _, __: "READY",
     "type": lambda collection, _: make_type(collection),
-    "tags": lambda _, __: NO_TAGS,
-    "artifactMembership": _find_collection_membership,
-    "artifacts": lambda collection, request, after=None, first=None, **_: _page_versions(
-        request, "collection_id = ?", collection["id"], after, first
+    "defaultArtifactType": lambda collection, _: make_type(collection),
+    "tags": lambda collection, _: {"edges": [{"node": tag} for tag in make_tags(collection)]},
+    "artifactMembership": _find_membership,
+    "artifacts": lambda collection, request, **arguments: page_members(
+        request, list_members(request.store, collection), **arguments
     ),
     "aliases": lambda collection, request, after=None, first=None: page_by_offset(
         request.store.all("SELECT * FROM artifact_aliases WHERE collection_id = ?", (collection["id"],)), after, first
@@ -250,61 +182,67 @@ COLLECTION: Mapping[str, Resolver] = {
 RESOLVERS: Resolvers = {
     "Query": {
         "artifact": lambda _, request, id: find_artifact(request.store, id),  # noqa: A006 - the field's argument
+        "artifactCollection": lambda _, request, id: find_collection_node(request.store, id),  # noqa: A006
         "clientIDMapping": _map_client_id,
     },
     "Project": {
-        "artifact": _find_named,
+        "artifact": _find_artifact_named,
         "artifactType": _find_type,
         "artifactTypes": _page_types,
         "artifactCollection": lambda project, request, name: find_collection(request.store, project["id"], name),
-        "artifactCollectionMembership": _find_membership,
+        "artifactCollectionMembership": lambda project, request, name: find_named(request.store, project["id"], name),
     },
     "Run": {
-        "outputArtifacts": lambda run, request, after=None, first=None: _page_versions(
+        "outputArtifacts": lambda run, request, after=None, first=None: _page_own(
             request, "run_id = ?", run["id"], after, first
         ),
-        "inputArtifacts": lambda run, request, after=None, first=None: _page_versions(
+        "inputArtifacts": lambda run, request, after=None, first=None: _page_own(
             request, "id IN (SELECT artifact_id FROM artifact_uses WHERE run_id = ?)", run["id"], after, first
         ),
     },
     "ArtifactType": {
         "createdAt": lambda kind, _: format_time(kind["created"]),
         "artifactCollection": _find_typed_collection,
-        "artifactCollections": _page_collections,
+        "artifactCollections": _page_typed_collections,
     },
     "ArtifactSequence": {
         **COLLECTION,
-        "latestArtifact": lambda collection, request: find_version(request.store, collection, "latest"),
-        "digestAlgorithm": lambda _, __: None,
+        "latestArtifact": _find_latest,
+        "digestAlgorithm": lambda _, __: "MANIFEST_MD5",
     },
+    "ArtifactPortfolio": COLLECTION,
     "Artifact": {
         "id": lambda artifact, _: encode_node("Artifact", artifact["id"]),
         "artifactSequence": lambda artifact, request: get_collection(request.store, artifact),
+        "artifactMemberships": lambda artifact, request, after=None, first=None: page_by_offset(
+            list_memberships(request.store, artifact), after, first
+        ),
         "artifactType": lambda artifact, request: make_type(get_collection(request.store, artifact)),
         "metadata": lambda artifact, _: artifact["metadata"] or "{}",
-        "ttlDurationSeconds": lambda _, __: -2,
-        "ttlIsInherited": lambda _, __: True,
-        "tags": lambda _, __: [],
-        "aliases": _list_aliases,
+        "ttlDurationSeconds": lambda artifact, _: artifact["ttl_seconds"] or NO_TTL,
+        "ttlIsInherited": lambda artifact, _: artifact["ttl_seconds"] is None,
+        "tags": lambda artifact, _: make_tags(artifact),
+        "digestAlgorithm": lambda _, __: "MANIFEST_MD5",
+        "aliases": lambda artifact, request: list_aliases(request.store, artifact),
         "currentManifest": _link_manifest,
         "createdBy": lambda artifact, request: (
-            get_run(request.store, artifact["run_id"]) if artifact["run_id"] else None
+            get_run(request.store, artifact["run_id"]) if artifact["run_id"] else USER
         ),
         "usedBy": _list_users,
-        "filesByManifestEntries": _link_entries,
     },
     "ArtifactAlias": {
         "id": lambda alias, _: encode_node("Alias", alias["collection_id"], alias["alias"]),
-        "artifactCollection": lambda alias, request: request.store.one(
-            "SELECT * FROM artifact_collections WHERE id = ?", (alias["collection_id"],)
-        ),
+        "artifactCollection": lambda alias, request: get_collection_row(request.store, alias["collection_id"]),
+        "artifactCollectionName": lambda alias, request: get_collection_row(request.store, alias["collection_id"])[
+            "name"
+        ],
     },
     "ArtifactCollectionMembership": {
-        "id": lambda membership, _: encode_node("Artifact", membership["artifact"]["id"]),
-        "versionIndex": lambda membership, _: membership["artifact"]["version_index"],
-        "createdAt": lambda membership, _: format_time(membership["artifact"]["created_at"]),
-        "aliases": lambda membership, request: _list_aliases(membership["artifact"], request),
-        "artifactCollection": lambda membership, _: membership["collection"],
-        "files": _page_entries,
+        "id": lambda member, _: encode_node("Membership", member.collection["id"], member.artifact["id"]),
+        "versionIndex": lambda member, _: member.index,
+        "createdAt": lambda member, _: format_time(member.made),
+        "aliases": lambda member, request: list_aliases(request.store, member.artifact, member.collection),
+        "artifactCollection": lambda member, _: member.collection,
+        "artifact": lambda member, _: member.artifact,
     },
 }

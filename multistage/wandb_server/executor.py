@@ -1,46 +1,41 @@
 """GraphQL, as W&B's client speaks it.
 
-A request is parsed and bounded, and every root field must exist: an unknown one is answered by an error that
-names it. The rest is executed without further validation: a leaf field that this server does not know is left
-out of the answer, as newer clients ask for fields that older servers lack.
+A request is parsed and bounded, and every field and argument that it names must exist: an unknown one is answered
+by an error that names it, as W&B's own servers do. Types that this server does not know may be named: a variable's
+passes any value, and a fragment's condition is never met.
 """
 
 import logging
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from importlib.resources import files
 from typing import Any
 
 from graphql import (
     DocumentNode,
     ExecutionResult,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLScalarType,
     GraphQLSchema,
-    InlineFragmentNode,
     MiddlewareManager,
     NamedTypeNode,
     NameNode,
     NoFragmentCyclesRule,
     OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
     Visitor,
-    build_schema,
     execute,
     parse,
     validate,
     visit,
 )
 
+from multistage.wandb_server.artifact_nodes import name_collection_type
 from multistage.wandb_server.context import MAX_FIELDS, CostlyError, Request, Resolver, Resolvers
 from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.schema import list_unknown, load_schema
 from multistage.wandb_server.store import format_time
 
 logger = logging.getLogger(__name__)
@@ -52,9 +47,6 @@ MAX_DOCUMENTS = 256
 """Parsed queries that are kept: clients ask the same ones again and again."""
 DESCRIPTION_COST = 20
 """What a field of the schema's description of itself costs, in ordinary fields."""
-
-IMPLEMENTATIONS = {"ArtifactCollection": "ArtifactSequence", "ArtifactCreator": "Run"}
-"""The one type of each abstract type that this server has."""
 
 SCALARS = {"JSONString": str, "DateTime": str, "Int64": int}
 """The types of the schema's own scalars in requests; JSON may be anything."""
@@ -79,7 +71,7 @@ class Question:
 
 @dataclass
 class Executor:
-    """Executes requests against ``schema.graphql``.
+    """Executes requests against the schema.
 
     Args:
         resolvers: The fields that are more than a column of their row.
@@ -91,7 +83,7 @@ class Executor:
     _reported: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.schema = build_schema(files(__package__).joinpath("schema.graphql").read_text())
+        self.schema = load_schema()
         for name, kind in SCALARS.items():
             scalar = self.schema.type_map[name]
             assert isinstance(scalar, GraphQLScalarType)  # noqa: S101
@@ -115,7 +107,13 @@ class Executor:
         Raises:
             GraphQLError: It is none, too large, or asks for what this server does not have.
         """
-        document = _parse(query, self.schema)
+        document = _parse(query)
+        if errors := validate(self.schema, document, [NoFragmentCyclesRule]):
+            raise errors[0]
+        for unknown in list_unknown(self.schema, document):
+            self._report(unknown.what)
+            raise GraphQLError(unknown.message)
+        document = visit(document, _UnknownInputs(self.schema))
         while len(self._documents) >= MAX_DOCUMENTS:
             self._documents.pop(next(iter(self._documents)), None)
         self._documents[query] = document
@@ -125,7 +123,6 @@ class Executor:
         operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
         if operation:
             operations = [node for node in operations if node.name and node.name.value == operation]
-        self._check_root(operations, document)
         writes = any(node.operation is OperationType.MUTATION for node in operations)
         return Question(document, operation or None, writes)
 
@@ -142,30 +139,31 @@ class Executor:
                 self.schema,
                 question.document,
                 context_value=request,
-                variable_values=variables,
+                variable_values=_drop_nulls(variables),
                 operation_name=question.operation,
                 field_resolver=_read_column,
-                type_resolver=lambda _, __, abstract: IMPLEMENTATIONS[abstract.name],
+                type_resolver=_name_type,
                 middleware=METER,
             )
         except CostlyError:
             return _refuse_cost()
         return _describe(result) if isinstance(result, ExecutionResult) else _wait(result)
 
-    def _check_root(self, operations: list[OperationDefinitionNode], document: DocumentNode) -> None:
-        for node in operations:
-            root = self.schema.get_root_type(node.operation)
-            if root is None:
-                raise GraphQLError(f"This server has no {node.operation.value}s.")
-            for name in _list_fields(node.selection_set, document):
-                if name not in root.fields and not name.startswith("__"):
-                    self._report(f"{root.name}.{name}")
-                    raise GraphQLError(f'Cannot query field "{name}" on type "{root.name}".')
-
     def _report(self, what: str) -> None:
         if what not in self._reported and len(self._reported) < 1000:
             self._reported.add(what)
             logger.warning("A client asked for %s, which this server does not have", what)
+
+
+def _drop_nulls(value: Any) -> Any:
+    """Variables without what is null in their objects: clients send all that a newer server could take."""
+    match value:
+        case dict():
+            return {key: _drop_nulls(inner) for key, inner in value.items() if inner is not None}
+        case list():
+            return [_drop_nulls(inner) for inner in value]
+        case _:
+            return value
 
 
 def _refuse_cost() -> Answer:
@@ -204,7 +202,7 @@ def _meter(resolve: Resolver, source: Any, info: GraphQLResolveInfo[Any], **argu
 METER = MiddlewareManager(_meter)
 
 
-def _parse(query: str, schema: GraphQLSchema) -> DocumentNode:
+def _parse(query: str) -> DocumentNode:
     if len(query) > MAX_QUERY:
         raise GraphQLError(f"The query has {len(query)} characters; the limit is {MAX_QUERY}.")
     depth = deepest = 0
@@ -216,29 +214,7 @@ def _parse(query: str, schema: GraphQLSchema) -> DocumentNode:
             depth -= 1
     if deepest > MAX_DEPTH:
         raise GraphQLError(f"The query is nested {deepest} deep; the limit is {MAX_DEPTH}.")
-    document = parse(query, no_location=True, max_tokens=MAX_TOKENS)
-    if errors := validate(schema, document, [NoFragmentCyclesRule]):
-        raise errors[0]
-    substituted: DocumentNode = visit(document, _UnknownInputs(schema))
-    return substituted
-
-
-def _list_fields(selections: SelectionSetNode, document: DocumentNode) -> list[str]:
-    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-    names: list[str] = []
-    pending = [selections]
-    seen: set[str] = set()
-    while pending:
-        for node in pending.pop().selections:
-            match node:
-                case FieldNode():
-                    names.append(node.name.value)
-                case InlineFragmentNode():
-                    pending.append(node.selection_set)
-                case FragmentSpreadNode() if node.name.value in fragments and node.name.value not in seen:
-                    seen.add(node.name.value)
-                    pending.append(fragments[node.name.value].selection_set)
-    return names
+    return parse(query, no_location=True, max_tokens=MAX_TOKENS)
 
 
 class _UnknownInputs(Visitor):
@@ -283,6 +259,13 @@ def _read_column(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -> Any:
     if column.endswith("_at") and isinstance(value, int):
         return format_time(value)
     return value
+
+
+def _name_type(value: Any, _: Any, abstract: Any) -> str:
+    """Which of its types an object of an abstract type is."""
+    if abstract.name == "ArtifactCollection":
+        return name_collection_type(value)
+    return "User" if isinstance(value, dict) else "Run"
 
 
 @lru_cache(maxsize=512)

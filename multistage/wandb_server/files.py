@@ -14,7 +14,7 @@ from multistage.wandb_server.nodes import (
 )
 from multistage.wandb_server.pagination import page_by_offset
 from multistage.wandb_server.storage import MAX_FILE_NAME
-from multistage.wandb_server.store import Row, Store
+from multistage.wandb_server.store import Row, Store, format_time
 
 MAX_FILES = 10_000
 
@@ -96,7 +96,7 @@ def _page_files(
         wanted = set(names)
         rows = [row for row in rows if row["name"] in wanted]
     request.spend(1 + len(rows) // 10)
-    return page_by_offset(rows, after, first)
+    return {**page_by_offset(rows, after, first), "totalCount": len(rows)}
 
 
 def _link(file: Row | dict[str, Any], request: Request, method: str) -> str | None:
@@ -122,6 +122,10 @@ RESOLVERS: Resolvers = {
         "id": lambda file, _: file["id"] if isinstance(file, dict) else encode_node("File", file["id"]),
         "url": lambda file, request, upload=False: _link(file, request, "PUT" if upload else "GET"),
         "directUrl": lambda file, request: _link(file, request, "GET"),
+        "displayName": lambda file, _: file["name"],
+        "digest": lambda file, _: file["md5"],
+        "storagePath": lambda file, _: file["storagePath"] if isinstance(file, dict) else file["name"],
+        "updatedAt": lambda file, _: format_time(file["updatedAt" if isinstance(file, dict) else "updated_at"]),
         "sizeBytes": lambda file, _: file["size"],
         "mimetype": lambda file, _: mimetypes.guess_type(file["name"])[0] or "application/octet-stream",
     },

@@ -23,6 +23,10 @@ Kind = Literal[
     "ArtifactType",
     "Collection",
     "Alias",
+    "Tag",
+    "Membership",
+    "Alert",
+    "Chart",
 ]
 
 DEFAULT_ENTITY = "local"

@@ -15,7 +15,23 @@ from multistage.wandb_server.nodes import (
 from multistage.wandb_server.pagination import fetch_page, page_by_offset, parse_order
 from multistage.wandb_server.store import Row
 
-FEATURES = ("SWEEPS_LOCAL_SCHEDULER", "SWEEPS_QUERY_FILTERING", "MARK_RUN_FILES_UPLOADED")
+FEATURES = (
+    "SWEEPS_LOCAL_SCHEDULER",
+    "SWEEPS_QUERY_FILTERING",
+    "MARK_RUN_FILES_UPLOADED",
+    "LARGE_FILENAMES",
+    "CLIENT_IDS",
+    "ARTIFACT_TAGS",
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
+    "ARTIFACT_COLLECTION_MEMBERSHIP_FILE_DOWNLOAD_HANDLER",
+    "ARTIFACT_COLLECTIONS_FILTERING_SORTING",
+    "ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE",
+    "ARTIFACT_V2_DOWNLOAD_HANDLER_SUPPORTS_ARTIFACT_ID",
+    "PROJECT_ARTIFACT_COLLECTION_MEMBERSHIP",
+    "TOTAL_COUNT_IN_FILE_CONNECTION",
+    "USE_ARTIFACT_WITH_ENTITY_AND_PROJECT_INFORMATION",
+)
+"""What this server has of what clients ask for by name."""
 
 USER = {
     "id": encode_node("User", DEFAULT_ENTITY),
@@ -29,6 +45,7 @@ USER = {
     "teams": {"edges": []},
 }
 """The one user of this server."""
+MEMBER = {**{key: USER[key] for key in ("id", "name", "username", "email", "admin")}, "accountType": "USER"}
 
 
 def make_entity(name: str) -> dict[str, Any]:
@@ -38,8 +55,33 @@ def make_entity(name: str) -> dict[str, Any]:
         "name": name,
         "isTeam": False,
         "organization": None,
+        "user": {**USER, "organizations": []},
+        "available": False,
+        "readOnly": False,
+        "readOnlyAdmin": False,
+        "entityType": "user",
+        "privateOnly": True,
+        "codeSavingEnabled": True,
+        "defaultAccess": "PRIVATE",
+        "isPaid": False,
+        "members": [MEMBER],
         "xxhashDigestsEnabled": False,
     }
+
+
+def _sum_files(entity: dict[str, Any], request: Request) -> int:
+    request.spend(1)
+    total: int = request.store.value(
+        "SELECT coalesce(sum(files.size), 0) FROM projects JOIN runs ON runs.project_id = projects.id "
+        "JOIN files ON files.run_id = runs.id WHERE entity = ?",
+        (entity["name"],),
+    )
+    return total
+
+
+def _search_users(_: Any, __: Request, query: str | None = None, **___: Any) -> dict[str, Any]:
+    names = (DEFAULT_ENTITY, f"{DEFAULT_ENTITY}@localhost")
+    return {"edges": [{"node": USER}] if any((query or "") in name for name in names) else []}
 
 
 def _upsert_model(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
@@ -126,13 +168,18 @@ def _list_sweeps(
 RESOLVERS: Resolvers = {
     "Query": {
         "viewer": lambda _, __: USER,
-        "serverInfo": lambda _, __: {"features": [{"name": name, "isEnabled": True} for name in FEATURES]},
+        "serverInfo": lambda _, __: {
+            "features": [{"name": name, "isEnabled": True} for name in FEATURES],
+            "cliVersionInfo": {},
+        },
         "entity": lambda _, __, name=None: make_entity(name or DEFAULT_ENTITY),
+        "users": _search_users,
         "models": _list_projects,
         "model": _find_project,
         "project": _find_project,
     },
     "Mutation": {"upsertModel": _upsert_model},
+    "Entity": {"storageBytes": _sum_files},
     "Project": {
         "id": lambda project, _: encode_node("Project", project["name"], project["entity"]),
         "internalId": lambda project, _: project["id"],

@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOMS = ("wandb_server", "search", "domain")
@@ -18,4 +18,9 @@ def describe_release() -> str:
         for path in sorted((package / room).rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return f"{version('multistage-sweep')}+{digest.hexdigest()[:12]}"
+    try:
+        released = version("multistage-sweep")
+    except PackageNotFoundError:
+        # The server's own files, without the package that they come in.
+        released = "0"
+    return f"{released}+{digest.hexdigest()[:12]}"

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from multistage.wandb_server.artifact_changes import delete_artifact
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.history import Stream, count_lines, find_steps
 from multistage.wandb_server.lifecycle import LIVE_STATES, RUN_STATES
@@ -20,6 +21,7 @@ from multistage.wandb_server.nodes import (
     parse_object,
 )
 from multistage.wandb_server.projects import USER
+from multistage.wandb_server.run_pasts import inherit_history
 from multistage.wandb_server.store import Row, Store, dump_json, format_time, generate_id
 
 COLUMNS = {
@@ -56,6 +58,8 @@ def _upsert_bucket(_: Any, request: Request, **arguments: Any) -> dict[str, Any]
         else:
             run, inserted = _start_run(request, given)
         request.store.update("runs", run["id"], **_read_changes(given), heartbeat_at=request.store.tick())
+        if inserted:
+            inherit_history(request.store, get_run(request.store, run["id"]))
         return {"bucket": get_run(request.store, run["id"]), "inserted": inserted}
 
 
@@ -136,8 +140,12 @@ def _stop_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
 
 
 def _delete_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    run = require_run(request, arguments["input"]["id"])
+    given = arguments["input"]
+    run = require_run(request, given["id"])
     with request.store.transaction():
+        if given.get("deleteArtifacts"):
+            for artifact in request.store.all("SELECT * FROM artifacts WHERE run_id = ?", (run["id"],)):
+                delete_artifact(request, artifact)
         request.store.execute("DELETE FROM runs WHERE id = ?", (run["id"],))
     request.state.lifecycle.forget(run["id"])
     request.state.storage.delete_run(run["id"])

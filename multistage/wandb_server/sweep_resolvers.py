@@ -212,6 +212,19 @@ def _page_runs(sweep: Row, request: Request, after: str | None = None, first: in
     return page
 
 
+def _page_prior_runs(
+    sweep: Row, request: Request, after: str | None = None, first: int | None = None, filters: str | None = None
+) -> dict[str, Any]:
+    chosen = translate_filters(filters)
+    condition = Clause(
+        f"id IN (SELECT run_id FROM prior_runs WHERE sweep_id = ?) AND ({chosen.sql})",  # noqa: S608
+        (sweep["id"], *chosen.parameters),
+    )
+    page = fetch_page(request.store, condition, parse_order("+created_at"), after, first)
+    request.spend(1 + len(page["edges"]))
+    return page
+
+
 def _name_controller_run(sweep: Row, _: Request) -> str | None:
     # `wandb sweep-scheduler` writes its console into a run of this name, which it makes itself.
     return sweep["name"] + CONSOLE_SUFFIX if parse_config(sweep["config"]).get("scheduler") else None
@@ -247,6 +260,7 @@ RESOLVERS: Resolvers = {
         "runCount": lambda sweep, request: count_runs(request.store, sweep),
         "runCountExpected": lambda sweep, _: expect_runs(sweep),
         "runs": _page_runs,
+        "priorRuns": _page_prior_runs,
         "user": lambda _, __: USER,
         "project": lambda sweep, request: get_project(request.store, sweep["project_id"]),
     },

@@ -133,6 +133,8 @@ CREATE TABLE artifact_collections (
     type TEXT NOT NULL,
     name TEXT NOT NULL,
     description TEXT,
+    kind TEXT NOT NULL DEFAULT 'sequence', -- or portfolio
+    tags TEXT NOT NULL DEFAULT '[]',
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     UNIQUE (project_id, name)
@@ -152,6 +154,9 @@ CREATE TABLE artifacts (
     history_step INTEGER,
     size INTEGER NOT NULL DEFAULT 0,
     file_count INTEGER NOT NULL DEFAULT 0,
+    tags TEXT NOT NULL DEFAULT '[]',
+    ttl_seconds INTEGER, -- 0 is without end; NULL as the collection's, which has none
+    distributed_id TEXT, -- what the runs that write it together call it
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 );
@@ -193,3 +198,44 @@ CREATE TABLE summary_runs (
     PRIMARY KEY (summary_id, run)
 ) WITHOUT ROWID;
 CREATE INDEX summary_runs_by_revision ON summary_runs (summary_id, revision);
+
+CREATE TABLE artifact_links (
+    id INTEGER PRIMARY KEY,
+    collection_id INTEGER NOT NULL REFERENCES artifact_collections ON DELETE CASCADE,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE,
+    version_index INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (collection_id, artifact_id)
+);
+CREATE INDEX artifact_links_by_artifact ON artifact_links (artifact_id);
+
+CREATE TABLE artifact_manifests (
+    id INTEGER PRIMARY KEY,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts ON DELETE CASCADE,
+    kind TEXT NOT NULL, -- FULL, PATCH, INCREMENTAL
+    digest TEXT NOT NULL, -- empty before it is known, and uploaded
+    base_id INTEGER -- the version that an incremental one adds to
+);
+CREATE INDEX artifact_manifests_by_artifact ON artifact_manifests (artifact_id);
+
+CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    severity TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX alerts_by_run ON alerts (run_id);
+
+CREATE TABLE charts (
+    id INTEGER PRIMARY KEY,
+    entity TEXT NOT NULL,
+    name TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    access TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (entity, name)
+);

@@ -18,11 +18,14 @@ from starlette.types import ASGIApp
 from multistage.wandb_server import (
     agents,
     artifact_changes,
+    artifact_collections,
+    artifact_files,
     artifact_resolvers,
     file_stream,
     files,
     history,
     projects,
+    run_pasts,
     run_resolvers,
     sweep_resolvers,
 )
@@ -51,10 +54,13 @@ FLUSH_SECONDS = 5.0
 RESOLVERS = (
     projects.RESOLVERS,
     run_resolvers.RESOLVERS,
+    run_pasts.RESOLVERS,
     history.RESOLVERS,
     sweep_resolvers.RESOLVERS,
     agents.RESOLVERS,
     artifact_resolvers.RESOLVERS,
+    artifact_collections.RESOLVERS,
+    artifact_files.RESOLVERS,
     artifact_changes.RESOLVERS,
     files.RESOLVERS,
 )
@@ -116,7 +122,8 @@ def build_app(state: State) -> ASGIApp:
             raise RefusedError("No such project.", 404)
         path = state.storage.locate_blob(int(project_id), digest)
         if http.method == "PUT":
-            _, found = await receive_file(http, path, None if digest.startswith("manifest-") else digest)
+            whole = not digest.startswith(("manifest-", "part-"))
+            _, found = await receive_file(http, path, digest if whole else None)
             return Response(headers={"ETag": found})
         if not path.exists():
             raise RefusedError("No such file.", 404)
@@ -154,6 +161,7 @@ def build_app(state: State) -> ASGIApp:
             Route("/files/{entity}/{project}/{run}/file_stream", answer_file_stream, methods=["POST"]),
             Route("/storage/runs/{run_id}/{name:path}", answer_storage, methods=["GET", "PUT"]),
             Route("/storage/blobs/{project_id}/{digest:path}", answer_blob, methods=["GET", "PUT"]),
+            *artifact_files.build_download_routes(state),
             *build_routes(state),
         ],
         exception_handlers={

@@ -194,13 +194,6 @@ def test_unknown_operation_is_named_and_logged_once(session: Session, wandb_serv
     assert wandb_server.log.read_text().count("launchRocket") == 1
 
 
-def test_unknown_leaf_fields_and_input_types_are_passed_over(session: Session) -> None:
-    answer = session.ask(
-        'query Q($new: BrandNewInput) {project(name: "fuzz") {__typename name brandNew(x: $new) {id}}}', new={"a": 1}
-    )
-    assert answer == {"project": {"__typename": "Project", "name": "fuzz"}}
-
-
 @pytest.mark.parametrize(
     ("query", "message"),
     [

@@ -15,6 +15,7 @@ MAX_LOG = 500
 REWRITTEN = 20
 """Last lines that are sent again: progress bars rewrite theirs."""
 MAX_FILES = 500
+MAX_ALERTS = 50
 MAX_MEDIA = 2_000
 """Logged media in one answer; of more, the latest."""
 LISTS = ("videos", "audio")
@@ -53,7 +54,15 @@ def describe_run(store: Reader, project: Row, run: Row) -> dict[str, Any]:
         "config": dict(read_config(run["config"])),
         "summary": dict(read_summary(run["summary"])),
         "artifacts": _list_artifacts(store, run),
+        "alerts": _list_alerts(store, run),
     }
+
+
+def _list_alerts(store: Reader, run: Row) -> list[dict[str, Any]]:
+    """What a run told its people, the latest first."""
+    rows = store.all("SELECT * FROM alerts WHERE run_id = ? ORDER BY id DESC LIMIT ?", (run["id"], MAX_ALERTS))
+    return [{**{key: row[key] for key in ("title", "text", "severity")}, "at": row["created_at"] // 1000}
+            for row in rows]  # fmt: skip
 
 
 def _list_artifacts(store: Reader, run: Row) -> list[dict[str, Any]]:

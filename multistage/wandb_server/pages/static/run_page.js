@@ -83,6 +83,15 @@ function showHead(now) {
   const error = run.summary.error;
   find("#error").hidden = !error;
   tell(find("#error"), error ? String(error) : "");
+  showAlerts(run.alerts, now);
+}
+
+function showAlerts(alerts, now) {
+  const colors = { ERROR: "failed", WARN: "stopped", INFO: "finished" };
+  find("#alerts tbody").replaceChildren(...alerts.map((one) => element("tr", {},
+    element("td", { class: `is-${colors[one.severity]}` }, one.severity.toLowerCase()), element("th", {}, one.title),
+    element("td", {}, one.text), element("td", { class: "quiet" }, formatAge(one.at, now)))));
+  find("#alerts_part").hidden = !alerts.length;
 }
 
 function showValues(selector, values) {
