@@ -25,7 +25,7 @@ def init(
     style: str | None = None,
     python: Path | None = None,
     baseline: Annotated[tuple[str, ...], Parameter(negative=())] = (),
-    change: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    change: Annotated[tuple[str, ...], Parameter(negative=(), allow_leading_hyphen=True)] = (),
     from_run: str | None = None,
     no_run: Annotated[bool, Parameter(negative=())] = False,
     whole: Annotated[bool, Parameter(negative=())] = False,

@@ -111,11 +111,14 @@ def test_without_a_run_its_help_and_text_are_read(workplace: Path, capsys: pytes
         "parser = argparse.ArgumentParser()\n"
         "parser.add_argument('--learning-rate', type=float, default=0.1)\n"
         "parser.add_argument('--seed', type=int, default=1)\n"
+        "parser.add_argument('--n-steps', type=int, default=9)\n"
         "parser.parse_args()\n"
         "wandb.log({'val/loss': 1})\n"
     )
     with pytest.raises(SystemExit) as ended:
-        main(["init", "--yes", "--no-run", "--id", "my:v1", "--change", "budget 20", "train.py"])
+        main(
+            ["init", "--yes", "--no-run", "--id", "my:v1", "--change", "budget 20", "--change", "-n_steps", "train.py"]
+        )
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert "metric, pace and memory are not known. Its text logs val/loss." in " ".join(shown.split())
