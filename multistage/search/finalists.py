@@ -28,6 +28,10 @@ DEFAULTS_RUNS = 3
 """Runs that the trainer's defaults get at least, with a race of eight and more; of a shorter one a third of its runs,
 rounded. Those of the search count: the defaults were not chosen for their luck. Without them no gain can be claimed."""
 
+DOUBT = 0.4
+"""Standard deviations of the difference by which a config has to be ahead of the defaults. Somebody chose those: they
+are better than the processes, for which they are a point like others, take them for. From twelve tables of trainings;
+each shown with the figure of the others in `benchmarks/RESULTS.md`."""
 SURE = 0.9
 """Probability from which an improvement on the defaults is claimed."""
 TAILS = (0.025, 0.975)
@@ -218,7 +222,8 @@ class FinalistRace:
             if belief.config == self._defaults and belief.seeds:
                 if belief is best:
                     return 0.0
-                return float(np.mean(best.draws > belief.draws))
+                ahead = best.draws - belief.draws
+                return float(np.mean(ahead > DOUBT * ahead.std()))
         return None
 
 
