@@ -47,7 +47,7 @@ def _meet(key: str, wanted: Any, values: Values, depth: int) -> bool:
     match key, wanted:
         case "$and" | "$or" | "$nor", list(parts) if all(isinstance(part, dict) for part in parts):
             found = [select(part, values, depth + 1) for part in parts]
-            return {"$and": all, "$or": any, "$nor": lambda met: not any(met)}[key](found)
+            return all(found) if key == "$and" else any(found) == (key == "$or")
         case "$not", dict():
             return not select(wanted, values, depth + 1)
         case _ if key.startswith("$"):
