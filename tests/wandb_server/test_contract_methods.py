@@ -45,7 +45,8 @@ with wandb.init(project={project!r}, config={{"lr": 1}}) as run:
     draft = artifact.new_draft()
     draft.remove("near.txt")
     run.log_artifact(draft).wait()
-print(json.dumps([run.entity, run.id]))
+plan = {{"method": "random", "parameters": {{"lr": {{"min": 0.0, "max": 1.0}}}}}}
+print(json.dumps([run.entity, run.id, wandb.sweep(plan, project={project!r})]))
 """
 
 
@@ -78,16 +79,16 @@ def test_every_command_is_run_or_refused_with_a_reason() -> None:
 
 
 @pytest.fixture(scope="module")
-def logged(tracker: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def logged(tracker: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     project = f"contract-{uuid.uuid4().hex[:8]}"
     source = LOGGED.format(project=project)
-    entity, run_id = run_script(tracker, tmp_path_factory.mktemp("methods"), source, timeout=180)
-    return f"{entity}/{project}", run_id
+    entity, run_id, sweep_id = run_script(tracker, tmp_path_factory.mktemp("methods"), source, timeout=180)
+    return f"{entity}/{project}", run_id, sweep_id
 
 
 @pytest.mark.contract
-def test_the_rest_of_runs(api: Any, logged: tuple[str, str]) -> None:
-    project, run_id = logged
+def test_the_rest_of_runs(api: Any, logged: tuple[str, str, str]) -> None:
+    project, run_id, sweep_id = logged
     run = api.from_path(f"{project}/{run_id}")
     assert [row["x"] for row in run.beta_scan_history(keys=["x"])] == [1]
     run.wait_until_finished()
@@ -100,18 +101,13 @@ def test_the_rest_of_runs(api: Any, logged: tuple[str, str]) -> None:
     assert public.Run.create(api, project=project.partition("/")[2]).id != made.id
     file = run.file("note.txt")
     assert file.size == 5
-    sweep_id = wandb.sweep(
-        {"method": "random", "parameters": {"lr": {"min": 0.0, "max": 1.0}}},
-        entity=project.partition("/")[0],
-        project=project.partition("/")[2],
-    )
     sweep = api.sweep(f"{project}/{sweep_id}")
     assert sweep_id in sweep.to_html()
     sweep.display()
 
 
 @pytest.mark.contract
-def test_the_rest_of_artifacts(api: Any, logged: tuple[str, str], workplace: Path) -> None:
+def test_the_rest_of_artifacts(api: Any, logged: tuple[str, str, str], workplace: Path) -> None:
     entity, _, project = logged[0].partition("/")
     assert "dataset" in {kind.name for kind in api.artifact_types(logged[0])}
     assert len(list(api.artifact_versions("dataset", f"{logged[0]}/files"))) == 2
@@ -134,9 +130,8 @@ def test_the_rest_of_artifacts(api: Any, logged: tuple[str, str], workplace: Pat
 
 @pytest.mark.slow
 @pytest.mark.contract
-def test_the_rest_of_the_command_line(tracker: dict[str, str], logged: tuple[str, str], workplace: Path) -> None:
+def test_the_rest_of_the_command_line(tracker: dict[str, str], logged: tuple[str, str, str], workplace: Path) -> None:
     entity, _, project = logged[0].partition("/")
-    assert project in run_command(tracker, workplace, "projects", "--entity", entity, timeout=180)
     run_command(tracker, workplace, "login", "--relogin", tracker["WANDB_API_KEY"], timeout=180)
     run_command(tracker, workplace, "init", "--project", project, "--entity", entity, "--mode", "online", timeout=180)
     run_command(tracker, workplace, "pull", logged[1], "--project", project, "--entity", entity, timeout=180)
