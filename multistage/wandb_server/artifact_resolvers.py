@@ -203,6 +203,7 @@ RESOLVERS: Resolvers = {
     "ArtifactType": {
         "createdAt": lambda kind, _: format_time(kind["created"]),
         "artifactCollection": _find_typed_collection,
+        "artifactSequence": _find_typed_collection,
         "artifactCollections": _page_typed_collections,
     },
     "ArtifactSequence": {

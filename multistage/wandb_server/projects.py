@@ -15,6 +15,9 @@ from multistage.wandb_server.nodes import (
 from multistage.wandb_server.pagination import fetch_page, page_by_offset, parse_order
 from multistage.wandb_server.store import Row
 
+NO_LIMIT = "999.0.0"
+"""The newest client that this server takes."""
+
 FEATURES = (
     "SWEEPS_LOCAL_SCHEDULER",
     "SWEEPS_QUERY_FILTERING",
@@ -170,7 +173,7 @@ RESOLVERS: Resolvers = {
         "viewer": lambda _, __: USER,
         "serverInfo": lambda _, __: {
             "features": [{"name": name, "isEnabled": True} for name in FEATURES],
-            "cliVersionInfo": {},
+            "cliVersionInfo": {"max_cli_version": NO_LIMIT},
         },
         "entity": lambda _, __, name=None: make_entity(name or DEFAULT_ENTITY),
         "users": _search_users,
