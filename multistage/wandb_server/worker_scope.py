@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from multistage.wandb_server.artifact_nodes import decode_number
 from multistage.wandb_server.lifecycle import LIVE
 from multistage.wandb_server.nodes import RefusedError, decode_node, find_node, find_project, find_run, find_sweep
 from multistage.wandb_server.store import Reader, Row, Store
@@ -171,23 +172,30 @@ def _may_log_artifact(scope: Scope, store: Store, given: Given) -> bool:
 
 
 def _owns_artifact(scope: Scope, store: Reader, node_id: Any) -> bool:
-    """Whether an artifact, or a manifest of one, is its project's; one that is not there is nobody's."""
-    parts = decode_node("Artifact", str(node_id))
-    number = parts[-1] if parts else ""
-    if not (number.isascii() and number.isdecimal() and len(number) < 19):
+    """Whether an artifact, or an uploaded manifest of one, is its project's; one that is not there is nobody's."""
+    number = decode_number("Artifact", str(node_id))
+    manifest = decode_number("Artifact", str(node_id), ("manifest",))
+    if manifest is not None:
+        number = store.value("SELECT artifact_id FROM artifact_manifests WHERE id = ?", (manifest,))
+    if number is None:
         return True
     project = store.value(
         "SELECT project_id FROM artifacts JOIN artifact_collections ON artifact_collections.id = collection_id "
         "WHERE artifacts.id = ?",
-        (int(number),),
+        (number,),
     )
     return project is None or project == scope.project["id"]
 
 
 def _may_change_artifact(scope: Scope, store: Store, given: Given) -> bool:
-    named = [given.get("artifactID"), given.get("artifactManifestID")]
+    named = [given.get("artifactID"), given.get("artifactManifestID"), given.get("baseArtifactID")]
     files = given.get("artifactFiles")
     named += [file.get("artifactID") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    places = given.get("aliases")
+    for place in places if isinstance(places, list) else []:
+        named_project = place.get("projectName") if isinstance(place, dict) else None
+        if named_project is not None and not scope.has_project(place.get("entityName"), named_project, store):
+            return False
     return all(_owns_artifact(scope, store, one) for one in named if one is not None)
 
 
@@ -217,10 +225,13 @@ RULES: Mapping[str, Callable[[Scope, Store, Given], bool]] = {
     "upsertBucket": _may_begin,
     "createRunFiles": _may_upload,
     "markRunFilesUploaded": _may_upload,
+    "notifyScriptableRunAlert": _may_upload,
+    "rewindRun": _may_upload,
     "createArtifact": _may_log_artifact,
     "createArtifactManifest": _may_change_artifact,
     "updateArtifactManifest": _may_change_artifact,
     "createArtifactFiles": _may_change_artifact,
+    "completeMultipartUploadArtifact": _may_change_artifact,
     "commitArtifact": _may_change_artifact,
     "updateArtifact": _may_change_artifact,
     "useArtifact": _may_use_artifact,

@@ -4,16 +4,15 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import pytest
-from graphql import build_schema
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from multistage.wandb_server import worker_scope
 from multistage.wandb_server.credentials import make_worker_key, read_worker_key
+from multistage.wandb_server.executor import Executor
 from multistage.wandb_server.lifecycle import Timing
 from multistage.wandb_server.nodes import encode_node
 from multistage.wandb_server.pages.login_links import LOGIN_PATH
@@ -24,7 +23,7 @@ from tests.wandb_server.server_requests import Session
 
 UID = "abcd1234"
 OWN, OTHER = "own", "foreign"
-SCHEMA = build_schema(files("multistage.wandb_server").joinpath("schema.graphql").read_text())
+SCHEMA = Executor({}).schema
 
 Given = dict[str, Any]
 
@@ -39,6 +38,8 @@ class Place(NamedTuple):
     foreign: str
     artifact: str
     foreign_artifact: str
+    manifest: str
+    foreign_manifest: str
 
 
 def make_sweep(session: Session, project: str, name: str) -> str:
@@ -64,6 +65,16 @@ def make_artifact(session: Session, project: str) -> str:
     return str(answer["createArtifact"]["artifact"]["id"])
 
 
+def make_manifest(session: Session, artifact: str) -> str:
+    query = "mutation M($i: JSON!) {createArtifactManifest(input: $i) {artifactManifest {id}}}"
+    answer = session.ask(query, i=describe_manifest(artifact))
+    return str(answer["createArtifactManifest"]["artifactManifest"]["id"])
+
+
+def describe_manifest(artifact: str, **more: Any) -> Given:
+    return {"artifactID": artifact, "name": "m", "digest": "d", "projectName": OWN, **more}
+
+
 def describe(project: str, **more: Any) -> Given:
     return {
         "projectName": project,
@@ -85,7 +96,9 @@ def place(wandb_server: ServerProcess) -> Place:
         session.start_run(OWN, "trained", sweep=sweep)
         session.start_run(OWN, "theirs", sweep=rival)
         agents = make_agent(session, OWN, sweep), make_agent(session, OWN, rival)
-        return Place(sweep, rival, *agents, foreign, make_artifact(session, OWN), make_artifact(session, OTHER))
+        artifacts = make_artifact(session, OWN), make_artifact(session, OTHER)
+        manifests = (make_manifest(session, one) for one in artifacts)
+        return Place(sweep, rival, *agents, foreign, *artifacts, *manifests)
 
 
 @pytest.fixture
@@ -114,6 +127,24 @@ def run_id(project: str, name: str) -> str:
     return encode_node("Run", name, project, "local")
 
 
+COLLECTION = {"entityName": "local", "projectName": OWN, "artifactCollectionName": "weights", "tags": []}
+PARTS = {"completeMultipartAction": "Complete", "completedParts": [], "storagePath": "p", "uploadID": "u"}
+CLOSED_TO_WORKERS: dict[str, Given | None] = {
+    "users": None,
+    "createCustomChart": {
+        "entity": "local", "name": "c", "displayName": "c", "type": "vega2", "access": "private", "spec": "{}"
+    },
+    "createArtifactCollectionTagAssignments": COLLECTION,
+    "deleteArtifactCollectionTagAssignments": COLLECTION,
+    "deleteArtifactPortfolio": {"artifactPortfolioID": "x"},
+    "deleteArtifactSequence": {"artifactSequenceID": "x"},
+    "updateArtifactPortfolio": {"artifactPortfolioID": "x", "name": "n"},
+    "updateArtifactSequence": {"artifactSequenceID": "x", "name": "n"},
+    "moveArtifactSequence": {"artifactSequenceID": "x", "destinationArtifactTypeName": "n"},
+    "linkArtifact": {"entityName": "local", "projectName": OWN, "artifactPortfolioName": "n"},
+    "unlinkArtifact": {"artifactID": "x", "artifactPortfolioID": "x"},
+}  # fmt: skip
+"""What an owner does with artifacts and people, and no training."""
 ARTIFACT = "artifact {id}"
 TABLE: dict[str, Row] = {
     "viewer": Row("{viewer {id entity}}", lambda _: [{}], lambda _: []),
@@ -212,17 +243,57 @@ TABLE: dict[str, Row] = {
     ),
     **{
         name: Row(
-            mutate(name, "JSON!", answer),
+            mutate(name, "JSON!", ARTIFACT),
             lambda place: inputs({"artifactID": place.artifact}),
             lambda place: inputs({"artifactID": place.foreign_artifact}),
         )
-        for name, answer in (
-            ("createArtifactManifest", "artifactManifest {id}"),
-            ("updateArtifactManifest", "artifactManifest {id}"),
-            ("commitArtifact", ARTIFACT),
-            ("updateArtifact", ARTIFACT),
-        )
+        for name in ("commitArtifact", "updateArtifact")
     },
+    "createArtifactManifest": Row(
+        mutate("createArtifactManifest", "JSON!", "artifactManifest {id}"),
+        lambda place: inputs(describe_manifest(place.artifact)),
+        lambda place: inputs(
+            describe_manifest(place.foreign_artifact),
+            describe_manifest(place.artifact, baseArtifactID=place.foreign_artifact),
+        ),
+    ),
+    "updateArtifactManifest": Row(
+        mutate("updateArtifactManifest", "JSON!", "artifactManifest {id}"),
+        lambda place: inputs({"artifactManifestID": place.manifest}),
+        lambda place: inputs(
+            {"artifactManifestID": place.foreign_manifest},
+            {"artifactManifestID": place.manifest, "baseArtifactID": place.foreign_artifact},
+        ),
+    ),
+    "completeMultipartUploadArtifact": Row(
+        mutate("completeMultipartUploadArtifact", "JSON!", "digest"),
+        refused=lambda place: inputs({**PARTS, "artifactID": place.foreign_artifact}),
+    ),
+    "notifyScriptableRunAlert": Row(
+        mutate("notifyScriptableRunAlert", "JSON!", "success"),
+        lambda _: inputs({"entityName": "local", "projectName": OWN, "runName": "trained", "title": "t", "text": "x"}),
+        lambda _: inputs(
+            {"entityName": "local", "projectName": OWN, "runName": "theirs", "title": "t", "text": "x"},
+            {"entityName": "local", "projectName": OTHER, "runName": "fold", "title": "t", "text": "x"},
+        ),
+    ),
+    "rewindRun": Row(
+        mutate("rewindRun", "JSON!", "rewoundRun {id}"),
+        refused=lambda _: inputs(
+            {"projectName": OWN, "runName": "theirs", "metricName": "_step", "metricValue": 0.0},
+            {"projectName": OTHER, "runName": "fold", "metricName": "_step", "metricValue": 0.0},
+        ),
+    ),
+    **{
+        name: Row(
+            f"query Q {{{name} {{__typename}}}}" if name == "users" else mutate(name, "JSON!", "__typename"),
+            refused=lambda _, given=given: [{}] if given is None else inputs(given),
+        )
+        for name, given in CLOSED_TO_WORKERS.items()
+    },
+    "artifactCollection": Row(
+        'query Q {artifactCollection(id: "QXJ0aWZhY3RDb2xsZWN0aW9uOjE=") {id}}', refused=lambda _: [{}]
+    ),
     "createArtifactFiles": Row(
         mutate("createArtifactFiles", "JSON!", "files {edges {node {id}}}"),
         lambda place: inputs({"artifactFiles": [{"artifactID": place.artifact, "name": "a", "md5": "0" * 32}]}),
@@ -237,7 +308,9 @@ TABLE: dict[str, Row] = {
     ),
     "useArtifact": Row(
         mutate("useArtifact", "JSON!", ARTIFACT),
-        lambda place: inputs({"artifactID": place.artifact, "projectName": OWN, "runName": "trained"}),
+        lambda place: inputs(
+            {"artifactID": place.artifact, "entityName": "local", "projectName": OWN, "runName": "trained"}
+        ),
         lambda place: inputs(
             {"artifactID": place.foreign_artifact, "projectName": OWN, "runName": "trained"},
             {"artifactID": place.artifact, "projectName": OTHER, "runName": "fold"},
@@ -248,8 +321,16 @@ TABLE: dict[str, Row] = {
     ),
     "addAliases": Row(
         mutate("addAliases", "JSON!", "success"),
-        lambda place: inputs({"artifactID": place.artifact, "aliases": [{"alias": "a"}]}),
-        lambda place: inputs({"artifactID": place.foreign_artifact, "aliases": [{"alias": "a"}]}),
+        lambda place: inputs(
+            {"artifactID": place.artifact, "aliases": [{"artifactCollectionName": "weights", "alias": "a"}]}
+        ),
+        lambda place: inputs(
+            {"artifactID": place.foreign_artifact, "aliases": [{"artifactCollectionName": "weights", "alias": "a"}]},
+            {
+                "artifactID": place.artifact,
+                "aliases": [{"artifactCollectionName": "weights", "alias": "a", "projectName": OTHER}],
+            },
+        ),
     ),
     "deleteAliases": Row(
         mutate("deleteAliases", "JSON!", "success"),
