@@ -1,5 +1,6 @@
 """The page of a multi-stage sweep, which the user's embedded W&B server shows, whichever server tracks the sweep."""
 
+import json
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -47,9 +48,9 @@ class SweepPage(Model):
         if found is None:
             return None
         try:
-            told = _Told.model_validate_json(found)
-            return LiveSummary.model_validate({**told.summary, "runs": told.runs})
-        except ValidationError as error:
+            told = json.loads(found)
+            return LiveSummary.model_validate({**told["summary"], "runs": told["runs"]})
+        except (ValidationError, ValueError, LookupError, TypeError) as error:
             raise ServiceError(f"The page {self.address} was told something else by another release.", "") from error
 
     def _ask(self, method: str, address: str, body: bytes | None = None) -> bytes | None:
@@ -67,11 +68,6 @@ class SweepPage(Model):
             raise ServiceError(f"The W&B server at {address} answers {error.code}: {said}", "") from error
         except (OSError, HTTPException) as error:
             raise ServiceError(f"The W&B server at {address} does not answer: {error}.", "") from error
-
-
-class _Told(Model):
-    summary: dict[str, object]
-    runs: tuple[dict[str, object], ...]
 
 
 def open_sweep_page(settings: Settings, uid: str) -> SweepPage:
