@@ -8,13 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from multistage.domain.workers.variables import settle_variables
 from multistage.errors import MultistageError, TrackerError, UsageError
-from multistage.worker.conventions import NEAR_VARIABLE, WORKER_VARIABLE
+from multistage.worker.conventions import NEAR_VARIABLE, RUN_LOGS_VARIABLE, WORKER_VARIABLE
 from multistage.worker.workplace import Address, Workplace, find_workplace, parse_address
 
 USUAL_IDLE = 600.0
@@ -42,6 +44,7 @@ class Follower:
         self._idle = idle
         self._worker: subprocess.Popen[bytes] | None = None
         self._ended = False
+        self._logs = Path(os.environ.get(RUN_LOGS_VARIABLE) or tempfile.mkdtemp(prefix="multistage-runs-"))
         self._mark = f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
     def follow(self) -> None:
@@ -59,10 +62,11 @@ class Follower:
                 return
             sweep = place.sweep if place else None
             if sweep is not None:
-                began = time.monotonic()
-                if self._work(sweep):
+                began, trained = time.monotonic(), self._count_runs()
+                can_work = self._work(sweep)
+                if self._count_runs() > trained:
                     worked_at = time.monotonic()
-                elif time.monotonic() - began < QUICK and not self._ended:
+                elif not can_work and time.monotonic() - began < QUICK and not self._ended:
                     raise TrackerError(f"No worker can work for {sweep} here.", "What it printed says why.")
             if time.monotonic() - worked_at > self._idle:
                 logger.info("No work for %g s: leaving.", self._idle)
@@ -75,6 +79,10 @@ class Follower:
         if self._worker is not None:
             self._worker.send_signal(number)
 
+    def _count_runs(self) -> int:
+        """Count the runs that were begun here, by their logs."""
+        return sum(1 for _ in self._logs.glob("*.log"))
+
     def _look(self, worked_at: float) -> Workplace | None:
         try:
             return find_workplace(self._address)
@@ -86,7 +94,7 @@ class Follower:
 
     def _work(self, sweep: str) -> bool:
         """Run a worker for a sweep to its end; tells whether it could work."""
-        environment = {**os.environ, WORKER_VARIABLE: self._mark}
+        environment = {**os.environ, WORKER_VARIABLE: self._mark, RUN_LOGS_VARIABLE: str(self._logs)}
         if self._address.base_url is not None:
             environment |= {"WANDB_BASE_URL": self._address.base_url, NEAR_VARIABLE: "1"}
         settle_variables(environment, environment.get("WANDB_BASE_URL", ""))

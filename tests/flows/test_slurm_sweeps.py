@@ -14,7 +14,8 @@ from tests.slurm_cluster import SlurmCluster, needs_slurm
 
 pytestmark = needs_slurm
 
-SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "slurm", "--workers", "3")
+DIGITS = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "slurm")
+SWEEP = (*DIGITS, "--workers", "3")
 SHORT = ("--budget", "10", "--train-arg", "epochs=3", "--worker-idle", "10")
 NAME = "multistage_sweep_digits_mlp"
 
@@ -157,7 +158,7 @@ def test_whatever_happens_to_jobs_nodes_and_drivers_forty_runs_are_forty(
     users: CommandLine, folder: SweepFolder, slurm: SlurmCluster
 ) -> None:
     """A worker requeued, one cancelled, a node drained, one lost, the controller away, the driver killed."""
-    whole = (*SWEEP, "--workers", "4", "--budget", "40", "--train-arg", "epochs=60", "--stall-after", "120")
+    whole = (*DIGITS, "--workers", "4", "--budget", "40", "--train-arg", "epochs=60", "--stall-after", "120")
     with users.start(*whole) as driver:
         wait_for(lambda: count_used(folder) >= 2, timeout=240)
         slurm.ask("scontrol", "requeue", slurm.list_jobs("RUNNING")[0])
