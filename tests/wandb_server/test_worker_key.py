@@ -129,8 +129,7 @@ def run_id(project: str, name: str) -> str:
 
 COLLECTION = {"entityName": "local", "projectName": OWN, "artifactCollectionName": "weights", "tags": []}
 PARTS = {"completeMultipartAction": "Complete", "completedParts": [], "storagePath": "p", "uploadID": "u"}
-CLOSED_TO_WORKERS: dict[str, Given | None] = {
-    "users": None,
+CLOSED_TO_WORKERS: dict[str, Given] = {
     "createCustomChart": {
         "entity": "local", "name": "c", "displayName": "c", "type": "vega2", "access": "private", "spec": "{}"
     },
@@ -145,6 +144,12 @@ CLOSED_TO_WORKERS: dict[str, Given | None] = {
     "unlinkArtifact": {"artifactID": "x", "artifactPortfolioID": "x"},
 }  # fmt: skip
 """What an owner does with artifacts and people, and no training."""
+
+
+def refuse_always(given: Given) -> Callable[[Place], list[Given]]:
+    return lambda _: inputs(given)
+
+
 ARTIFACT = "artifact {id}"
 TABLE: dict[str, Row] = {
     "viewer": Row("{viewer {id entity}}", lambda _: [{}], lambda _: []),
@@ -285,12 +290,10 @@ TABLE: dict[str, Row] = {
         ),
     ),
     **{
-        name: Row(
-            f"query Q {{{name} {{__typename}}}}" if name == "users" else mutate(name, "JSON!", "__typename"),
-            refused=lambda _, given=given: [{}] if given is None else inputs(given),
-        )
+        name: Row(mutate(name, "JSON!", "__typename"), refused=refuse_always(given))
         for name, given in CLOSED_TO_WORKERS.items()
     },
+    "users": Row("query Q {users {__typename}}"),
     "artifactCollection": Row(
         'query Q {artifactCollection(id: "QXJ0aWZhY3RDb2xsZWN0aW9uOjE=") {id}}', refused=lambda _: [{}]
     ),

@@ -73,7 +73,7 @@ def sweep_with_an_agent() -> None:
 
     wandb.agent(sweep, function=train, project=PROJECT, count=3)
     assert sorted(seen) == [1, 2, 3]
-    found = wandb.Api().sweep(f"{PROJECT}/{sweep}")
+    found = wandb.Api().sweep(f"{PROJECT}/{sweep}")  # type: ignore[no-untyped-call]
     assert (found.best_run().config["lr"], len(found.runs)) == (1, 3)
 
 
