@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from calibration_summary import Outcome, draw_plot, summarize
 from calibration_sweeps import Record, Replay, name_config, record
+from scipy.stats import norm
 from search_tables import Table
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -93,17 +94,19 @@ def tell(recorded: Record, label: str) -> Outcome:
 def show(options: argparse.Namespace) -> None:
     """Print the figures, and draw them."""
     outcomes = list(read_lines(options.outcomes))
-    if options.rescale != 1:
-        outcomes = [rescale(one, options.rescale) for one in outcomes]
+    outcomes = [rescale(one, options) if one["label"] == options.rescaled else one for one in outcomes]
     print(summarize(outcomes))
     if options.plot:
         draw_plot(outcomes, options.plot)
 
 
-def rescale(outcome: Outcome, factor: float) -> Outcome:
-    """An outcome as it would be told with another `WIDER` of the contenders, the race being the same."""
-    mean = outcome["mean"]
-    return {**outcome, "interval": [mean + factor * (end - mean) for end in outcome["interval"]]}
+def rescale(outcome: Outcome, options: argparse.Namespace) -> Outcome:
+    """An outcome as it would be told with other constants, `WIDER` and `DOUBT`, the race being the same."""
+    mean, better = outcome["mean"], outcome["better"]
+    if better is not None and 0 < better < 1:
+        better = float(norm.cdf(norm.ppf(better) - options.doubt))
+    interval = [mean + options.widen * (end - mean) for end in outcome["interval"]]
+    return {**outcome, "interval": interval, "better": better}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -126,7 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     two.set_defaults(act=tell_outcomes)
     three = commands.add_parser("show", help="print the figures")
     three.add_argument("--outcomes", type=Path, required=True)
-    three.add_argument("--rescale", type=float, default=1.0, help="widen the intervals by this factor")
+    three.add_argument("--rescaled", default="", help="label that was told with other constants than are meant")
+    three.add_argument("--widen", type=float, default=1.0, help="factor on its intervals")
+    three.add_argument("--doubt", type=float, default=0.0, help="deviations off its chance to be better")
     three.add_argument("--plot", type=Path, help="picture to draw (.png or .svg); takes matplotlib")
     three.set_defaults(act=show)
     options = parser.parse_args(arguments)
