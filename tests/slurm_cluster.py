@@ -119,7 +119,7 @@ class SlurmCluster:
         return told.split()
 
     def find_node(self, job: str) -> str:
-        return self.ask("squeue", "-h", f"--jobs={job}", "--format=%N")
+        return self.ask("squeue", "-h", "--states=all", f"--jobs={job}", "--format=%N")
 
     def start_controller(self) -> None:
         self._run("slurmctld", "-i")

@@ -161,15 +161,14 @@ def test_whatever_happens_to_jobs_nodes_and_drivers_forty_runs_are_forty(
     whole = (*DIGITS, "--workers", "4", "--budget", "40", "--train-arg", "epochs=60", "--stall-after", "120")
     with users.start(*whole) as driver:
         wait_for(lambda: count_used(folder) >= 2, timeout=240)
-        slurm.ask("scontrol", "requeue", slurm.list_jobs("RUNNING")[0])
+        slurm.ask("scontrol", "requeue", find_running(slurm)[0])
         wait_for(lambda: count_used(folder) >= 5, timeout=240)
-        slurm.ask("scancel", slurm.list_jobs("RUNNING")[0])
+        slurm.ask("scancel", find_running(slurm)[0])
         wait_for(lambda: count_used(folder) >= 8, timeout=240)
-        drained = slurm.find_node(slurm.list_jobs("RUNNING")[0])
+        _, drained = find_running(slurm)
         slurm.ask("scontrol", "update", f"NodeName={drained}", "State=DRAIN", "Reason=test")
         wait_for(lambda: count_used(folder) >= 11, timeout=240)
-        lost = next(node for job in slurm.list_jobs("RUNNING") if (node := slurm.find_node(job)) != drained)
-        slurm.kill_node(lost)
+        slurm.kill_node(find_running(slurm, besides=drained)[1])
         wait_for(lambda: count_used(folder) >= 14, timeout=240)
         driver.kill()
         driver.wait()
@@ -184,6 +183,16 @@ def test_whatever_happens_to_jobs_nodes_and_drivers_forty_runs_are_forty(
     wait_for(lambda: not slurm.list_jobs(), timeout=90)
     workers = [line for line in ps() if "multistage.worker" in line and str(folder.path) in line]
     assert workers == []
+
+
+def find_running(slurm: SlurmCluster, besides: str = "") -> tuple[str, str]:
+    """Wait for a job that runs, and give it with its node."""
+
+    def look() -> tuple[str, str] | None:
+        found = [(job, slurm.find_node(job)) for job in slurm.list_jobs("RUNNING")]
+        return next(((job, node) for job, node in found if node and node != besides), None)
+
+    return wait_for(look, timeout=120) or ("", "")
 
 
 def ps() -> list[str]:
