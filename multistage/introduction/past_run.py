@@ -8,6 +8,7 @@ from multistage.settings import Settings
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import find_credentials
 from multistage.wandb_client.seen_runs import parse_run_path, read_origin, read_run
+from multistage.wandb_server.nodes import DEFAULT_ENTITY
 
 RUNNING = ("running", "pending", "preempting")
 
@@ -44,7 +45,7 @@ def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
 
 def _connect(path: str, entity: str, project: str) -> Connection:
     found = find_credentials()
-    is_here = entity == "local" or path.startswith("http://127.0.0.1")
+    is_here = entity == DEFAULT_ENTITY or path.startswith("http://127.0.0.1")
     if is_here or found is None:
         server = ensure_wandb_server(Settings())
         return Connection(server.url, server.key, entity, project)

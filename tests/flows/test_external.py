@@ -25,6 +25,7 @@ def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.slow
 def test_workers_that_come_by_themselves_train_a_sweep_and_leave(commands: CommandLine, workplace: Path) -> None:
     folder = SweepFolder(workplace / "runs" / "multistage_sweep_digits_mlp")
     with commands.start(*SWEEP, "--launcher", "external") as driver:

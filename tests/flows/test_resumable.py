@@ -38,7 +38,8 @@ SWEEP = (
 )
 
 
-@pytest.mark.parametrize("manner", ["killed", pytest.param("preempted", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("manner", ["killed", "preempted"])
 def test_a_lost_run_goes_on_from_its_checkpoint(manner: str, commands: CommandLine, workplace: Path) -> None:
     Path("train.py").write_text(SCRIPT)
     if manner == "preempted":

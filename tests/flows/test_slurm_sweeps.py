@@ -12,7 +12,7 @@ from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
 from tests.slurm_cluster import SlurmCluster, needs_slurm
 
-pytestmark = needs_slurm
+pytestmark = [needs_slurm, pytest.mark.slow]
 
 DIGITS = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "slurm")
 SWEEP = (*DIGITS, "--workers", "3")

@@ -41,6 +41,7 @@ def test_containers_conform(
     check(ModalBench(modal, workplace / "logs", client_variables(tracker), api))
 
 
+@pytest.mark.slow
 @needs_slurm
 @checks
 def test_jobs_on_slurm_conform(
