@@ -142,8 +142,9 @@ def _describe_parquet(run: Row, request: Request, **_: Any) -> dict[str, Any]:
 
 
 def _page_console(
-    run: Row, request: Request, first: int | None = None, after: str | None = None, last: int | None = None
+    run: Row, request: Request, first: int | None = None, after: str | None = None, last: int | None = None, **_: Any
 ) -> dict[str, Any]:
+    """Lines of the console; newer clients say which way of counting pages they mean, and there is one here."""
     store = request.store
     count = count_lines(store, run["id"], Stream.CONSOLE)
     try:
