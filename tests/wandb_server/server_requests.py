@@ -61,7 +61,7 @@ class Session:
         """What shows the key."""
         return {"Authorization": self._headers["Authorization"]}
 
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+    def ask(self, query: str, /, **variables: Any) -> dict[str, Any]:
         """A GraphQL request that must be answered; returns the data."""
         status, answer = self.try_to_ask(query, **variables)
         assert status == 200, answer
@@ -69,7 +69,7 @@ class Session:
         data: dict[str, Any] = answer["data"]
         return data
 
-    def try_to_ask(self, query: str, **variables: Any) -> tuple[int, dict[str, Any]]:
+    def try_to_ask(self, query: str, /, **variables: Any) -> tuple[int, dict[str, Any]]:
         """A GraphQL request that may be refused."""
         status, body = self.send("POST", "/graphql", json.dumps({"query": query, "variables": variables}).encode())
         return status, json.loads(body)
