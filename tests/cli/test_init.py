@@ -46,9 +46,7 @@ def test_it_can_be_given_up(typed: str, proposal: Proposal, monkeypatch: pytest.
     assert edit(proposal, typed, monkeypatch)[0] is None
 
 
-def test_the_file_is_what_a_sweep_reads(
-    proposal: Proposal, workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_is_what_a_sweep_reads(proposal: Proposal, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_ENTITY", "WANDB_PROJECT"):  # the client sets them where an earlier test made a sweep
         monkeypatch.delenv(name, raising=False)
     assert _write(proposal, workplace / "multistage.toml", Console(), force=False) == 0

@@ -19,6 +19,7 @@ def open_launcher(workplace: Path, *setup: str) -> SlurmLauncher:
     return SlurmLauncher(workplace / "logs", JobOptions(setup=setup), variables={"WANDB_API_KEY": "k"})
 
 
+@pytest.mark.slow
 @needs_slurm
 def test_an_array_is_found_by_its_name_where_nobody_noted_its_job(slurm: SlurmCluster, workplace: Path) -> None:
     with open_launcher(workplace, "sleep 600") as launcher:
@@ -36,6 +37,7 @@ def test_an_array_is_found_by_its_name_where_nobody_noted_its_job(slurm: SlurmCl
     assert slurm.list_jobs() == []
 
 
+@pytest.mark.slow
 @needs_slurm
 def test_an_array_that_is_submitted_after_it_was_ended_does_nothing(slurm: SlurmCluster, workplace: Path) -> None:
     with open_launcher(workplace, "touch begun") as launcher:
