@@ -59,14 +59,9 @@ def hold_back(record: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def share_logs() -> Iterator[None]:
-    """Show what the library tells on the pages of this flow run and of those below it, until the context ends.
-
-    Outside a flow run there are no pages.
-    """
+    """Show what the library tells on the pages of this flow run and of those below it, until the context ends."""
     here = FlowRunContext.get()
-    if here is None or here.flow_run is None:
-        yield
-        return
+    assert here is not None and here.flow_run is not None  # noqa: S101, PT018 - as a flow's body has them
     handler, level = RunLogs(here.flow_run.id, get_run_logger()), LIBRARY.level
     LIBRARY.addHandler(handler)
     LIBRARY.setLevel(min(level or logging.INFO, logging.INFO))

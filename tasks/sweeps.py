@@ -51,8 +51,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     """
     run_id = str(flow_run.id)
     spare_loopback(os.environ)
-    watch = CancelWatch(UUID(run_id)) if flow_run.id else contextlib.nullcontext()
-    with share_logs(), watch:
+    with share_logs(), CancelWatch(UUID(run_id)):
         sweep = take_over() or _resolve(parameters, run_id)
         for note in sweep.notes:
             get_run_logger().info(note)

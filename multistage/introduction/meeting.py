@@ -40,9 +40,10 @@ from multistage.request.subject.programs import find_file
 from multistage.services import ensure_wandb_server
 from multistage.settings import Settings
 from multistage.wandb_client.connection import Connection
+from multistage.wandb_server.nodes import DEFAULT_ENTITY
 from multistage.worker.interpreter import Interpreter, inspect_interpreter
 
-ENTITY, PROJECT = "local", "init"
+PROJECT = "init"
 """Where the runs are kept by which scripts are got to know."""
 SILENT_LIMIT = 10.0
 """Seconds for ``--help`` of a script that seems to take no words: it may train instead."""
@@ -148,7 +149,7 @@ class _Script:
     ) -> Proposal:
         gpus = _choose_gpus(seen)
         wishes = RunWishes(gpus_per_run=gpus)
-        cores = find_kind("local").count_workers(SweepRequest(config_id="x"), wishes, is_bundled=False)
+        cores = find_kind(wishes.launcher).count_workers(SweepRequest(config_id="x"), wishes, is_bundled=False)
         peak = seen.peak if seen else None
         if seen is None:
             logs = f" Its text logs {join_names(source.logs)}." if source.logs else ""
@@ -289,7 +290,7 @@ class _Script:
     def _connect(self) -> Connection:
         if self._connection is None:
             server = ensure_wandb_server(Settings())
-            self._connection = Connection(server.url, server.key, ENTITY, PROJECT)
+            self._connection = Connection(server.url, server.key, DEFAULT_ENTITY, PROJECT)
         return self._connection
 
     def _read_text(self) -> str:

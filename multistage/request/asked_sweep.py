@@ -50,7 +50,7 @@ def read_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwee
 
 def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSweep:
     given = {key: value for key, value in parameters.items() if value is not None}
-    check_foreign(given)
+    _check_foreign(given)
     request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
     wishes = RunWishes.model_validate({key: given[key] for key in RunWishes.model_fields if key in given})
     workers = wishes.workers or _count_workers(request, wishes)
@@ -62,7 +62,7 @@ def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwe
     )
 
 
-def check_foreign(given: Mapping[str, Any]) -> None:
+def _check_foreign(given: Mapping[str, Any]) -> None:
     """Refuse options of another package's launcher that it does not take; one that declares none takes any.
 
     Args:

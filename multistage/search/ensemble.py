@@ -71,6 +71,12 @@ class Member(NamedTuple):
         covariance: Matrix = math.exp(self.signal) * (1 + far + far * far / 3) * np.exp(-far)
         return covariance
 
+    def cover_runs(self, distances: Matrix, noise: Vector, counts: Vector) -> Matrix:
+        """The covariance of configs' mean values, of so many runs each, whose single runs have this noise."""
+        total = self.cover(distances)
+        total[np.diag_indices(len(noise))] += noise / counts + 1e-9
+        return total
+
     def spread(self, standings: Vector) -> Vector:
         """The variance of single runs, where the believed values stand so many deviations above the mean."""
         variance: Vector = np.exp(np.clip(self.noise + self.slope * standings, _QUIETEST, _LOUDEST))
@@ -169,8 +175,7 @@ class Sight(NamedTuple):
             noise: The variance of single runs, by config of the runs.
             noise_at: The same at the rows; handed through.
         """
-        total = member.cover(self.within)
-        total[np.diag_indices(len(noise))] += noise / self.groups.counts + 1e-9
+        total = member.cover_runs(self.within, noise, self.groups.counts)
         factor = cholesky(total, lower=True, check_finite=False)
         across = solve_triangular(factor, member.cover(self.across), lower=True, check_finite=False)
         mean = across.T @ solve_triangular(factor, self.groups.means, lower=True, check_finite=False)
@@ -199,8 +204,7 @@ def _read(place: Vector) -> Member:
 
 def _judge(member: Member, groups: Groups, distances: Matrix, standings: Vector) -> float:
     noise = member.spread(standings)
-    total = member.cover(distances)
-    total[np.diag_indices(len(noise))] += noise / groups.counts + 1e-9
+    total = member.cover_runs(distances, noise, groups.counts)
     try:
         factor = cholesky(total, lower=True, check_finite=False)
     except LinAlgError:

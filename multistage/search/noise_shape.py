@@ -49,7 +49,7 @@ def draw_shapes(misses: Vector, draws: int, random: np.random.Generator) -> Nois
 
 
 def measure_misses(ensemble: Ensemble, members: Sequence[Member], groups: Groups) -> Vector:
-    """How far off the runs of the better half's better half were from what all other configs' runs foretell.
+    """How far off the runs of the best quarter were from what all other configs' runs foretell.
 
     Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 5.4.2.
 
@@ -67,9 +67,7 @@ def measure_misses(ensemble: Ensemble, members: Sequence[Member], groups: Groups
     standings = ensemble.stand(groups, groups.rows)
     foretold, misses = np.zeros(len(standings)), np.zeros(len(standings))
     for member in members:
-        total = member.cover(distances)
-        total[np.diag_indices(len(standings))] += member.spread(standings) / groups.counts + 1e-9
-        inverse = inv(total, check_finite=False)
+        inverse = inv(member.cover_runs(distances, member.spread(standings), groups.counts), check_finite=False)
         off = inverse @ groups.means / np.diag(inverse)
         foretold += (groups.means - off) / len(members)
         misses += off * np.sqrt(np.diag(inverse)) / len(members)

@@ -43,17 +43,12 @@ class StartProgress:
         self._told = self._began + FIRST_LINE - LINE_EVERY
         self._done = self._measure()
 
-    @property
-    def seconds(self) -> float:
-        """How long it has been awaited."""
-        return time.monotonic() - self._began
-
     def goes_on(self) -> bool:
         """Whether it has done anything of late."""
         now = time.monotonic()
         if now - self._looked >= min(LOOK_EVERY, self._patience / 4):
             done = self._measure()
-            if done > self._done:
+            if done != self._done:
                 self._done, self._moved = done, now
             self._looked = now
         if now - self._told >= LINE_EVERY:
@@ -61,15 +56,15 @@ class StartProgress:
             self._tell(f"Waiting for the {self._name} to start: {now - self._began:.0f} s so far.")
         return now - self._moved < self._patience and now - self._began < LONGEST
 
-    def _measure(self) -> float:
-        """What it has done: seconds of the processor, and bytes of its log."""
-        done = 0.0
+    def _measure(self) -> tuple[int, float]:
+        """What it has done: bytes of its log, and seconds of the processor; a process that ends is a change, too."""
+        written, worked = 0, 0.0
         with contextlib.suppress(OSError):
-            done += self._log.stat().st_size
+            written = self._log.stat().st_size
         with contextlib.suppress(psutil.Error):
             leader = psutil.Process(self._record.pid)
             for process in (leader, *leader.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     times = process.cpu_times()
-                    done += times.user + times.system
-        return done
+                    worked += times.user + times.system
+        return written, worked

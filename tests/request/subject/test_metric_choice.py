@@ -1,6 +1,7 @@
 """A script of the user's own is optimized by what its user says, and by nothing that is guessed."""
 
 import copy
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from multistage.domain.runs.slots import RunRecord, SlotName
 from multistage.domain.sweep.plan import SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import MetricUnnamedError
-from multistage.pipeline.tasks.sweeps import open_sweep
 from multistage.request.resolution import resolve_request
+from multistage.request.resolved_sweep import resolve_sweep
+from multistage.request.resumption import complete_parameters
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.run_archive import RunArchive
 from tests.states import BEGAN, make_settings, make_state
@@ -145,15 +147,14 @@ def test_what_an_earlier_sweep_optimized_is_proposed_first(place: Path) -> None:
     assert asked.value.flags == "--metric elapsed"
 
 
-def test_a_flow_run_of_a_deployment_fails_with_the_same_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("no_proxy", "NO_PROXY"):  # completed, and restored after the test
-        monkeypatch.setenv(name, "")
+def test_a_flow_run_of_a_deployment_fails_with_the_same_sentence(place: Path) -> None:
     leave_sweep(place, "old", ("accuracy",))
     before = sorted(place.rglob("*"))
     given = {"config_id": "my:own", "program": "train.py", "params": "x:0-1", "budget": 20, "name": "nightly"}
     sentence = r"logged accuracy\. Name one of them: --metric accuracy"
-    with pytest.raises(MetricUnnamedError, match=sentence), open_sweep({**given, "tracker": "embedded"}):
-        pass
+    gathered = complete_parameters({**given, "tracker": "embedded"}, Path.cwd())
+    with pytest.raises(MetricUnnamedError, match=sentence):
+        resolve_sweep(gathered, Path.cwd(), dict(os.environ))
     assert sorted(place.rglob("*")) == before
 
 
