@@ -28,7 +28,7 @@ def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
     """
     kind, wish = find_kind(state.options.launcher), state.options.server_host
     own = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
-    if state.settings.tracker != "embedded" or (kind.traits.reaches_loopback and wish is None):
+    if not kind.needs_address(state.settings.tracker, wish):
         return own
     host = choose_host(wish, kind.find_peer())
     server = ensure_wandb_server(Settings(), host)

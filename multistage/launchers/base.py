@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.account import Account, TrackerKind
 from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.cost import Prices, Quote
@@ -230,6 +230,15 @@ class LauncherKind:
     def find_peer(self) -> str | None:
         """Find a machine on which its workers may be, to which this one is known by an address; None if unknown."""
         return None
+
+    def needs_address(self, tracker: TrackerKind, wish: str | None) -> bool:
+        """Whether the embedded server has to listen beside 127.0.0.1: its workers are elsewhere, or it was asked for.
+
+        Args:
+            tracker: Which server the sweep has.
+            wish: ``--server-host``.
+        """
+        return tracker == "embedded" and not (self.traits.reaches_loopback and wish is None)
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from multistage.domain.sweep.plan import SweepSettings
 from multistage.errors import UsageError
+from multistage.launchers.modules import check_module
 from multistage.training.catalogue import find_bundled
 from multistage.worker.interpreter import Interpreter, inspect_interpreter
 
@@ -27,3 +28,19 @@ def find_interpreter(settings: SweepSettings, directory: Path, python: Path | No
             "Leave it out, or train a program of your own.",
         )
     return inspect_interpreter(directory / python)
+
+
+def check_python(settings: SweepSettings, directory: Path, python: Path | None) -> None:
+    """Refuse an interpreter that trainings cannot use, and a module that it does not find.
+
+    Args:
+        settings: The sweep.
+        directory: Where trainings run.
+        python: As for `find_interpreter`.
+
+    Raises:
+        UsageError: With the remedy.
+    """
+    interpreter = find_interpreter(settings, directory, python)
+    if find_bundled(settings) is None:
+        check_module(settings.program, settings.command, directory, str(interpreter.path) if interpreter else None)

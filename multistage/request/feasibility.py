@@ -23,7 +23,6 @@ def check_launching(plan: SweepPlan, options: RunOptions, account: Account) -> Q
     kind = find_kind(options.launcher)
     kind.check(plan, options)
     _check_server(account, kind)
-    _find_host(kind, options, account)
     if options.resumable and not kind.traits.sees_files:
         raise UsageError(
             f"--resumable needs a folder that outlives a worker, and {kind.traits.workers} on {kind.traits.title} have "
@@ -59,7 +58,7 @@ def _find_host(kind: LauncherKind, options: RunOptions, account: Account) -> str
     Raises:
         UsageError: There is none, or the one that was asked for is another machine's.
     """
-    if account.kind != "embedded" or (kind.traits.reaches_loopback and options.server_host is None):
+    if not kind.needs_address(account.kind, options.server_host):
         return None
     return choose_host(options.server_host, kind.find_peer())
 

@@ -95,14 +95,14 @@ def ensure_wandb_server(settings: Settings, host: str | None = None) -> WandbSer
     if running is not None and running.listens_on(host):
         return running
     own = build_wandb_service(settings)
-    if host is not None:
-        add_host(own.folder, host)
     record = own.find() if running else None
     if running is not None and record is None:
         raise ServiceError(
             f"The W&B server at {running.url} was started by hand, and does not listen on {host}.",
             f"End it, or start it with --host {host}.",
         )
+    if host is not None:
+        add_host(own.folder, host)
     service = own.replace(record) if record else own.ensure()
     return WandbServer(
         hosts=("127.0.0.1", *read_hosts(own.folder)),

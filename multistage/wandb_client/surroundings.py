@@ -13,6 +13,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from multistage.domain.model import Model
+from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.plan import SweepSettings
 from multistage.domain.workers.variables import (
     CLIENT_PROXY_VARIABLES,
     OFFLINE_MODES,
@@ -74,6 +76,24 @@ def find_offline_wish(directory: Path, environment: Mapping[str, str]) -> str | 
         return f"WANDB_MODE={mode}" if mode in OFFLINE_MODES else None
     told = read_settings_files(directory).get("mode")
     return f"mode = {told.value} in {told.path}" if told and told.value in OFFLINE_MODES else None
+
+
+def review_training(
+    settings: SweepSettings, directory: Path, account: Account, environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Say what a sweep's trainings, which see this machine's files, do not get of the user's surroundings.
+
+    Args:
+        settings: The sweep.
+        directory: Where trainings run.
+        account: The W&B server.
+        environment: As for `review_surroundings`.
+
+    Raises:
+        UsageError: As there.
+    """
+    server = account.base_url if account.kind == "wandb" else None
+    return review_surroundings(directory, Path(settings.program) if settings.program else None, server, environment)
 
 
 def review_surroundings(

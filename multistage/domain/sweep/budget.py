@@ -83,6 +83,11 @@ def count_finalists(total: int) -> int:
     return round(0.12 * total) if total >= 150 else max(0, round(0.18 * (total - 50)))
 
 
+def bound_workers(usual: int, total: int, split: Split) -> int:
+    """A usual number of workers, of which none would have nothing to do: no more than the largest stage has runs."""
+    return min(usual, max(split_budget(total, split)))
+
+
 def parse_finalists(text: str, total: int, stage3_runs: int) -> int:
     """Read ``auto``, a number of runs or a share of the whole budget (``12%``).
 

@@ -9,15 +9,14 @@ from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.gpu_shares import GpuShare, check_share, split_gpu
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
-from multistage.launchers.interpreters import find_interpreter
+from multistage.launchers.interpreters import check_python, find_interpreter
 from multistage.launchers.local.cores import count_cores
 from multistage.launchers.local.gpus import GpuDealer, find_gpus
 from multistage.launchers.local.launcher import TRAITS, LocalLauncher
 from multistage.launchers.local.options import LocalOptions
 from multistage.launchers.local.records import NAME
-from multistage.launchers.modules import check_module
 from multistage.training.catalogue import find_bundled
-from multistage.wandb_client.surroundings import review_surroundings
+from multistage.wandb_client.surroundings import review_training
 from multistage.worker.interpreter import Interpreter
 
 
@@ -62,11 +61,9 @@ class LocalKind(LauncherKind):
 
     def check(self, plan: SweepPlan, options: RunOptions) -> None:
         """Refuse an interpreter, a module or GPUs that are not there."""
-        interpreter = _find_interpreter(plan.settings, options)
+        check_python(plan.settings, options.directory, _read(options).python)
         if find_bundled(plan.settings) is not None:
             return
-        path = str(interpreter.path) if interpreter else None
-        check_module(plan.settings.program, plan.settings.command, options.directory, path)
         if per_run := _read(options).gpus_per_run:
             check_share(len(find_gpus().devices), per_run, options.workers)
 
@@ -74,9 +71,7 @@ class LocalKind(LauncherKind):
         self, settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
     ) -> tuple[str, ...]:
         """Say what of the user's shell, files and ``.env`` trainings do not get."""
-        server = account.base_url if account.kind == "wandb" else None
-        program = Path(settings.program) if settings.program else None
-        return review_surroundings(options.directory, program, server, environment)
+        return review_training(settings, options.directory, account, environment)
 
     def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
         """Say which GPUs there are, and which interpreter is not this process's own."""

@@ -1,6 +1,5 @@
 """Starts, watches and ends workers on this machine."""
 
-import os
 import secrets
 import select
 import subprocess
@@ -15,7 +14,6 @@ from typing import Self
 
 import psutil
 
-from multistage.domain.workers.variables import spare_loopback, withhold_secrets
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
@@ -23,7 +21,8 @@ from multistage.launchers.local.gpus import GpuDealer
 from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.local.records import NAME, LocalDetails, is_local, read_local
 from multistage.launchers.local.worker_processes import end_processes, find_worker
-from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.launchers.log_folder import LogFolder
+from multistage.worker.conventions import CAN_FORK, WORKER_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import open_private, read_last_lines
 
@@ -66,7 +65,7 @@ class LocalLauncher:
         interpreter: Interpreter | None = None,
         dealer: GpuDealer | None = None,
     ) -> None:
-        self._folder = folder.absolute()
+        self._logs = LogFolder(folder.absolute())
         self._environment = dict(environment or {})
         self._python = str(interpreter.path) if interpreter else None
         if interpreter is not None:
@@ -151,7 +150,7 @@ class LocalLauncher:
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed, wandb's own left out; empty where it printed none."""
-        return "\n".join(read_last_lines(self._folder / "runs" / f"{Path(run_id).name}.log"))
+        return "\n".join(self._logs.read_run(run_id))
 
     def read_last_words(self, record: WorkerRecord) -> str:
         """The last line of a worker's log."""
@@ -184,9 +183,7 @@ class LocalLauncher:
             nursery.wait()
 
     def _prepare(self) -> None:
-        # In the last one W&B's client makes files that anybody may read.
-        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._logs.make()
         if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
             return
         self._close_nursery()
@@ -210,7 +207,7 @@ class LocalLauncher:
             worker_id=worker_id,
             sweep=sweep,
             idle=self._idle,
-            log=self._folder / f"worker-{worker_id}.log",
+            log=self._logs.locate_worker(worker_id),
             environment={self._dealer.variable: ",".join(gpus)} if self._dealer and gpus else {},
         )
         birth = self._order_from_nursery(order) if CAN_FORK else self._start_afresh(order)
@@ -274,14 +271,8 @@ class LocalLauncher:
         return WorkerBirth(pid=child.pid, process_started_at=psutil.Process(child.pid).create_time())
 
     def _build_environment(self, mark: str) -> dict[str, str]:
-        folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
-        environment = {**os.environ, **folders, **self._environment, WORKER_VARIABLE: mark}
-        # It names this process's wandb-core, and workers must outlive this process.
-        environment.pop("WANDB_SERVICE", None)
-        withhold_secrets(environment)
-        spare_loopback(environment)
-        return environment
+        return self._logs.build_environment({**self._environment, WORKER_VARIABLE: mark})
 
     @property
     def _nursery_log(self) -> Path:
-        return self._folder / "nursery.log"
+        return self._logs.path / "nursery.log"

@@ -9,7 +9,7 @@ import modal.exception as refusals
 from modal.config import config
 
 from multistage.domain.sweep.account import Account
-from multistage.domain.sweep.budget import parse_split, split_budget
+from multistage.domain.sweep.budget import bound_workers, parse_split
 from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.cost import Prices, Quote
@@ -66,7 +66,7 @@ class ModalKind(LauncherKind):
 
     def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
         """Give a usual number of containers, of which none would have nothing to do."""
-        return min(USUAL_WORKERS, max(split_budget(request.budget, parse_split(request.split))))
+        return bound_workers(USUAL_WORKERS, request.budget, parse_split(request.split))
 
     def check(self, plan: SweepPlan, options: RunOptions) -> None:
         """Refuse what containers cannot have, and a machine that may start none."""

@@ -11,7 +11,7 @@ from multistage.options.slurm import parse_gpus, parse_memory, parse_time
 
 QUESTION = ("sinfo", "--noheader", "--exact", "--format=%P|%l|%L|%c|%m|%D|%G")
 NOT_NOW = "Requested node configuration is not available"
-_GPU = re.compile(r"gpu:(?:([A-Za-z][\w.-]*):)?(\d+)")
+_GPU = re.compile(r"gpu:(?:([^:,()]+):)?(\d+)")
 
 
 class NodeGroup(Model):

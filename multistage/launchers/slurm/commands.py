@@ -14,7 +14,7 @@ asks again."""
 _AWAY = re.compile(
     r"Unable to contact|Socket timed out|Zero Bytes|Connection (?:refused|timed out)|Transport endpoint"
     r"|controller not responding|Resource temporarily unavailable|backup controller|Slurm controller.*standby"
-    r"|Invalid authentication credential|Munge|munge",
+    r"|Invalid authentication credential|munge",
     re.IGNORECASE,
 )
 WHERE = "Run it on a login node of the cluster."

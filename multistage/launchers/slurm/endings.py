@@ -6,6 +6,7 @@ from pathlib import Path
 
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
+from multistage.launchers.log_folder import LogFolder
 from multistage.launchers.slurm.commands import call
 from multistage.launchers.slurm.job_queue import Job
 from multistage.launchers.slurm.records import read_job
@@ -26,7 +27,7 @@ ACCOUNTING_PATIENCE = 10.0
 """Seconds that Slurm's accounting, which many clusters lack, has to answer."""
 
 
-def judge_end(record: WorkerRecord, job: Job | None, *, has_trained: bool, folder: Path) -> WorkerEnd:
+def judge_end(record: WorkerRecord, job: Job | None, logs: LogFolder) -> WorkerEnd:
     """Judge how a worker's job ended.
 
     A job that fails before any worker of the sweep has begun a run fails by what all of them share: a folder that
@@ -35,8 +36,7 @@ def judge_end(record: WorkerRecord, job: Job | None, *, has_trained: bool, folde
     Args:
         record: The worker.
         job: As Slurm has it; None where it has forgotten it, or never had it.
-        has_trained: Whether any run of the sweep has begun.
-        folder: Of the sweep's logs.
+        logs: The sweep's.
     """
     if job is None and not record.is_started:
         return WorkerEnd(fault="machine", reason="It was never submitted.")
@@ -47,8 +47,8 @@ def judge_end(record: WorkerRecord, job: Job | None, *, has_trained: bool, folde
         return WorkerEnd(fault="machine" if state else "none", reason=SENTENCES.get(state, "Slurm knows it no more."))
     words = _TIME.sub("", "".join(read_last_lines(Path(read_job(record).log), 1)))
     if not words:
-        words = f"It printed nothing: is {folder} on a disk that all nodes share?"
-    return WorkerEnd(fault="machine" if has_trained else "setup", reason=words)
+        words = f"It printed nothing: is {logs.path} on a disk that all nodes share?"
+    return WorkerEnd(fault="machine" if logs.has_runs() else "setup", reason=words)
 
 
 def ask_accounting(job_id: str | None) -> str:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from multistage.domain.sweep.account import Account
-from multistage.domain.sweep.budget import parse_split, split_budget
+from multistage.domain.sweep.budget import bound_workers, parse_split
 from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import LaunchError, UsageError
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
-from multistage.launchers.interpreters import find_interpreter
-from multistage.launchers.modules import check_module
+from multistage.launchers.interpreters import check_python, find_interpreter
 from multistage.launchers.slurm.cluster import (
     check_resources,
     choose_groups,
@@ -23,8 +22,8 @@ from multistage.launchers.slurm.commands import call, require_slurm
 from multistage.launchers.slurm.launcher import TRAITS, SlurmLauncher
 from multistage.launchers.slurm.options import JobOptions
 from multistage.launchers.slurm.records import NAME
-from multistage.training.catalogue import find_bundled
-from multistage.wandb_client.surroundings import review_surroundings
+from multistage.options.slurm import parse_time
+from multistage.wandb_client.surroundings import review_training
 
 USUAL_WORKERS = 8
 """Jobs at once unless told otherwise."""
@@ -52,7 +51,7 @@ class SlurmKind(LauncherKind):
             own,
             variables=assignment.server,
             idle=options.worker_idle,
-            find_limit=lambda: find_limit(choose_groups(read_cluster(), own), own),
+            find_limit=lambda: _find_limit(own),
             directory=options.directory,
             interpreter=find_interpreter(settings, options.directory, own.python),
         )
@@ -63,15 +62,12 @@ class SlurmKind(LauncherKind):
 
     def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
         """Give a usual number of jobs, of which none would have nothing to do."""
-        return min(USUAL_WORKERS, max(split_budget(request.budget, parse_split(request.split))))
+        return bound_workers(USUAL_WORKERS, request.budget, parse_split(request.split))
 
     def check(self, plan: SweepPlan, options: RunOptions) -> None:
         """Refuse what no node has, or Slurm would not take."""
         own = _read(options)
-        interpreter = find_interpreter(plan.settings, options.directory, own.python)
-        if find_bundled(plan.settings) is None:
-            path = str(interpreter.path) if interpreter else None
-            check_module(plan.settings.program, plan.settings.command, options.directory, path)
+        check_python(plan.settings, options.directory, own.python)
         require_slurm()
         groups = choose_groups(read_cluster(), own)
         check_resources(groups, own)
@@ -86,9 +82,7 @@ class SlurmKind(LauncherKind):
         self, settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
     ) -> tuple[str, ...]:
         """Say what of the user's shell, files and ``.env`` trainings do not get."""
-        server = account.base_url if account.kind == "wandb" else None
-        program = Path(settings.program) if settings.program else None
-        return review_surroundings(options.directory, program, server, environment)
+        return review_training(settings, options.directory, account, environment)
 
     def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
         """Say what jobs have, and which nodes they may be on."""
@@ -126,3 +120,8 @@ class SlurmKind(LauncherKind):
 
 def _read(wishes: RunWishes) -> JobOptions:
     return fill_options(JobOptions, NAME, wishes)
+
+
+def _find_limit(own: JobOptions) -> float | None:
+    """Seconds that a job may take; the cluster is asked only where nobody said."""
+    return parse_time(own.time) if own.time else find_limit(choose_groups(read_cluster(), own), own)

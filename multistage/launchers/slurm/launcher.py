@@ -13,6 +13,7 @@ from typing import Self
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
+from multistage.launchers.log_folder import LogFolder
 from multistage.launchers.slurm.commands import call
 from multistage.launchers.slurm.endings import judge_end
 from multistage.launchers.slurm.job_queue import Job, JobQueue, explain_waiting
@@ -22,7 +23,6 @@ from multistage.launchers.slurm.script import build_script
 from multistage.launchers.variables_file import NAME as KEY_FILE
 from multistage.launchers.variables_file import write_variables
 from multistage.options.slurm import parse_memory
-from multistage.worker.conventions import RUN_LOGS_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import read_last_lines
 
@@ -66,7 +66,7 @@ class SlurmLauncher:
         directory: Path | None = None,
         interpreter: Interpreter | None = None,
     ) -> None:
-        self._folder = folder.absolute()
+        self._logs = LogFolder(folder.absolute())
         self._options = options
         self._variables = dict(variables or {})
         self._python = str(interpreter.path) if interpreter else None
@@ -136,13 +136,12 @@ class SlurmLauncher:
                 return None
             if job is not None and not self._is_over(record, job):
                 return None
-            has_trained = any((self._folder / "runs").glob("*.log"))
-            end = judge_end(record, job, has_trained=has_trained, folder=self._folder)
+            end = judge_end(record, job, self._logs)
             self._ends[record.worker_id] = end
             return end
 
     def stop(self, records: Sequence[WorkerRecord]) -> None:
-        """Cancel workers; each ends its training in order. Takes 10 s at most.
+        """Cancel workers; each ends its training in order. Takes 10 s at most, once no other question is open.
 
         Raises:
             LaunchError: Slurm does not answer, or refuses.
@@ -152,17 +151,22 @@ class SlurmLauncher:
             return
         with self._lock:
             deadline = time.monotonic() + STOP_PATIENCE
+
+            def list_alive() -> list[Job]:
+                return self._list_jobs(mine, self._queue.look(now=True, limit=left()))
+
+            def left() -> float:
+                return max(deadline - time.monotonic(), LOOK_AGAIN)
+
             for array in {read_job(record).array for record in mine if not record.is_started}:
-                self._mark_cancelled(array, mine)
-            jobs = self._queue.look(now=True, limit=STOP_PATIENCE)
-            alive = [job for one in mine if (job := jobs.get(one.worker_id)) and not job.has_ended]
+                self._mark_cancelled(array)
+            alive = list_alive()
             if alive:
-                call("scancel", "--quiet", *(job.job_id for job in alive), limit=STOP_PATIENCE)
+                call("scancel", "--quiet", *(job.job_id for job in alive), limit=left())
             self._cancelled |= {record.worker_id for record in mine}
             while alive and time.monotonic() < deadline:
                 time.sleep(LOOK_AGAIN)
-                jobs = self._queue.look(now=True, limit=STOP_PATIENCE)
-                alive = [job for one in mine if (job := jobs.get(one.worker_id)) and not job.has_ended]
+                alive = list_alive()
             self._queue.forget()
 
     def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
@@ -176,7 +180,7 @@ class SlurmLauncher:
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed, wandb's own left out; empty where it printed none."""
-        return "\n".join(read_last_lines(self._folder / "runs" / f"{Path(run_id).name}.log"))
+        return "\n".join(self._logs.read_run(run_id))
 
     def read_last_words(self, record: WorkerRecord) -> str:
         """The last line of a worker's log."""
@@ -198,7 +202,7 @@ class SlurmLauncher:
 
     def _intend(self, sweep: str, array: str, number: int) -> WorkerRecord:
         worker_id = f"{array}-{number}"
-        log = str(self._folder / f"worker-{worker_id}.log")
+        log = str(self._logs.locate_worker(worker_id))
         return WorkerRecord(
             launcher=NAME,
             worker_id=worker_id,
@@ -212,20 +216,20 @@ class SlurmLauncher:
         """Submit an array; gives Slurm's id of it."""
         self._write_variables()
         for number in range(count):
-            (self._folder / f"worker-{array}-{number}.log").touch(0o600)
+            self._logs.locate_worker(f"{array}-{number}").touch(0o600)
         script = build_script(
             array,
-            key_file=self._folder / KEY_FILE,
+            key_file=self._logs.path / KEY_FILE,
             mark=self._locate_mark(array),
-            folder=self._folder,
+            folder=self._logs.path,
             directory=self._directory,
             setup=options.setup,
             arguments=list(self._list_worker_arguments(sweep)),
         )
         told = call(
             *("sbatch", "--parsable", f"--job-name={array}", f"--array=0-{count - 1}", "--requeue"),
-            *("--open-mode=append", f"--comment=multistage-sweep {self._folder.parent.name}"),
-            f"--output={str(self._folder).replace('%', '%%')}/worker-{array}-%a.log",
+            *("--open-mode=append", f"--comment=multistage-sweep {self._logs.path.parent.name}"),
+            f"--output={str(self._logs.path).replace('%', '%%')}/worker-{array}-%a.log",
             *options.list_arguments(),
             stdin=script,
             directory=os.sep,
@@ -233,10 +237,8 @@ class SlurmLauncher:
         return told.strip().partition(";")[0]
 
     def _write_variables(self) -> None:
-        for folder in (self._folder, self._folder / "runs", self._folder / "wandb"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folders = {"WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs")}
-        write_variables(self._folder, {**folders, **self._variables})
+        self._logs.make()
+        write_variables(self._logs.path, {**self._logs.variables, **self._variables})
 
     def _list_worker_arguments(self, sweep: str) -> Iterator[str]:
         yield from ("--sweep", sweep, "--idle", f"{self._idle:g}")
@@ -246,12 +248,17 @@ class SlurmLauncher:
         if self._options and self._options.memory is not None:
             yield from ("--memory", f"{parse_memory(self._options.memory) / 1024:g}")
 
-    def _locate_mark(self, array: str) -> Path:
-        return self._folder / f".{array}.cancelled"
+    def _list_jobs(self, records: Sequence[WorkerRecord], jobs: Mapping[str, Job]) -> list[Job]:
+        """List the jobs of workers that have not ended."""
+        found = (jobs.get(one.worker_id) for one in records)
+        return [job for job in found if job is not None and not job.has_ended]
 
-    def _mark_cancelled(self, array: str, records: Sequence[WorkerRecord]) -> None:
+    def _locate_mark(self, array: str) -> Path:
+        return self._logs.path / f".{array}.cancelled"
+
+    def _mark_cancelled(self, array: str) -> None:
         """Keep an array from beginning that may be submitted only now, by a process that is about to die."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._logs.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._locate_mark(array).touch(0o600)
 
     def _is_over(self, record: WorkerRecord, job: Job) -> bool:

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from multistage.domain.sweep.budget import (
     Split,
+    bound_workers,
     check_budget,
     count_finalists,
     parse_finalists,
@@ -96,3 +97,8 @@ def test_the_finalists_option(text: str, total: int, stage3: int, count: int) ->
 def test_a_wrong_finalists_option_is_refused(text: str, message: str) -> None:
     with pytest.raises(BudgetError, match=message):
         parse_finalists(text, 150, 30)
+
+
+def test_no_worker_is_wanted_that_would_have_nothing_to_do() -> None:
+    assert bound_workers(8, 10, Split()) == 5
+    assert bound_workers(8, 100, Split()) == 8
