@@ -42,9 +42,7 @@ def approve(
             f"The sweep {state.name} waits for nobody.", f"`multistage-sweep status {state.name}` shows it."
         )
     if folder.find_driver() is None:
-        raise UsageError(
-            f"The sweep {state.name} has lost its driver.", f"multistage-sweep --resume {folder.state_file}"
-        )
+        raise UsageError(f"The sweep {state.name} has lost its driver.", f"Resume it with {folder.resume_command}")
     texts: dict[str, str] = {}
     for item in split_params(ranges) if ranges else ():
         key, _, text = item.partition(":")

@@ -116,7 +116,8 @@ class LiveView:
     def _tell_page(self, state: State) -> None:
         """Say where the sweep's page is, once its driver has said so."""
         if state.page_url and not self._page_told and state.updated_at > self._begun_at:
-            self._page_told = print_page(self._console, state.uid)
+            self._page_told = True
+            print_page(self._console, state.uid)
 
     def _estimate(self, state: State) -> float | None:
         """Estimate the seconds left from the pace since the first run began; None before one has ended."""

@@ -42,7 +42,7 @@ def status(
     if as_json:
         print(state.model_dump_json(indent=2))
     else:
-        console.print(draw_state(state, folder.state_file, folder.find_driver()))
+        console.print(draw_state(state, folder, folder.find_driver()))
         if state.page_url:
             print_page(console, state.uid)
     return 0

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -208,7 +207,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     asks = " (`multistage-sweep status` shows its password)" if server.secret else ""
     console.print(f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    go_on = f"multistage-sweep --resume {shlex.quote(str(sweep.folder.state_file))}"
+    go_on = sweep.folder.resume_command
     try:
         with LiveView(sweep.folder, console), show_warnings(console):
             state = _run_flow(sweep, server)

@@ -85,11 +85,8 @@ class PageEvidence:
         """Find out why runs failed that have not said so; what is known is not looked up again."""
         silent = [run.run_id for run in runs if run.phase == "failed" and not run.error][-MOST_REASONS:]
         known = {one: self._reasons[one] for one in silent if one in self._reasons}
-        self._reasons = {one: known.get(one) or self._quote(one) for one in silent}
+        self._reasons = {one: known.get(one) or self._explain(one) for one in silent}
         return self._reasons
-
-    def _quote(self, run_id: str) -> str:
-        return self._explain(run_id).rpartition("\n")[2].strip()
 
     def judge(self, state: State, evaluations: Sequence[Evaluation]) -> Standing | None:
         """Tell what the sweep recommends, or would: made again once it is worth the while."""

@@ -80,6 +80,10 @@ class Roster:
         """Say in a clause how many workers of a sweep wait to begin, and why; empty where none does."""
         return self.launcher.explain_waiting([one for one in self.workers if one.sweep == sweep])
 
+    def explain_failure(self, run_id: str) -> str:
+        """Say why a run failed: the last line that it printed, which of Python's is the exception."""
+        return self.launcher.read_failure(run_id).rpartition("\n")[2].strip()
+
     def dismiss(self) -> None:
         """See the last paid workers out, so that what they cost is known; they leave when their sweep has ended."""
         if not self.launcher.traits.costs_money:

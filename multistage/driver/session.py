@@ -1,7 +1,6 @@
 """What the steps of one sweep share within a process: its folder and state, its connection, its search, its workers."""
 
 import logging
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -105,17 +104,12 @@ class Session:
             self._page.touch()
         return state
 
-    @property
-    def _go_on(self) -> str:
-        """The command that goes on with the sweep."""
-        return f"multistage-sweep --resume {shlex.quote(str(self.folder.state_file))}"
-
     def show_page(self) -> None:
         """Keep the sweep's page up to date from now on, until the session is closed."""
         # A searcher of its own: the page's thread asks it while the stages' asks the other.
         judge = create_searcher(self.settings.search, pose_problem(self.state)).recommend
-        evidence = PageEvidence(judge, self.roster.launcher.read_failure)
-        self._page = PageKeeper(self._journal, evidence, self._go_on)
+        evidence = PageEvidence(judge, self.roster.explain_failure)
+        self._page = PageKeeper(self._journal, evidence, self.folder.resume_command)
         self.update_state(page_url=self._page.open() or None)
 
     def prepare_workers(self) -> None:
@@ -217,7 +211,7 @@ class Session:
             warn=logger.warning,
             stall_after=self.state.options.stall_after,
             is_overdue=overdue,
-            go_on=self._go_on,
+            go_on=self.folder.resume_command,
         )
         slots = driver.drive()
         used = [slot for slot in slots.values() if slot.status == "used"]

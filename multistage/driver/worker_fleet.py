@@ -65,4 +65,4 @@ class WorkerFleet:
 
     def explain_failure(self, run: RunRecord) -> str:
         """Say why a run failed: the last line that it printed, which of Python's is the exception."""
-        return self._roster.launcher.read_failure(run.run_id).rpartition("\n")[2].strip()
+        return self._roster.explain_failure(run.run_id)

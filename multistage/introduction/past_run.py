@@ -1,6 +1,8 @@
 """A finished run, of W&B or of the embedded server, as if it had been watched."""
 
 from multistage.domain.proposal.logged_metric import join_summary
+from multistage.domain.runs.slots import classify_run
+from multistage.domain.workers.variables import is_loopback
 from multistage.errors import TrackerError, UsageError
 from multistage.introduction.probe import ProbeResult
 from multistage.services import ensure_wandb_server
@@ -9,8 +11,6 @@ from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.login import find_credentials
 from multistage.wandb_client.seen_runs import parse_run_path, read_origin, read_run
 from multistage.wandb_server.nodes import DEFAULT_ENTITY
-
-RUNNING = ("running", "pending", "preempting")
 
 
 def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
@@ -31,7 +31,7 @@ def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
         seen = read_run(connection, run_id)
     except TrackerError as error:
         raise UsageError(error.message, "Its page's address has its entity, project and id.") from error
-    if seen.state in RUNNING:
+    if classify_run(seen.state) in ("queued", "active"):
         raise UsageError(f"The run {path} is {seen.state}.", "Take one that has ended.")
     rows = join_summary(seen.rows, seen.summary)
     seconds = max((row["_runtime"] for row in rows if "_runtime" in row), default=0.0)
@@ -45,7 +45,7 @@ def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
 
 def _connect(path: str, entity: str, project: str) -> Connection:
     found = find_credentials()
-    is_here = entity == DEFAULT_ENTITY or path.startswith("http://127.0.0.1")
+    is_here = entity == DEFAULT_ENTITY or is_loopback(path)
     if is_here or found is None:
         server = ensure_wandb_server(Settings())
         return Connection(server.url, server.key, entity, project)

@@ -16,15 +16,15 @@ from pydantic import Field
 from multistage.domain.proposal.draft import Sighting
 from multistage.domain.proposal.logged_metric import join_summary
 from multistage.domain.runs.results import Config
-from multistage.domain.runs.slots import FAULT_KEY
+from multistage.domain.runs.slots import FAULT_KEY, RunPhase, classify_run
 from multistage.domain.sweep.sweep_config import OWN_SCHEDULER
-from multistage.domain.workers.variables import spare_loopback, withhold_secrets
 from multistage.errors import TrackerError
 from multistage.introduction.usage import count_gpus, list_trainings, measure_memory
+from multistage.launchers.log_folder import LogFolder
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.seen_runs import SeenRun, read_run
 from multistage.wandb_client.sweep_calls import create_sweep, enqueue_run, finish_sweep, open_sweep
-from multistage.worker.conventions import CAN_FORK, RUN_LOGS_VARIABLE
+from multistage.worker.conventions import CAN_FORK
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import read_last_lines
 from multistage.worker.trainings import follow_parent
@@ -33,6 +33,7 @@ LOOK_INTERVAL = 0.4
 """Seconds between two looks at the run."""
 END_PATIENCE = 15.0
 """Seconds that a worker has to end its training and leave."""
+ENDED: tuple[RunPhase, ...] = ("finished", "stopped", "failed", "lost")
 LAST_LINES = 5
 """Of what a script that failed printed."""
 
@@ -78,7 +79,8 @@ class Probe:
         values: Config | None = None,
     ) -> None:
         self._connection = connection
-        self._folder = folder
+        self._logs = LogFolder(folder)
+        self._worker_log = folder / "worker.log"
         name = f"init of {Path(program).name}"
         config = {
             "name": name,
@@ -89,11 +91,15 @@ class Probe:
             "parameters": {key: {"value": value} for key, value in (values or {}).items()},
         }
         self._sweep_id = create_sweep(connection, config)
-        run_id = enqueue_run(connection, open_sweep(connection, self._sweep_id), name, values or {}, {})
-        if run_id is None:
-            raise TrackerError(f"{connection.base_url} does not tell the id of a queued run.")
-        self._run_id = run_id
-        self._worker = self._start_worker(directory, interpreter)
+        try:
+            run_id = enqueue_run(connection, open_sweep(connection, self._sweep_id), name, values or {}, {})
+            if run_id is None:
+                raise TrackerError(f"{connection.base_url} does not tell the id of a queued run.")
+            self._run_id = run_id
+            self._worker = self._start_worker(directory, interpreter)
+        except BaseException:
+            finish_sweep(connection, self._sweep_id)
+            raise
         self._began = time.monotonic()
         self._is_training = False
         self._startup: float | None = None
@@ -156,7 +162,7 @@ class Probe:
         if self._startup is None and seen.state != "pending":
             self._startup = time.monotonic() - self._began
         fault = str(seen.summary.get(FAULT_KEY) or "")
-        ended = left or (not trainings and seen.state in ("finished", "failed", "crashed", "killed"))
+        ended = left or (not trainings and classify_run(seen.state) in ENDED)
         failed = ended and seen.state != "finished"
         return ProbeResult(
             config=seen.config,
@@ -176,27 +182,18 @@ class Probe:
 
     def _read_said(self) -> list[str]:
         """Read what the script said last; its worker, where it said nothing."""
-        own = read_last_lines(self._folder / "runs" / f"{self._run_id}.log", LAST_LINES)
-        return own or read_last_lines(self._folder / "worker.log", LAST_LINES)
+        return self._logs.read_run(self._run_id, LAST_LINES) or read_last_lines(self._worker_log, LAST_LINES)
 
     def _start_worker(self, directory: Path, interpreter: Interpreter | None) -> "subprocess.Popen[bytes]":
         """Start a worker for this run alone, which ends when this process does, as far as the kernel sees to it."""
-        for folder in (self._folder / "runs", self._folder / "wandb"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        environment = {
-            **os.environ, "WANDB_DIR": str(self._folder), RUN_LOGS_VARIABLE: str(self._folder / "runs"),
-        }  # fmt: skip
-        if interpreter is not None:
-            environment[INTERPRETER_VARIABLE] = interpreter.model_dump_json()
-        environment.pop("WANDB_SERVICE", None)
-        withhold_secrets(environment)
-        spare_loopback(environment)
+        self._logs.make()
+        own_variables = {} if interpreter is None else {INTERPRETER_VARIABLE: interpreter.model_dump_json()}
         own = os.getpid()
         sweep = f"{self._connection.path}/{self._sweep_id}"
-        with (self._folder / "worker.log").open("ab") as log:
+        with self._worker_log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", "multistage.worker", "--sweep", sweep, "--max-runs", "1"],
-                env=environment,
+                env=self._logs.build_environment(own_variables),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

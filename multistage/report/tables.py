@@ -15,12 +15,12 @@ from multistage.report.costs import describe_cost
 from multistage.store.sweep_folder import SweepFolder, tell_places
 
 
-def draw_state(state: State, state_file: Path, driver: int | None = None) -> Group:
+def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> Group:
     """Draw where one sweep stands.
 
     Args:
         state: Its state.
-        state_file: Where the state lies.
+        folder: Its folder.
         driver: The process that drives it; None where none does, so that a running sweep has lost it.
     """
     table = Table()
@@ -61,7 +61,7 @@ def draw_state(state: State, state_file: Path, driver: int | None = None) -> Gro
         f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config)}, {describe_recommendation(state)}"
         if state.recommended
-        else f"Go on with: multistage-sweep --resume {state_file}"
+        else f"Go on with: {folder.resume_command}"
         if state.status != "running" or driver is None
         else "",
     ]

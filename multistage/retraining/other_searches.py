@@ -49,7 +49,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     if state.status != "completed":
         raise UsageError(
             f"The sweep {state.name} is {state.status}, not completed.",
-            f"Finish it first: multistage-sweep --resume {session.folder.state_file}",
+            f"Finish it first: {session.folder.resume_command}",
         )
     seeds = [derive_seed(session.settings, FRESH, index) for index in range(count)]
     dollars: list[float | None] = []

@@ -6,6 +6,7 @@ Where a command takes NAME, it takes a sweep's name, its folder or its ``state.j
 import contextlib
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -104,6 +105,11 @@ class SweepFolder:
     def name(self) -> str:
         """The sweep's name."""
         return self.path.name
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with the sweep, from whatever folder it is typed."""
+        return f"multistage-sweep --resume {shlex.quote(str(self.state_file))}"
 
     @property
     def state_file(self) -> Path:

@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 from multistage.wandb_server.artifact_collections import (
+    delete_artifact,
     ensure_collection,
     give_aliases,
     merge_tags,
-    move_latest,
 )
 from multistage.wandb_server.artifact_files import check_region
 from multistage.wandb_server.artifact_manifests import (
@@ -39,6 +39,7 @@ from multistage.wandb_server.nodes import (
     find_run,
     get_project,
     parse_object,
+    require_named_run,
 )
 from multistage.wandb_server.store import Row, dump_json
 
@@ -203,11 +204,7 @@ def _update(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
 def _use(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     given = arguments["input"]
     artifact = require_artifact(request.store, given["artifactID"])
-    run = find_run(
-        request.store, find_project(request.store, given["entityName"], given["projectName"]), given["runName"]
-    )
-    if run is None:
-        raise RefusedError(f"Run {given['runName'][:40]!r} not found.", 404)
+    run = require_named_run(request.store, given["entityName"], given["projectName"], given["runName"])
     with request.store.transaction():
         request.store.execute("INSERT OR IGNORE INTO artifact_uses VALUES (?, ?)", (run["id"], artifact["id"]))
     return {"artifact": artifact}
@@ -227,18 +224,6 @@ def _delete(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     with request.store.transaction():
         delete_artifact(request, artifact)
     return {"artifact": artifact}
-
-
-def delete_artifact(request: Request, artifact: Row) -> None:
-    """Delete a version, with its aliases and links."""
-    collection = get_collection(request.store, artifact)
-    linked = request.store.all("SELECT collection_id FROM artifact_links WHERE artifact_id = ?", (artifact["id"],))
-    request.store.execute("DELETE FROM artifacts WHERE id = ?", (artifact["id"],))
-    move_latest(request, collection)
-    for link in linked:
-        portfolio = request.store.one("SELECT * FROM artifact_collections WHERE id = ?", (link["collection_id"],))
-        assert portfolio is not None  # noqa: S101 - a foreign key
-        move_latest(request, portfolio)
 
 
 def _change_aliases(take: bool) -> Any:

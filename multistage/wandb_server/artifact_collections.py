@@ -11,6 +11,7 @@ from multistage.wandb_server.artifact_nodes import (
     Member,
     find_collection,
     get_collection,
+    make_tags,
     require_artifact,
     require_collection,
 )
@@ -19,7 +20,6 @@ from multistage.wandb_server.nodes import (
     DEFAULT_ENTITY,
     RefusedError,
     check_name,
-    encode_node,
     ensure_project,
     find_project,
     get_project,
@@ -141,11 +141,9 @@ def _delete(kind: str, key: str) -> Any:
     def delete(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
         collection = require_collection(request.store, arguments["input"][key], kind)
         with request.store.transaction():
-            for table in ("artifact_aliases", "artifact_links", "artifacts"):
-                request.store.execute(
-                    f"DELETE FROM {table} WHERE collection_id = ?",  # noqa: S608 - named above
-                    (collection["id"],),
-                )
+            for artifact in request.store.all("SELECT * FROM artifacts WHERE collection_id = ?", (collection["id"],)):
+                delete_artifact(request, artifact)
+            request.store.execute("DELETE FROM artifact_aliases WHERE collection_id = ?", (collection["id"],))
             request.store.execute("DELETE FROM artifact_collections WHERE id = ?", (collection["id"],))
         return {"artifactCollection": collection}
 
@@ -175,7 +173,7 @@ def _add_tags(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     given = arguments["input"]
     collection = _find_tagged(request, given)
     changed = _change(request, collection, tags=merge_tags(collection, given["tags"], None))
-    return {"tags": [{"id": encode_node("Tag", name), "name": name} for name in json.loads(changed["tags"])]}
+    return {"tags": make_tags(changed)}
 
 
 def _take_tags(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
@@ -264,6 +262,18 @@ def _unlink(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
             )
         move_latest(request, collection)
     return {"success": True}
+
+
+def delete_artifact(request: Request, artifact: Row) -> None:
+    """Delete a version, with its aliases and links."""
+    collection = get_collection(request.store, artifact)
+    linked = request.store.all("SELECT collection_id FROM artifact_links WHERE artifact_id = ?", (artifact["id"],))
+    request.store.execute("DELETE FROM artifacts WHERE id = ?", (artifact["id"],))
+    move_latest(request, collection)
+    for link in linked:
+        portfolio = request.store.one("SELECT * FROM artifact_collections WHERE id = ?", (link["collection_id"],))
+        assert portfolio is not None  # noqa: S101 - a foreign key
+        move_latest(request, portfolio)
 
 
 def move_latest(request: Request, collection: Row) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import binascii
 import hashlib
 import os
 import tempfile
@@ -26,6 +27,7 @@ from multistage.wandb_server.pagination import page_by_offset
 from multistage.wandb_server.store import Reader, Row
 
 MAX_ENTRIES = 10_000
+MD5_BYTES = 16
 MAX_PARTS = 10_000
 MAX_NAME = 4096
 CHUNK = 1 << 20
@@ -50,12 +52,22 @@ def _create_files(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     return {"files": {"edges": edges, "pageInfo": {"hasNextPage": False, "endCursor": None}}}
 
 
+def _is_md5(digest: str) -> bool:
+    """Whether a text can be a file's digest, and no name of what is stored beside the files."""
+    try:
+        return len(base64.b64decode(digest, validate=True)) == MD5_BYTES
+    except binascii.Error:
+        return False
+
+
 def _announce(request: Request, file: dict[str, Any]) -> dict[str, Any]:
     name, digest = file["name"], file.get("md5")
     if not name or len(name) > MAX_NAME:
         raise RefusedError(f"Invalid file name {name[:60]!r}: 1 to {MAX_NAME} characters.", 400)
     if not digest:
         raise RefusedError(f"The file {name[:60]!r} needs its MD5: this server compares no other digest.", 400)
+    if not _is_md5(digest):
+        raise RefusedError(f"{digest[:60]!r} is no MD5 in Base64.", 400)
     storage = request.state.storage
     artifact = require_artifact(request.store, file["artifactID"])
     project_id = get_collection(request.store, artifact)["project_id"]

@@ -1,15 +1,13 @@
 """Manifests: what a version holds, by path. Runs upload them; a version that adds to another is joined with it."""
 
-import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from multistage.atomic_files import replace_file
 from multistage.wandb_server.artifact_nodes import decode_number, get_collection
 from multistage.wandb_server.context import Request
 from multistage.wandb_server.nodes import RefusedError, encode_node, parse_object
-from multistage.wandb_server.store import Row
+from multistage.wandb_server.store import Row, dump_json
 
 MAX_MANIFEST = 50_000_000
 Manifest = dict[str, Any]
@@ -73,7 +71,7 @@ def settle_manifest(request: Request, artifact: Row) -> dict[str, Any]:
         if part["kind"] == "FULL":
             contents = {}
         contents = {**contents, **_read_base(request, part), **manifest["contents"]}
-    _write(whole, {**manifest, "contents": contents})
+    replace_file(whole, dump_json({**manifest, "contents": contents}))
     return contents
 
 
@@ -101,14 +99,3 @@ def _read(path: Path) -> Manifest:
     if not isinstance(contents, dict) or not all(isinstance(entry, dict) for entry in contents.values()):
         raise RefusedError("The artifact's manifest has no contents.", 400)
     return manifest
-
-
-def _write(path: Path, manifest: Manifest) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(manifest, file)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

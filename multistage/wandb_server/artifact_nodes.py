@@ -1,9 +1,10 @@
 """Artifacts, found: collections, versions, and the places that versions have in collections."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from multistage.wandb_server.nodes import RefusedError, decode_node
+from multistage.wandb_server.nodes import RefusedError, decode_node, encode_node
 from multistage.wandb_server.store import Reader, Row
 
 SEQUENCE = "sequence"
@@ -172,3 +173,8 @@ def list_aliases(store: Reader, artifact: Row, collection: Row | None = None) ->
 def name_collection_type(collection: Any) -> str:
     """The GraphQL type of a collection."""
     return "ArtifactSequence" if collection["kind"] == SEQUENCE else "ArtifactPortfolio"
+
+
+def make_tags(row: Row) -> list[dict[str, str]]:
+    """The tags of an artifact or a collection."""
+    return [{"id": encode_node("Tag", name), "name": name} for name in json.loads(row["tags"])]

@@ -8,6 +8,7 @@ from multistage.wandb_server.artifact_collections import page_collections
 from multistage.wandb_server.artifact_filters import order_by, read_filter, select
 from multistage.wandb_server.artifact_manifests import encode_manifest, manifest_name
 from multistage.wandb_server.artifact_nodes import (
+    LATEST,
     Member,
     find_artifact,
     find_collection,
@@ -20,6 +21,7 @@ from multistage.wandb_server.artifact_nodes import (
     list_aliases,
     list_members,
     list_memberships,
+    make_tags,
 )
 from multistage.wandb_server.context import Request, Resolver, Resolvers
 from multistage.wandb_server.nodes import encode_node, get_run
@@ -89,7 +91,10 @@ def page_members(
     known: dict[int, dict[str, Any]] = {}
 
     def describe(member: Member) -> dict[str, Any]:
-        return known.setdefault(member.artifact["id"], _describe(request.store, member))
+        key = member.artifact["id"]
+        if key not in known:
+            known[key] = _describe(request.store, member)
+        return known[key]
 
     kept = [member for member in members if member.artifact["state"] == "COMMITTED"]
     kept = order_by(
@@ -104,6 +109,8 @@ def page_members(
 
 def _describe(store: Reader, member: Member) -> dict[str, Any]:
     artifact = member.artifact
+    tags = json.loads(artifact["tags"])
+    aliases = [row["alias"] for row in list_aliases(store, artifact, member.collection)]
     return {
         "id": artifact["id"],
         "state": artifact["state"],
@@ -115,10 +122,10 @@ def _describe(store: Reader, member: Member) -> dict[str, Any]:
         "created_at": format_time(artifact["created_at"]),
         "updated_at": format_time(artifact["updated_at"]),
         "metadata": json.loads(artifact["metadata"] or "{}"),
-        "tags": json.loads(artifact["tags"]),
-        "tag": json.loads(artifact["tags"]),
-        "alias": [row["alias"] for row in list_aliases(store, artifact, member.collection)],
-        "aliases": [row["alias"] for row in list_aliases(store, artifact, member.collection)],
+        "tags": tags,
+        "tag": tags,
+        "alias": aliases,
+        "aliases": aliases,
     }
 
 
@@ -150,13 +157,8 @@ def _map_client_id(_: Any, request: Request, clientID: str) -> dict[str, str] | 
     return None if found is None else {"serverID": encode_node("Artifact", found)}
 
 
-def make_tags(row: Row) -> list[dict[str, str]]:
-    """The tags of an artifact or a collection."""
-    return [{"id": encode_node("Tag", name), "name": name} for name in json.loads(row["tags"])]
-
-
 def _find_latest(collection: Row, request: Request) -> Row | None:
-    member = find_member(request.store, collection, "latest")
+    member = find_member(request.store, collection, LATEST)
     return member.artifact if member else None
 
 

@@ -72,19 +72,20 @@ class Request:
         """The database; the fields of a query only read."""
         return self.state.store if self.reader is None else cast("Store", self.reader)
 
-    def check(self, kind: str, name: str, arguments: Mapping[str, Any]) -> None:
+    def check(self, kind: str, name: str, source: Any, arguments: Mapping[str, Any]) -> None:
         """Refuse a field that the key which was shown does not open.
 
         Args:
             kind: The type that has it.
             name: The field.
+            source: What has it: a row, where it is more than a value.
             arguments: The field's.
 
         Raises:
             RefusedError: It is a worker's, and the field none of its business.
         """
         if self.worker is not None:
-            self.state.scopes.find(self.store, self.worker).check(kind, name, self.store, arguments)
+            self.state.scopes.find(self.store, self.worker).check(kind, name, source, self.store, arguments)
 
     def spend(self, rows: int) -> None:
         """Count what the request touches.

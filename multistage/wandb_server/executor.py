@@ -1,8 +1,8 @@
 """GraphQL, as W&B's client speaks it.
 
 A request is parsed and bounded, and every field and argument that it names must exist: an unknown one is answered
-by an error that names it, as W&B's own servers do. Types that this server does not know may be named: a variable's
-passes any value, and a fragment's condition is never met.
+by an error that names it, as W&B's own servers do. Types that this server does not know may be named: a variable
+is checked as what its argument takes, whatever its type is called, and a fragment's condition is never met.
 """
 
 import logging
@@ -20,22 +20,18 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     MiddlewareManager,
-    NamedTypeNode,
-    NameNode,
     NoFragmentCyclesRule,
     OperationDefinitionNode,
     OperationType,
-    Visitor,
     execute,
     parse,
     validate,
-    visit,
 )
 
 from multistage.wandb_server.artifact_nodes import name_collection_type
 from multistage.wandb_server.context import MAX_FIELDS, CostlyError, Request, Resolver, Resolvers
 from multistage.wandb_server.nodes import RefusedError
-from multistage.wandb_server.schema import list_unknown, load_schema
+from multistage.wandb_server.schema import list_unknown, load_schema, retype_variables
 from multistage.wandb_server.store import format_time
 
 logger = logging.getLogger(__name__)
@@ -113,7 +109,7 @@ class Executor:
         for unknown in list_unknown(self.schema, document):
             self._report(unknown.what)
             raise GraphQLError(unknown.message)
-        document = visit(document, _UnknownInputs(self.schema))
+        document = retype_variables(self.schema, document)
         while len(self._documents) >= MAX_DOCUMENTS:
             self._documents.pop(next(iter(self._documents)), None)
         self._documents[query] = document
@@ -195,7 +191,7 @@ def _meter(resolve: Resolver, source: Any, info: GraphQLResolveInfo[Any], **argu
     kind = info.parent_type.name
     info.context.count_fields(DESCRIPTION_COST if kind.startswith("__") else 1)
     if info.context.worker is not None:
-        info.context.check(kind, info.field_name, arguments)
+        info.context.check(kind, info.field_name, source, arguments)
     return resolve(source, info, **arguments)
 
 
@@ -215,26 +211,6 @@ def _parse(query: str) -> DocumentNode:
     if deepest > MAX_DEPTH:
         raise GraphQLError(f"The query is nested {deepest} deep; the limit is {MAX_DEPTH}.")
     return parse(query, no_location=True, max_tokens=MAX_TOKENS)
-
-
-class _UnknownInputs(Visitor):
-    def __init__(self, schema: GraphQLSchema) -> None:
-        super().__init__()
-        self.known = schema.type_map
-
-    def enter_variable_definition(self, node: Any, *_: Any) -> Any:
-        inner = node.type
-        while not isinstance(inner, NamedTypeNode):
-            inner = inner.type
-        if inner.name.value in self.known:
-            return None
-        # Its arguments are unknown as well; any value may pass.
-        return type(node)(
-            variable=node.variable,
-            type=NamedTypeNode(name=NameNode(value="JSON")),
-            default_value=node.default_value,
-            directives=node.directives,
-        )
 
 
 def _check_scalar(name: str, kind: type, value: Any) -> Any:

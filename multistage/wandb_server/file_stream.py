@@ -11,7 +11,7 @@ from multistage.domain.runs.metric import look_up
 from multistage.wandb_server.context import State
 from multistage.wandb_server.history import Stream
 from multistage.wandb_server.lifecycle import LIVE_STATES
-from multistage.wandb_server.nodes import RefusedError, find_project, find_run, get_run, parse_object
+from multistage.wandb_server.nodes import RefusedError, get_run, parse_object, require_named_run
 from multistage.wandb_server.searches import parse_plan
 from multistage.wandb_server.store import Row, dump_json
 
@@ -86,13 +86,13 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
     ]
     for stream, part in parts[:-1]:
         with state.store.transaction():
-            run = _require_run(state, entity, project, run_name)
+            run = require_named_run(state.store, entity, project, run_name)
             _store_part(state, run, stream, part)
             state.lifecycle.vouch(run["id"])
         await asyncio.sleep(0)
     store, lifecycle = state.store, state.lifecycle
     with store.transaction():
-        run = _require_run(state, entity, project, run_name)
+        run = require_named_run(state.store, entity, project, run_name)
         for stream, part in parts[-1:]:
             _store_part(state, run, stream, part)
         summary = (report.files or {}).get(SUMMARY)
@@ -107,13 +107,6 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
             lifecycle.complete(get_run(store, run["id"]), report.exitcode or 0)
         stopped = bool(get_run(store, run["id"])["stop_requested"])
     return {"stopped": stopped, "exitcode": None, "limits": {}}
-
-
-def _require_run(state: State, entity: str, project: str, name: str) -> Row:
-    run = find_run(state.store, find_project(state.store, entity, project), name)
-    if run is None:
-        raise RefusedError(f"Run {name[:40]!r} not found.", 404)
-    return run
 
 
 def _split(chunk: Chunk) -> Iterator[Chunk]:

@@ -8,9 +8,8 @@ from multistage.wandb_server.nodes import (
     RefusedError,
     decode_node,
     encode_node,
-    find_project,
-    find_run,
     name_node,
+    require_named_run,
 )
 from multistage.wandb_server.pagination import page_by_offset
 from multistage.wandb_server.storage import MAX_FILE_NAME
@@ -34,17 +33,9 @@ def note_upload(store: Store, run_id: int, name: str, size: int, digest: str) ->
         )
 
 
-def _require_run(request: Request, given: dict[str, Any]) -> Row:
-    project = find_project(request.store, given.get("entityName"), given["projectName"])
-    run = find_run(request.store, project, given["runName"])
-    if run is None:
-        raise RefusedError(f"Run {given['runName'][:40]!r} not found.", 404)
-    return run
-
-
 def _create_files(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     given = arguments["input"]
-    run = _require_run(request, given)
+    run = require_named_run(request.store, given.get("entityName"), given.get("projectName"), given["runName"])
     if len(given["files"]) > MAX_FILES:
         raise RefusedError(f"{len(given['files'])} files at once; the limit is {MAX_FILES}.", 400)
     for name in given["files"]:
@@ -62,7 +53,8 @@ def _create_files(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
 
 
 def _mark_uploaded(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
-    _require_run(request, arguments["input"])
+    given = arguments["input"]
+    require_named_run(request.store, given.get("entityName"), given.get("projectName"), given["runName"])
     return {"success": True}
 
 

@@ -31,7 +31,8 @@ def refuse(message: str, status: int, headers: Mapping[str, str] | None = None) 
 def _is_for_workers(http: Request) -> bool:
     """Whether a worker's key opens an address; what it may ask for there is looked at later."""
     path = http.scope["path"]
-    return path in (GRAPHQL, WORK_PATH, *OPEN_PATHS) or (path.startswith("/files/") and path.endswith(STREAM))
+    streams = http.method == "POST" and path.startswith("/files/") and path.endswith(STREAM)
+    return streams or path in (GRAPHQL, WORK_PATH, *OPEN_PATHS)
 
 
 class Guard:

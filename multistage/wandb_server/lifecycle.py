@@ -15,6 +15,7 @@ from multistage.wandb_server.store import Row, Store
 RunState = Literal["pending", "running", "preempting", "finished", "failed", "crashed", "killed", "preempted"]
 RUN_STATES: tuple[RunState, ...] = get_args(RunState)
 LIVE_STATES = ("pending", "running", "preempting")
+ENDED_SWEEPS = ("CANCELED", "FINISHED")
 LIVE = "state IN ('pending', 'running', 'preempting')"
 """As SQL; the same words as in the partial indexes."""
 

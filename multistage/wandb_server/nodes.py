@@ -144,6 +144,18 @@ def get_project(store: Reader, project_id: int) -> Row:
     return project
 
 
+def require_named_run(store: Reader, entity: str | None, project: str | None, name: str) -> Row:
+    """A run by its names.
+
+    Raises:
+        RefusedError: There is none (404).
+    """
+    run = find_run(store, find_project(store, entity, project), name)
+    if run is None:
+        raise RefusedError(f"Run {name[:40]!r} not found.", 404)
+    return run
+
+
 def find_sweep(store: Reader, project: Row | None, name: str | None) -> Row | None:
     """A sweep by its project and short name."""
     if project is None or name is None:

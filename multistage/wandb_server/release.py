@@ -5,7 +5,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-ROOMS = ("wandb_server", "search", "domain")
+ROOMS = ("wandb_server", "search", "domain", "errors.py", "atomic_files.py")
 """What the server is made of."""
 
 
@@ -15,7 +15,8 @@ def describe_release() -> str:
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for room in ROOMS:
-        for path in sorted((package / room).rglob("*")):
+        place = package / room
+        for path in sorted(place.rglob("*")) or [place]:
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     try:

@@ -10,10 +10,9 @@ from multistage.wandb_server.nodes import (
     RefusedError,
     check_name,
     encode_node,
-    find_project,
-    find_run,
     get_run,
     parse_object,
+    require_named_run,
 )
 from multistage.wandb_server.run_values import CLIENTS_OWN
 from multistage.wandb_server.store import Row, Store, dump_json
@@ -62,7 +61,7 @@ def _rewind(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     if given["metricName"] != STEP:
         raise RefusedError(f"A run is taken back to a value of {STEP!r}, not of {given['metricName'][:40]!r}.", 400)
     store = request.store
-    run = _require_run(request, given)
+    run = require_named_run(request.store, given.get("entityName"), given.get("projectName"), given["runName"])
     with store.transaction():
         store.execute(
             "DELETE FROM lines WHERE run_id = ? AND stream = ? AND step > ?",
@@ -76,17 +75,9 @@ def _rewind(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     return {"rewoundRun": get_run(store, run["id"])}
 
 
-def _require_run(request: Request, given: dict[str, Any]) -> Row:
-    project = find_project(request.store, given.get("entityName"), given.get("projectName"))
-    run = find_run(request.store, project, given["runName"])
-    if run is None:
-        raise RefusedError(f"Run {given['runName'][:40]!r} not found.", 404)
-    return run
-
-
 def _alert(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     given = arguments["input"]
-    run = _require_run(request, given)
+    run = require_named_run(request.store, given.get("entityName"), given.get("projectName"), given["runName"])
     store = request.store
     if max(len(given["title"]), len(given["text"])) > MAX_TEXT:
         raise RefusedError(f"An alert's title and text have at most {MAX_TEXT} characters.", 400)

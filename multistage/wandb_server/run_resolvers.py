@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from multistage.wandb_server.artifact_changes import delete_artifact
+from multistage.wandb_server.artifact_collections import delete_artifact
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.history import Stream, count_lines, find_steps
 from multistage.wandb_server.lifecycle import LIVE_STATES, RUN_STATES

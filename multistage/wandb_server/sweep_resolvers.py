@@ -7,7 +7,7 @@ from multistage.domain.sweep.sweep_config import SearchPlan
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.controllers import read_controller
 from multistage.wandb_server.filters import NUMBERS, Clause, resolve_field, translate_filters
-from multistage.wandb_server.lifecycle import CONSOLE_SUFFIX, LIVE
+from multistage.wandb_server.lifecycle import CONSOLE_SUFFIX, ENDED_SWEEPS, LIVE
 from multistage.wandb_server.nodes import (
     RefusedError,
     encode_node,
@@ -30,7 +30,6 @@ from multistage.wandb_server.store import Row, Store, dump_json, generate_id
 
 SweepState = Literal["PENDING", "RUNNING", "PAUSED", "CANCELED", "FINISHED"]
 SWEEP_STATES: tuple[SweepState, ...] = get_args(SweepState)
-ENDED = ("CANCELED", "FINISHED")
 
 
 def _upsert_sweep(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
@@ -129,7 +128,7 @@ def _enqueue_run(_: Any, request: Request, **arguments: Any) -> dict[str, Any]:
     sweep = find_node(store, "Sweep", given["id"])
     if sweep is None:
         raise RefusedError(f"Sweep {given['id'][:60]!r} not found.", 404)
-    if sweep["state"] in ENDED:
+    if sweep["state"] in ENDED_SWEEPS:
         raise RefusedError(f"Sweep {sweep['name']!r} is {sweep['state'].lower()}; it takes no more runs.", 400)
     config = dump_json(wrap_values(parse_object("The run's config", given["config"])))
     display_name = given.get("displayName")

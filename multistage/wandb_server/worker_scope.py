@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from multistage.wandb_server.artifact_nodes import decode_number
-from multistage.wandb_server.lifecycle import LIVE
+from multistage.wandb_server.lifecycle import ENDED_SWEEPS, LIVE
 from multistage.wandb_server.nodes import RefusedError, decode_node, find_node, find_project, find_run, find_sweep
 from multistage.wandb_server.store import Reader, Row, Store
 
@@ -18,7 +18,6 @@ LATE = 600.0
 """Seconds for late uploads."""
 KEPT = 2.0
 """Seconds for which it is remembered what a key opens."""
-ENDED = ("FINISHED", "CANCELED")
 WORK_PATH = "/-/work"
 """Where a worker is told which sweeps its key is for."""
 WORKER = "multistage.worker"
@@ -39,12 +38,13 @@ class Scope:
     project: Row
     sweeps: frozenset[str]
 
-    def check(self, kind: str, name: str, store: Store, arguments: Given) -> None:
+    def check(self, kind: str, name: str, source: Any, store: Store, arguments: Given) -> None:
         """Refuse a field that is not the workers' business.
 
         Args:
             kind: The type that has the field.
             name: The field.
+            source: What has it.
             store: The database.
             arguments: The field's.
 
@@ -52,7 +52,8 @@ class Scope:
             RefusedError: It is none (403).
         """
         if kind not in ("Query", "Mutation"):
-            if (kind, name) in CLOSED:
+            uploads = (kind, name) == ("File", "url") and arguments.get("upload")
+            if uploads or (kind, name) in CLOSED or (name not in NAMES and self._is_foreign(kind, source)):
                 raise RefusedError(f"A worker's key does not open {kind}.{name}.", 403)
             return
         rule = RULES.get(name)
@@ -60,6 +61,11 @@ class Scope:
         if name.startswith("__") or (rule is not None and rule(self, store, given if isinstance(given, dict) else {})):
             return
         raise RefusedError(f"A worker's key does not open {name}, or not of what is another sweep's.", 403)
+
+    def _is_foreign(self, kind: str, source: Any) -> bool:
+        """Whether something is another project's: links of artifacts lead there."""
+        column = HOMES.get(kind)
+        return column is not None and source[column] != self.project["id"]
 
     def has_project(self, entity: Any, name: Any, store: Reader) -> bool:
         """Whether names are those of its project."""
@@ -106,9 +112,9 @@ def read_scope(store: Reader, name: str) -> Scope | None:
     sweeps = store.all("SELECT * FROM sweeps WHERE name = ? OR instr(config, ?) ORDER BY id", (name, f"({name})"))
     if not sweeps:
         return None
-    project_id = sweeps[-1]["project_id"]
+    project_id = sweeps[0]["project_id"]  # a later copy of its config elsewhere is another sweep
     own = [sweep for sweep in sweeps if sweep["project_id"] == project_id]
-    if all(sweep["state"] in ENDED for sweep in own) and not any(_is_late(store, sweep) for sweep in own):
+    if all(sweep["state"] in ENDED_SWEEPS for sweep in own) and not any(_is_late(store, sweep) for sweep in own):
         return None
     project = store.one("SELECT * FROM projects WHERE id = ?", (project_id,))
     assert project is not None  # noqa: S101 - a foreign key
@@ -164,6 +170,11 @@ def _may_upload(scope: Scope, store: Store, given: Given) -> bool:
     return home and scope.may_report(find_run(store, scope.project, given.get("runName")))
 
 
+def _may_rewind(scope: Scope, store: Store, given: Given) -> bool:
+    run = find_run(store, scope.project, given.get("runName"))
+    return _may_upload(scope, store, given) and run is not None and run["sweep"] in scope.sweeps
+
+
 def _may_log_artifact(scope: Scope, store: Store, given: Given) -> bool:
     if not scope.has_project(given.get("entityName"), given.get("projectName"), store):
         return False
@@ -179,24 +190,30 @@ def _owns_artifact(scope: Scope, store: Reader, node_id: Any) -> bool:
         number = store.value("SELECT artifact_id FROM artifact_manifests WHERE id = ?", (manifest,))
     if number is None:
         return True
-    project = store.value(
-        "SELECT project_id FROM artifacts JOIN artifact_collections ON artifact_collections.id = collection_id "
-        "WHERE artifacts.id = ?",
-        (number,),
-    )
+    return _is_home_to(scope, store, "artifacts.id", number)
+
+
+def _is_home_to(scope: Scope, store: Reader, column: str, value: Any) -> bool:
+    """Whether the latest artifact with a value is its project's, or there is none."""
+    tables = "artifacts JOIN artifact_collections ON artifact_collections.id = collection_id"
+    query = f"SELECT project_id FROM {tables} WHERE {column} = ? ORDER BY artifacts.id DESC LIMIT 1"  # noqa: S608
+    project = store.value(query, (value,))
     return project is None or project == scope.project["id"]
 
 
 def _may_change_artifact(scope: Scope, store: Store, given: Given) -> bool:
-    named = [given.get("artifactID"), given.get("artifactManifestID"), given.get("baseArtifactID")]
+    changed = [given.get("artifactID"), given.get("artifactManifestID"), given.get("baseArtifactID")]
     files = given.get("artifactFiles")
-    named += [file.get("artifactID") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    changed += [file.get("artifactID") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
     places = given.get("aliases")
     for place in places if isinstance(places, list) else []:
-        named_project = place.get("projectName") if isinstance(place, dict) else None
-        if named_project is not None and not scope.has_project(place.get("entityName"), named_project, store):
+        own = scope.project
+        named = place if isinstance(place, dict) else {}
+        if not scope.has_project(
+            named.get("entityName") or own["entity"], named.get("projectName") or own["name"], store
+        ):
             return False
-    return all(_owns_artifact(scope, store, one) for one in named if one is not None)
+    return all(_owns_artifact(scope, store, one) for one in changed if one is not None)
 
 
 def _may_use_artifact(scope: Scope, store: Store, given: Given) -> bool:
@@ -204,12 +221,7 @@ def _may_use_artifact(scope: Scope, store: Store, given: Given) -> bool:
 
 
 def _owns_client_id(scope: Scope, store: Store, given: Given) -> bool:
-    project = store.value(
-        "SELECT project_id FROM artifacts JOIN artifact_collections ON artifact_collections.id = collection_id "
-        "WHERE client_id = ? ORDER BY artifacts.id DESC LIMIT 1",
-        (given.get("clientID"),),
-    )
-    return project is None or project == scope.project["id"]
+    return _is_home_to(scope, store, "client_id", given.get("clientID"))
 
 
 RULES: Mapping[str, Callable[[Scope, Store, Given], bool]] = {
@@ -226,7 +238,7 @@ RULES: Mapping[str, Callable[[Scope, Store, Given], bool]] = {
     "createRunFiles": _may_upload,
     "markRunFilesUploaded": _may_upload,
     "notifyScriptableRunAlert": _may_upload,
-    "rewindRun": _may_upload,
+    "rewindRun": _may_rewind,
     "createArtifact": _may_log_artifact,
     "createArtifactManifest": _may_change_artifact,
     "updateArtifactManifest": _may_change_artifact,
@@ -240,3 +252,10 @@ RULES: Mapping[str, Callable[[Scope, Store, Given], bool]] = {
 """Whether a worker may ask for a field of a query or a mutation; it may for none that is not here."""
 CLOSED = {("Artifact", "usedBy"), ("Run", "inputArtifacts")}
 """Fields that lead into other projects."""
+HOMES = {
+    "Project": "id",
+    **dict.fromkeys(("Run", "Sweep", "ArtifactType", "ArtifactSequence", "ArtifactPortfolio"), "project_id"),
+}
+"""By the types that are a project's: where their rows say whose."""
+NAMES = ("__typename", "id", "name", "entity", "entityName", "state", "type", "project")
+"""Fields that name something; of what is another project's no more is told."""

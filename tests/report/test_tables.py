@@ -173,13 +173,13 @@ def test_a_plan_shows_ranges_stages_and_warns_of_no_markup() -> None:
     [
         (finish(), None, "Recommended:", "--resume"),
         (make_state(1, status="stopped", ended_because="[a] word"), None, "stopped ([a] word)", "driver is gone"),
-        (make_state(1, status="stopped"), None, "--resume runs/s", "driver is gone"),
-        (make_state(1), None, "--resume runs/s", "completed"),
+        (make_state(1, status="stopped"), None, "s/state.json", "driver is gone"),
+        (make_state(1), None, "s/state.json", "completed"),
         (make_state(1), 4711, "running, 9 of 30", "--resume"),
     ],
 )
 def test_a_sweeps_state_says_how_to_go_on(state: State, driver: int | None, words: str, silent: str) -> None:
-    shown = show(draw_state(state, Path("runs/s"), driver))
+    shown = show(draw_state(state, SweepFolder(Path("runs/s")), driver))
     assert words in shown
     assert silent not in shown
 

@@ -35,7 +35,7 @@ def look(url, key):
             print(answer.read().decode(), flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
     threading.Thread(target=ask).start()
-serving.serve(Path({data!r}), "127.0.0.1", 0, Timing(), look)
+serving.serve(Path({data!r}), ["127.0.0.1"], 0, Timing(), look)
 """
 
 

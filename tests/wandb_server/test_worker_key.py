@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.applications import Starlette
@@ -41,8 +42,9 @@ def make_agent(session: Session, project: str, sweep: str) -> str:
     return str(answer["createAgent"]["agent"]["id"])
 
 
-def make_artifact(session: Session, project: str) -> str:
-    answer = session.ask("mutation M($i: JSON!) {createArtifact(input: $i) {artifact {id}}}", i=describe(project))
+def make_artifact(session: Session, project: str, **more: str) -> str:
+    query = "mutation M($i: JSON!) {createArtifact(input: $i) {artifact {id}}}"
+    answer = session.ask(query, i=describe(project, **more))
     return str(answer["createArtifact"]["artifact"]["id"])
 
 
@@ -50,6 +52,20 @@ def make_manifest(session: Session, artifact: str) -> str:
     query = "mutation M($i: JSON!) {createArtifactManifest(input: $i) {artifactManifest {id}}}"
     answer = session.ask(query, i=describe_manifest(artifact))
     return str(answer["createArtifactManifest"]["artifactManifest"]["id"])
+
+
+def make_whole_artifact(session: Session, project: str) -> str:
+    artifact = make_artifact(session, project, artifactCollectionName="linked", clientID=f"linked-{project}")
+    query = "mutation M($i: JSON!) {createArtifactManifest(input: $i) {artifactManifest {file {uploadUrl}}}}"
+    made = session.ask(query, i=describe_manifest(artifact))["createArtifactManifest"]["artifactManifest"]
+    upload(session, made["file"]["uploadUrl"], b'{"version": 1, "contents": {}}')
+    session.ask("mutation M($i: JSON!) {commitArtifact(input: $i) {artifact {id}}}", i={"artifactID": artifact})
+    return artifact
+
+
+def upload(session: Session, url: str, content: bytes) -> None:
+    parts = urlsplit(url)
+    assert session.send("PUT", f"{parts.path}?{parts.query}", content, {})[0] == 200
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +113,50 @@ def test_no_field_below_leads_into_another_project(place: Place, worker: Session
         f'{{project(name: "{OWN}") {{run(name: "trained") {{inputArtifacts {{edges {{node {{id}}}}}}}}}}}}',
     ):
         assert worker.try_to_ask(query)[0] == 403
+
+
+@pytest.mark.usefixtures("place")
+def test_a_link_into_another_project_names_it_and_tells_no_more(wandb_server: ServerProcess, worker: Session) -> None:
+    with Session(wandb_server) as owner:
+        own, foreign = make_whole_artifact(owner, OWN), make_whole_artifact(owner, OTHER)
+        for artifact, project in ((own, OTHER), (foreign, OWN)):
+            target = {"entityName": "local", "projectName": project, "artifactPortfolioName": "best"}
+            query = "mutation M($i: LinkArtifactInput!) {linkArtifact(input: $i) {versionIndex}}"
+            owner.ask(query, i={"artifactID": artifact, **target})
+    lists = "{edges {node {%s}}}"
+    for deeper in ("project {runs %s}", "project {sweeps %s}", "artifacts %s"):
+        query = "artifactMemberships" + lists % f"artifactCollection {{{deeper % (lists % 'id')}}}"
+        assert worker.try_to_ask(f'{{artifact(id: "{own}") {{{query}}}}}')[0] == 403, query
+    names = "artifactMemberships" + lists % "artifactCollection {name project {name entityName}}"
+    found = worker.ask(f'{{artifact(id: "{own}") {{{names}}}}}')["artifact"]["artifactMemberships"]["edges"]
+    assert {edge["node"]["artifactCollection"]["project"]["name"] for edge in found} == {OWN, OTHER}
+
+
+@pytest.mark.usefixtures("place")
+def test_a_file_of_another_sweeps_run_is_not_replaced(wandb_server: ServerProcess, worker: Session) -> None:
+    with Session(wandb_server) as owner:
+        made = owner.ask(
+            "mutation M($i: CreateRunFilesInput!) {createRunFiles(input: $i) {files {uploadUrl}}}",
+            i={"entityName": "local", "projectName": OWN, "runName": "theirs", "files": ["a.txt"]},
+        )
+        upload(owner, made["createRunFiles"]["files"][0]["uploadUrl"], b"content")
+    asked = '{project(name: "%s") {run(name: "theirs") {files(names: ["a.txt"]) {edges {node {name url%s}}}}}}'
+    assert worker.try_to_ask(asked % (OWN, ""))[0] == 200
+    assert worker.try_to_ask(asked % (OWN, "(upload: true)"))[0] == 403
+
+
+def test_a_run_of_another_sweep_is_not_rewound(worker: Session) -> None:
+    query = TABLE["rewindRun"].query
+    given = {"projectName": OWN, "runName": "fold", "metricName": "_step", "metricValue": 0.0}
+    assert worker.try_to_ask(query, i=given)[0] == 403
+
+
+def test_a_variable_that_names_another_type_is_checked_as_what_it_is_for(worker: Session) -> None:
+    for kind in ("JSON!", "Unknown!", "String!", "CreateArtifactInput!"):
+        query = f"mutation M($i: {kind}) {{createArtifact(input: $i) {{artifact {{id}}}}}}"
+        status, answer = worker.try_to_ask(query, i={"projectName": OWN})
+        assert status != 500
+        assert "artifactTypeName" in str(answer["errors"]), answer
 
 
 def test_rows_of_own_runs_are_taken_and_no_others(place: Place, worker: Session) -> None:

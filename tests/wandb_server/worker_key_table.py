@@ -7,6 +7,7 @@ from multistage.wandb_server.nodes import encode_node
 
 UID = "abcd1234"
 OWN, OTHER = "own", "foreign"
+MD5 = "1B2M2Y8AsgTpgAmY7PhCfg=="
 
 Given = dict[str, Any]
 
@@ -175,7 +176,7 @@ TABLE: dict[str, Row] = {
     },
     "deleteFiles": Row(mutate("deleteFiles", "DeleteFilesInput!", "success"), refused=lambda _: inputs({"files": []})),
     "createArtifact": Row(
-        mutate("createArtifact", "JSON!", ARTIFACT),
+        mutate("createArtifact", "CreateArtifactInput!", ARTIFACT),
         lambda _: inputs(describe(OWN, runName="trained"), describe(OWN)),
         lambda _: inputs(describe(OTHER), describe("new"), describe(OWN, runName="theirs")),
     ),
@@ -188,7 +189,7 @@ TABLE: dict[str, Row] = {
         for name in ("commitArtifact", "updateArtifact")
     },
     "createArtifactManifest": Row(
-        mutate("createArtifactManifest", "JSON!", "artifactManifest {id}"),
+        mutate("createArtifactManifest", "CreateArtifactManifestInput!", "artifactManifest {id}"),
         lambda place: inputs(describe_manifest(place.artifact)),
         lambda place: inputs(
             describe_manifest(place.foreign_artifact),
@@ -196,7 +197,7 @@ TABLE: dict[str, Row] = {
         ),
     ),
     "updateArtifactManifest": Row(
-        mutate("updateArtifactManifest", "JSON!", "artifactManifest {id}"),
+        mutate("updateArtifactManifest", "UpdateArtifactManifestInput!", "artifactManifest {id}"),
         lambda place: inputs({"artifactManifestID": place.manifest}),
         lambda place: inputs(
             {"artifactManifestID": place.foreign_manifest},
@@ -204,11 +205,11 @@ TABLE: dict[str, Row] = {
         ),
     ),
     "completeMultipartUploadArtifact": Row(
-        mutate("completeMultipartUploadArtifact", "JSON!", "digest"),
+        mutate("completeMultipartUploadArtifact", "CompleteMultipartUploadArtifactInput!", "digest"),
         refused=lambda place: inputs({**PARTS, "artifactID": place.foreign_artifact}),
     ),
     "notifyScriptableRunAlert": Row(
-        mutate("notifyScriptableRunAlert", "JSON!", "success"),
+        mutate("notifyScriptableRunAlert", "NotifyScriptableRunAlertInput!", "success"),
         lambda _: inputs({"entityName": "local", "projectName": OWN, "runName": "trained", "title": "t", "text": "x"}),
         lambda _: inputs(
             {"entityName": "local", "projectName": OWN, "runName": "theirs", "title": "t", "text": "x"},
@@ -216,7 +217,7 @@ TABLE: dict[str, Row] = {
         ),
     ),
     "rewindRun": Row(
-        mutate("rewindRun", "JSON!", "rewoundRun {id}"),
+        mutate("rewindRun", "RewindRunInput!", "rewoundRun {id}"),
         refused=lambda _: inputs(
             {"projectName": OWN, "runName": "theirs", "metricName": "_step", "metricValue": 0.0},
             {"projectName": OTHER, "runName": "fold", "metricName": "_step", "metricValue": 0.0},
@@ -231,32 +232,32 @@ TABLE: dict[str, Row] = {
         'query Q {artifactCollection(id: "QXJ0aWZhY3RDb2xsZWN0aW9uOjE=") {id}}', refused=lambda _: [{}]
     ),
     "createArtifactFiles": Row(
-        mutate("createArtifactFiles", "JSON!", "files {edges {node {id}}}"),
-        lambda place: inputs({"artifactFiles": [{"artifactID": place.artifact, "name": "a", "md5": "0" * 32}]}),
+        mutate("createArtifactFiles", "CreateArtifactFilesInput!", "files {edges {node {id}}}"),
+        lambda place: inputs({"artifactFiles": [{"artifactID": place.artifact, "name": "a", "md5": MD5}]}),
         lambda place: inputs(
             {
                 "artifactFiles": [
-                    {"artifactID": one, "name": "a", "md5": "0" * 32}
-                    for one in (place.artifact, place.foreign_artifact)
+                    {"artifactID": one, "name": "a", "md5": MD5} for one in (place.artifact, place.foreign_artifact)
                 ]
             }
         ),
     ),
     "useArtifact": Row(
-        mutate("useArtifact", "JSON!", ARTIFACT),
+        mutate("useArtifact", "UseArtifactInput!", ARTIFACT),
         lambda place: inputs(
             {"artifactID": place.artifact, "entityName": "local", "projectName": OWN, "runName": "trained"}
         ),
         lambda place: inputs(
-            {"artifactID": place.foreign_artifact, "projectName": OWN, "runName": "trained"},
-            {"artifactID": place.artifact, "projectName": OTHER, "runName": "fold"},
+            {"artifactID": place.foreign_artifact, "entityName": "local", "projectName": OWN, "runName": "trained"},
+            {"artifactID": place.artifact, "entityName": "local", "projectName": OTHER, "runName": "fold"},
         ),
     ),
     "deleteArtifact": Row(
-        mutate("deleteArtifact", "JSON!", ARTIFACT), refused=lambda place: inputs({"artifactID": place.artifact})
+        mutate("deleteArtifact", "DeleteArtifactInput!", ARTIFACT),
+        refused=lambda place: inputs({"artifactID": place.artifact}),
     ),
     "addAliases": Row(
-        mutate("addAliases", "JSON!", "success"),
+        mutate("addAliases", "AddAliasesInput!", "success"),
         lambda place: inputs(
             {"artifactID": place.artifact, "aliases": [{"artifactCollectionName": "weights", "alias": "a"}]}
         ),
@@ -269,7 +270,7 @@ TABLE: dict[str, Row] = {
         ),
     ),
     "deleteAliases": Row(
-        mutate("deleteAliases", "JSON!", "success"),
+        mutate("deleteAliases", "DeleteAliasesInput!", "success"),
         refused=lambda place: inputs({"artifactID": place.artifact, "aliases": []}),
     ),
 }

@@ -6,13 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 from multistage.domain.model import Model
-from multistage.domain.runs.metric import guess_goal, read_logged_number
+from multistage.domain.runs.metric import EVALUATION, guess_goal, read_logged_number
 from multistage.domain.runs.results import Goal
 
 ENOUGH_ROWS = 3
 """Values of a metric by which its curve is known."""
 
-_EVALUATION = re.compile(r"(^|[_./-])(val|valid|validation|eval|evaluation|dev|test)([_./-]|$)", re.IGNORECASE)
 _TEST = re.compile(r"(^|[_./-])test([_./-]|$)", re.IGNORECASE)
 _NO_METRIC = re.compile(
     r"(^|[_./-])(step|steps|epoch|epochs|global_step|iter|iters|iteration|iterations|time|timesteps?|seconds?|runtime|"
@@ -104,7 +103,7 @@ def has_seen_enough(rows: Rows) -> bool:
     guess = guess_metric(rows)
     if guess is None or not guess.certain:
         return False
-    is_judging = _EVALUATION.search(guess.metric) is not None or guess.goal == "maximize"
+    is_judging = EVALUATION.search(guess.metric) is not None or guess.goal == "maximize"
     return is_judging and len(list_curves(rows)[guess.metric]) >= ENOUGH_ROWS
 
 
@@ -118,7 +117,7 @@ def _rate(key: str, values: Iterable[float]) -> tuple[bool, bool, bool, bool, bo
     better = guess_goal(key)
     return (
         better is None,
-        not _EVALUATION.search(key),
+        not EVALUATION.search(key),
         _TEST.search(key) is not None,
         better == "minimize",
         len(set(values)) == 1,

@@ -24,7 +24,8 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "power_of_two": ("pow2:", "pow2:log:"),
 }
 """In front of a range, by its kind, the fewest first."""
-_TABLE = re.compile(r"^\s*\[", re.MULTILINE)
+_TABLE = re.compile(r"^(?:[ \t]*#.*\n)*[ \t]*\[", re.MULTILINE)
+"""A table's first line, with the comment above it."""
 
 
 def write_section(proposal: Proposal) -> str:

@@ -16,7 +16,8 @@ _LESS_IS_BETTER = re.compile(r"(^|[_./-])(loss|error|err|mse|mae|rmse|nll|perple
 _MORE_IS_BETTER = re.compile(
     r"(^|[_./-])(acc|accuracy|reward|rew|ep_rew|episodic_return|return|score|auc|f1)([_./-]|$)", re.IGNORECASE
 )
-_EVALUATION = re.compile(r"(^|[_./-])(val|valid|validation|eval|evaluation|test)([_./-]|$)", re.IGNORECASE)
+EVALUATION = re.compile(r"(^|[_./-])(val|valid|validation|eval|evaluation|dev|test)([_./-]|$)", re.IGNORECASE)
+"""Names of what is measured beside the training."""
 
 
 class MetricValue(Model):
@@ -89,7 +90,7 @@ def suggest_metric(logged: Sequence[str], goal: Goal) -> tuple[str, Goal]:
 
     def rate(key: str) -> tuple[bool, bool, bool]:
         better = guess_goal(key)
-        return better is None, not _EVALUATION.search(key), better == "minimize"
+        return better is None, not EVALUATION.search(key), better == "minimize"
 
     best = min(logged, key=rate)
     return best, guess_goal(best) or goal

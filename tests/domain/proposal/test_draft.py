@@ -218,6 +218,11 @@ def test_the_rest_of_a_file_stays_as_it_is() -> None:
     }
 
 
+def test_the_comment_above_the_next_table_stays() -> None:
+    own, after = '[configs."folder:train"]\nworkers = 9\n\n', "# why these\n  # ranges\n[configs.last]\nworkers = 1\n"
+    assert after in merge_section(own + after, draft())
+
+
 @pytest.mark.parametrize(
     "text",
     [
