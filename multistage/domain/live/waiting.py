@@ -45,6 +45,8 @@ def _find_waits(state: State, sight: Sight) -> Iterator[Wait]:
 
 def _explain_queue(state: State, sight: Sight) -> str:
     most, present = state.options.workers, sight.present
+    if state.current_stage is not None and (told := state.current_stage.waiting):
+        return f"{told[0].upper()}{told[1:]}."
     if not present:
         return "Workers are being started." if present is None or not sight.runs else "None is there; some are started."
     if present < most:

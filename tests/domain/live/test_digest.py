@@ -185,6 +185,10 @@ def test_ranges_close_in_stage_by_stage() -> None:
         (in_stage(queued=2), look(make_run(0), present=0), "2 runs wait for a worker.", "None is there"),
         (in_stage(queued=2), look(present=1), "2 runs wait for a worker.", "1 of 2 workers are there"),
         (in_stage(queued=2), look(present=2), "2 runs wait for a worker.", "All 2 workers train others."),
+        (
+            in_stage(queued=2, waiting="2 jobs wait in Slurm's queue: Resources"), look(present=0),
+            "2 runs wait for a worker.", "2 jobs wait in Slurm's queue: Resources.",
+        ),
         (in_stage(queued=2), look(present=2, intake="paused"), "Stage 1 is paused.", "Somebody paused"),
         (in_stage(queued=2), look(exhausted=True), "No worker is left.", "cost cap"),
         (in_stage(), look(away="It is down."), "The W&B server does not answer.", "It is down. It is asked again"),
