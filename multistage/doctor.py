@@ -93,7 +93,7 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
 
 
 def look_at_trainers() -> Iterator[Look]:
-    """Tell which bundled trainers can train, and the extras of those that cannot."""
+    """Return which bundled trainers can train, and the extras of those that cannot."""
     for trainer in TRAINERS.values():
         try:
             trainer.check_extra()
@@ -185,7 +185,7 @@ def _look_at_embedded(settings: Settings) -> Iterator[Look]:
 
 
 def _look_at_port(service: LocalService) -> Look:
-    """Tell whether a service that does not run could listen."""
+    """Return whether a service that does not run could listen."""
     try:
         find_free_port()
     except OSError as error:
@@ -228,7 +228,7 @@ def _look_at_prefect(settings: Settings) -> Iterator[Look]:
 
 
 def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[Look]:
-    """Tell which deployments cannot run any more, and whether anything would run the others.
+    """Return which deployments cannot run any more, and whether anything would run the others.
 
     Args:
         server: The user's own Prefect server.
@@ -257,7 +257,7 @@ def _ask_version(server: PrefectServer) -> str | None:
 
 
 def _find_look(launcher: str) -> dict[str, Callable[[], Iterator[Look]]]:
-    """Give what a launcher looks at, and its look; one that cannot be loaded is told under its name."""
+    """Return what a launcher looks at, and its look; one that cannot be loaded is told under its name."""
     try:
         kind = find_kind(launcher)
     except MultistageError as error:

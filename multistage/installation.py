@@ -37,7 +37,7 @@ class Finding(Model):
 
 
 def read_version() -> str:
-    """Give this package's version; a word where its metadata are missing."""
+    """Return this package's version; a word where its metadata are missing."""
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
@@ -73,7 +73,7 @@ def look_at_installation(find_version: Callable[[str], str] = version) -> Iterat
 
 
 def try_imports() -> str:
-    """Import the flows in a process of its own; gives the last line of what goes wrong, empty for nothing."""
+    """Import the flows in a process of its own; returns the last line of what goes wrong, empty for nothing."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", f"import {', '.join(FLOWS)}"],

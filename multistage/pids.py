@@ -8,7 +8,7 @@ is recycled as fast."""
 
 
 def find_process(pid: int, started_at: float) -> psutil.Process | None:
-    """Give the process of a pid if it is the one that started then, in Unix seconds; it may be a zombie."""
+    """Return the process of a pid if it is the one that started then, in Unix seconds; it may be a zombie."""
     try:
         process = psutil.Process(pid)
         return process if abs(process.create_time() - started_at) < CLOCK_TOLERANCE else None
@@ -17,7 +17,7 @@ def find_process(pid: int, started_at: float) -> psutil.Process | None:
 
 
 def find_living(pid: int, started_at: float) -> psutil.Process | None:
-    """Give the process as `find_process` does, unless it has ended and only its parent has not looked yet."""
+    """Return the process as `find_process` does, unless it has ended and only its parent has not looked yet."""
     process = find_process(pid, started_at)
     try:
         return process if process is not None and process.status() != psutil.STATUS_ZOMBIE else None

@@ -56,7 +56,7 @@ def _say_what_fails(what: str) -> Iterator[None]:
 
 
 def label_run(session: Session) -> Sequence[str]:
-    """Name the parent's flow run for people, and tag it; gives the tags, which all runs below it carry too."""
+    """Name the parent's flow run for people, and tag it; returns the tags, which all runs below it carry too."""
     state, labels = session.state, name_tags(session.state)
     with _say_what_fails("The flow run's name and tags"), get_client(sync_client=True) as client:
         client.update_flow_run(

@@ -22,7 +22,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Cancelled, Cancelling, Failed
 
 from multistage.domain.sweep.state import State as SweepState
-from multistage.driver.launching import tell_workers_fate
+from multistage.driver.launching import describe_workers_left
 from multistage.driver.open_sessions import stop_sweep
 from multistage.errors import MultistageError
 from multistage.request.asked_sweep import fill_name, locate_folder
@@ -126,7 +126,7 @@ def _announce(run: FlowRun) -> Iterator[None]:
     runs = {run.id, UUID(state.flow_run_id)} if run.parent_task_run_id and state and state.flow_run_id else {run.id}
     if RUNNER in os.environ:  # it would cancel the parent's once more
         runs &= {run.id} if run.parent_task_run_id else set()
-    message = f"Interrupted. {_tell_resume(_locate_folder(run))}" if state else "Interrupted."
+    message = f"Interrupted. {_describe_resume(_locate_folder(run))}" if state else "Interrupted."
     with ThreadPoolExecutor(1) as pool:
         shown = pool.submit(contextvars.copy_context().run, _show_cancelling, message, runs, run.id)
         yield
@@ -157,12 +157,12 @@ def _stop(run: FlowRun, status: Literal["failed", "stopped"], reason: str) -> st
         stopped = stop_sweep(_locate_folder(run).path, status, reason, flow_run_id=parent)
         if stopped is None:
             return ""
-        fate = tell_workers_fate(stopped.load_state().options, has_failed=status == "failed")
+        fate = describe_workers_left(stopped.load_state().options, has_failed=status == "failed")
     except MultistageError as error:
         return "" if str(error) == reason else f"Its workers could not be ended: {error}"
     if str(stopped.state_file) in reason:  # which says how to go on, and with which changes
         return ""
-    return f"{fate[0].upper()}{fate[1:]}. {_tell_resume(stopped)}"
+    return f"{fate[0].upper()}{fate[1:]}. {_describe_resume(stopped)}"
 
 
 def _read_state(run: FlowRun) -> SweepState | None:
@@ -176,5 +176,5 @@ def _locate_folder(run: FlowRun) -> SweepFolder:
     return SweepFolder(locate_folder(fill_name(run.parameters, str(run.id))))
 
 
-def _tell_resume(folder: SweepFolder) -> str:
+def _describe_resume(folder: SweepFolder) -> str:
     return f"Go on with: multistage-sweep --resume {shlex.quote(str(folder.state_file))}"

@@ -14,7 +14,7 @@ from multistage.driver.open_sessions import open_session
 from multistage.pipeline.tasks.artifacts import publish_result, publish_stage
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED
-from multistage.report.story import tell_end, tell_stage_end
+from multistage.report.story import describe_end, describe_stage_end
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def mirror_state(
         ended_at=max(started, datetime.now(UTC)),
     )
     session.complete_stage(record)
-    for line in (tell_stage_end(record), *(note.evidence for note in record.narrowing)):
+    for line in (describe_stage_end(record), *(note.evidence for note in record.narrowing)):
         logger.info("%s", line)
     publish_stage(session, record)
     return record
@@ -57,6 +57,6 @@ def publish_report(folder: Path) -> State:
     """Settle what the sweep recommends, end it, and show the result in Prefect and in the report."""
     session = open_session(folder)
     state = session.complete_sweep()
-    logger.info("%s", tell_end(state))
+    logger.info("%s", describe_end(state))
     publish_result(session)
     return state

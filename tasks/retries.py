@@ -12,7 +12,7 @@ PATIENCE = [1.0, 5.0, 15.0, 60.0, 180.0, 600.0]
 
 
 def is_outage(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Tell a step that a server's absence made fail, which time mends, from one that would fail again."""
+    """Distinguish a step that failed because a server was away, which passes, from one that would fail again."""
     return isinstance(state.data, TrackerError)
 
 

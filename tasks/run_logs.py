@@ -46,7 +46,7 @@ class RunLogs(logging.Handler):
 
 
 def hold_back(record: logging.LogRecord) -> bool:
-    """Tell of a step that failed by an error raised on purpose without a traceback, and of an interrupted one nothing.
+    """Log a step that failed by an error raised on purpose without a traceback, and an interrupted one not at all.
 
     The flow that it stands in tells why it ended.
     """

@@ -24,8 +24,8 @@ from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED
 from multistage.pipeline.tasks.run_logs import share_logs
-from multistage.report.plan import tell_sources
-from multistage.report.story import tell_sweep
+from multistage.report.plan import describe_sources
+from multistage.report.story import describe_start
 from multistage.request.adoption import adopt_sweep
 from multistage.request.asked_sweep import fill_name
 from multistage.request.preparation import prepare_folder
@@ -72,7 +72,7 @@ def _open_folder(sweep: ResolvedSweep, run_id: str) -> Iterator[Session]:
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         try:
             session.show_page()
-            logger.info("%s", tell_sweep(session.state))
+            logger.info("%s", describe_start(session.state))
             session.prepare_workers()
             publish_plan(session)
             with tags(*label_run(session)):
@@ -89,7 +89,7 @@ def _resolve(parameters: Mapping[str, Any], run_id: str) -> ResolvedSweep:
     adoption = None if named.get("resume") else adopt_sweep(named, directory)
     told = adoption.parameters if adoption else named
     gathered = complete_parameters(told, directory, run_id, read_standing_parameters())
-    for line in tell_sources(gathered.parameters, gathered.sources, FLOW_RUN):
+    for line in describe_sources(gathered.parameters, gathered.sources, FLOW_RUN):
         get_run_logger().info(line)
     return resolve_sweep(gathered, directory, environment, adoption.account if adoption else None)
 
@@ -103,7 +103,7 @@ def read_standing_parameters() -> Mapping[str, Any]:
 
 
 def brief_stage(session: Session, number: StageNumber) -> StageBrief:
-    """Tell a stage's steps their box, which the stage before has narrowed, and the key of their results."""
+    """Return what a stage's steps need: their box, narrowed by the stage before, and the key of their results."""
     state = session.state
     before = {record.stage + 1: record.next_space for record in state.stages_completed}
     stage = state.plan[number - 1]
@@ -118,7 +118,7 @@ def brief_stage(session: Session, number: StageNumber) -> StageBrief:
 
 @task(task_run_name="create_sweep stage {brief.stage.stage}", **PERSISTED, **RETRIED)
 def create_sweep(brief: StageBrief) -> str:
-    """Create the stage's sweep, or find the one that a killed process created; gives its id."""
+    """Create the stage's sweep, or find the one that a killed process created; returns its id."""
     session = open_session(brief.folder)
     adopted = session.settings.adopted
     if adopted is not None:

@@ -98,7 +98,7 @@ def _check_sweep(given: dict[str, Any], cron: str | None) -> None:
 
 
 def _make_plain(given: dict[str, Any]) -> dict[str, Any]:
-    """Give parameters as JSON has them."""
+    """Return parameters as JSON has them."""
     from pydantic_core import to_jsonable_python
 
     plain: dict[str, Any] = to_jsonable_python(given)
@@ -106,7 +106,7 @@ def _make_plain(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe_flow() -> tuple[dict[str, Any], str]:
-    """Give the schema of the flow's parameters, and what it does."""
+    """Return the schema of the flow's parameters, and what it does."""
     from prefect.utilities.callables import parameter_schema
 
     from multistage.pipeline.flows.multistage_sweep import multistage_sweep
@@ -115,7 +115,7 @@ def _describe_flow() -> tuple[dict[str, Any], str]:
 
 
 def _find_prefect() -> str:
-    """Give Prefect's own command: by its path, where the shell would find none, or another."""
+    """Return Prefect's own command: by its path, where the shell would find none, or another."""
     import shutil
     import sys
 
@@ -144,11 +144,11 @@ def _show_deployments() -> int:
         return 0
     console = Console()
     for one in found:
-        console.print(f"{one.name}: {_tell(one)}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"{one.name}: {_describe(one)}", highlight=False, soft_wrap=True, markup=False)
     return 0
 
 
-def _tell(one: "Deployment") -> str:
+def _describe(one: "Deployment") -> str:
     trains = one.parameters.get("config_id") or "what each run says"
     told = [f"trains {trains} in {one.folder}" if one.folder else f"trains {trains}"]
     told += [f"{each.cron} {each.timezone}" + ("" if each.active else " (off)") for each in one.schedules]

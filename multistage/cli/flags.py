@@ -28,7 +28,7 @@ class Flags:
         return any(getattr(self, name, None) is not None for name in list_names(is_content=True))
 
     def list_given(self, unchecked: Sequence[str] = ()) -> dict[str, Any]:
-        """Give the flags that were given, by the name of the flow's parameter.
+        """Return the flags that were given, by the name of the flow's parameter.
 
         Args:
             unchecked: Those whose bounds depend on the sweep that is taken up.

@@ -57,8 +57,8 @@ def init(
     from multistage.cli.proposal_table import draw_proposal
     from multistage.domain.proposal.amendment import amend
     from multistage.installation import check_installation
+    from multistage.introduction.init_request import InitRequest
     from multistage.introduction.meeting import meet_script
-    from multistage.introduction.wish import Wish
     from multistage.request.subject.assignments import parse_assignments
 
     if whole and no_run:
@@ -70,12 +70,12 @@ def init(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not no_run and (note := renew_server(Settings())):
         console.print(note, soft_wrap=True, markup=False)
-    wish = Wish(
+    request = InitRequest(
         words=command, config_id=id_, style=_check_style(style), python=python, limit=init_timeout, whole=whole,
         baseline=parse_assignments("baseline", baseline), no_run=no_run, from_run=from_run,
     )  # fmt: skip
     with console.status("Starting ...") as status:
-        proposal = meet_script(wish, Path.cwd(), lambda text: status.update(f"{text} ..."))
+        proposal = meet_script(request, Path.cwd(), lambda text: status.update(f"{text} ..."))
     for text in change:
         proposal = amend(proposal, text)
     console.print(draw_proposal(proposal))

@@ -15,7 +15,7 @@ from rich.text import Text
 from multistage.cli.page_line import print_page
 from multistage.domain.sweep.state import State
 from multistage.report.banner import format_number
-from multistage.report.story import tell_stage, tell_stage_end
+from multistage.report.story import describe_stage_end, describe_stage_start
 from multistage.store.sweep_folder import SweepFolder
 
 REFRESH = 0.5
@@ -61,37 +61,37 @@ class LiveView:
     def _watch(self) -> None:
         if not self._console.is_terminal:
             while not self._ended.wait(REFRESH):
-                self._tell(self._folder.read_state())
-            self._tell(self._folder.read_state())
+                self._print_news(self._folder.read_state())
+            self._print_news(self._folder.read_state())
             return
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while not self._ended.wait(REFRESH):
                 state = self._folder.read_state()
                 if state is not None:
-                    self._tell_stages(state)
+                    self._print_stages(state)
                     live.update(self._draw(state))
         state = self._folder.read_state()
         if state is not None:
-            self._tell_stages(state)
+            self._print_stages(state)
 
-    def _tell(self, state: State | None) -> None:
+    def _print_news(self, state: State | None) -> None:
         if state is None:
             return
-        self._tell_stages(state)
+        self._print_stages(state)
         current = state.current_stage
         if current is None:
             return
         if current.stage > self._begun_told:
             self._begun_told = current.stage
-            self._console.print(tell_stage(state, current), highlight=False, soft_wrap=True, markup=False)
+            self._console.print(describe_stage_start(state, current), highlight=False, soft_wrap=True, markup=False)
         now = time.monotonic()
         told = current.used, current.waiting
         if told != self._line_told and now - self._line_at >= LINE_EVERY:
             self._line_at, self._line_told = now, told
             self._console.print(describe_progress(state, self._estimate(state)), highlight=False)
 
-    def _tell_stages(self, state: State) -> None:
-        self._tell_page(state)
+    def _print_stages(self, state: State) -> None:
+        self._print_page(state)
         pending = state.pending_approval
         if pending is not None and pending.stage > self._asked_for:
             self._asked_for = pending.stage
@@ -109,11 +109,11 @@ class LiveView:
             if (record.stage, record.ended_at) in self._stages_told:
                 continue
             self._stages_told.add((record.stage, record.ended_at))
-            self._console.print(tell_stage_end(record), highlight=False, soft_wrap=True, markup=False)
+            self._console.print(describe_stage_end(record), highlight=False, soft_wrap=True, markup=False)
             for note in record.narrowing:
                 self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
 
-    def _tell_page(self, state: State) -> None:
+    def _print_page(self, state: State) -> None:
         """Say where the sweep's page is, once its driver has said so."""
         if state.page_url and not self._page_told and state.updated_at > self._begun_at:
             self._page_told = True

@@ -114,7 +114,7 @@ def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs
 
 
 def locate_runs(runs_dir: Path | None) -> tuple[Path, ...]:
-    """Give where sweeps' folders may lie: where told, or by the settings file, a config id's own place too."""
+    """Return where sweeps' folders may lie: where told, or by the settings file, a config id's own place too."""
     from multistage.request.sources.precedence import list_runs_dirs
 
     return (runs_dir,) if runs_dir else list_runs_dirs(Path.cwd())

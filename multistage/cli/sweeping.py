@@ -107,7 +107,7 @@ def plan(
 
 
 def _train_canary(sweep: "ResolvedSweep", console: Console) -> "tuple[RunRecord, float]":
-    """Train one run; gives it, and its seconds: its own count, else the whole wait, its worker's start included."""
+    """Train one run; returns it, and its seconds: its own count, else the whole wait, its worker's start included."""
     from multistage.report.banner import format_number
     from multistage.report.costs import format_dollars
     from multistage.retraining.replication import open_canary
@@ -183,7 +183,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     """
     from multistage.cli.live_view import LiveView
     from multistage.cli.terminal_warnings import show_advice, show_warnings
-    from multistage.driver.launching import tell_workers_fate
+    from multistage.driver.launching import describe_workers_left
     from multistage.installation import check_installation
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
@@ -212,7 +212,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
         with LiveView(sweep.folder, console), show_warnings(console):
             state = _run_flow(sweep, server)
     except KeyboardInterrupt:
-        ended = f"\nInterrupted; {tell_workers_fate(sweep.options)}. Go on with: {go_on}"
+        ended = f"\nInterrupted; {describe_workers_left(sweep.options)}. Go on with: {go_on}"
         console.print(ended, soft_wrap=True, markup=False)
         return INTERRUPTED
     except Exception as error:
@@ -260,7 +260,7 @@ def _run_flow(sweep: "ResolvedSweep", server: "PrefectServer") -> Any:
 
 
 def is_server_gone(error: BaseException | None) -> bool:
-    """Tell whether an error comes from a Prefect server that could not be reached."""
+    """Return whether an error comes from a Prefect server that could not be reached."""
     import httpx
 
     while error is not None:

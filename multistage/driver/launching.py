@@ -101,7 +101,7 @@ def keeps_workers(options: RunOptions) -> bool:
     return options.keep_workers and find_kind(options.launcher).traits.can_keep
 
 
-def tell_workers_fate(options: RunOptions, has_failed: bool = False) -> str:
+def describe_workers_left(options: RunOptions, has_failed: bool = False) -> str:
     """Say in a clause what became of the workers of a sweep that was interrupted, or has failed."""
     if has_failed or not keeps_workers(options):
         return "its workers and trainings were ended"

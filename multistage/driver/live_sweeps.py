@@ -13,7 +13,7 @@ from multistage.domain.sweep.state import State
 from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.launching import has_living_workers, stop_workers
 from multistage.driver.roster import end_workers
-from multistage.driver.sweep_page import tell_end
+from multistage.driver.sweep_page import mark_ended
 from multistage.errors import MultistageError, ServiceError
 from multistage.settings import Settings
 from multistage.store.live_records import LiveRecord, forget_sweep, list_records
@@ -75,7 +75,7 @@ def end_sweep(live: LiveSweep) -> None:
                 changes |= {"status": "stopped", "ended_because": "It was ended by force."}
             state = state.model_copy(update=changes)
             folder.write_state(state)
-            tell_end(state)
+            mark_ended(state)
 
 
 def _read_state(folder: SweepFolder) -> tuple[State | None, str]:
@@ -86,7 +86,7 @@ def _read_state(folder: SweepFolder) -> tuple[State | None, str]:
 
 
 def _unite(record: LiveRecord, state: State | None) -> tuple[WorkerRecord, ...]:
-    """Give a sweep's workers from both places; where both know one, as its state has it."""
+    """Return a sweep's workers from both places; where both know one, as its state has it."""
     known = {one.worker_id: one for one in record.workers}
     return tuple((known | {one.worker_id: one for one in (state.workers if state else ())}).values())
 

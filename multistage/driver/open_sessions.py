@@ -10,14 +10,14 @@ from typing import Any, Literal
 from multistage.driver.launching import keeps_workers
 from multistage.driver.roster import end_workers
 from multistage.driver.session import Session
-from multistage.driver.sweep_page import tell_end
+from multistage.driver.sweep_page import mark_ended
 from multistage.store.sweep_folder import SweepFolder
 
 _sessions: dict[Path, Session] = {}
 
 
 def open_session(folder: Path) -> Session:
-    """Give this process's session of a sweep, opening it at the first call; a dead embedded server is started again.
+    """Return this process's session of a sweep, opening it at the first call; a dead embedded server is started again.
 
     Raises:
         FolderError: If the folder holds no readable state.
@@ -72,5 +72,5 @@ def stop_sweep(
         else:
             state = state.model_copy(update={**changes, "updated_at": datetime.now(UTC)})
             sweep_folder.write_state(state)
-            tell_end(state)
+            mark_ended(state)
     return sweep_folder

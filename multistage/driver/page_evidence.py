@@ -89,20 +89,20 @@ class PageEvidence:
         return self._reasons
 
     def judge(self, state: State, evaluations: Sequence[Evaluation]) -> Standing | None:
-        """Tell what the sweep recommends, or would: made again once it is worth the while."""
+        """Return what the sweep recommends, or would by now; computed again when there is enough that is new."""
         if state.recommended is not None:
-            return _tell(state, state.recommended)
+            return _describe(state, state.recommended)
         now = time.monotonic()
         if FEWEST <= len(evaluations) != self._judged and now >= self._next_at:
             found = self._judge(evaluations)
-            self._standing = _tell(state, Recommended.model_validate(found.model_dump())) if found else None
+            self._standing = _describe(state, Recommended.model_validate(found.model_dump())) if found else None
             self._judged = len(evaluations)
             done = time.monotonic()
             self._next_at = done + max(JUDGED_EVERY, IDLE_SHARE * (done - now))
         return self._standing
 
 
-def _tell(state: State, found: Recommended) -> Standing:
+def _describe(state: State, found: Recommended) -> Standing:
     told = describe_gain(state.model_copy(update={"recommended": found}))
     return Standing(
         config=found.config,

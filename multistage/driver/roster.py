@@ -84,7 +84,7 @@ class Roster:
         """Say why a run failed: the last line that it printed, which of Python's is the exception."""
         return self.launcher.read_failure(run_id).rpartition("\n")[2].strip()
 
-    def dismiss(self) -> None:
+    def end_workers(self) -> None:
         """See the last paid workers out, so that what they cost is known; they leave when their sweep has ended."""
         if not self.launcher.traits.costs_money:
             return
@@ -146,12 +146,12 @@ class Roster:
                 started[worker.worker_id] = worker
                 self._journal.update(workers=(*known, *started.values()))
         except CloudAwayError as error:
-            self._endure(error, asked_before)
+            self._wait_out(error, asked_before)
             return [one for one in started.values() if one.is_started]
         self._has_launched, self._away_since = True, None
         return list(started.values())
 
-    def _endure(self, error: CloudAwayError, asked_before: float) -> None:
+    def _wait_out(self, error: CloudAwayError, asked_before: float) -> None:
         """Bear that the cloud does not answer for a while, once it has answered at all."""
         if not self._has_launched and not any(one.is_started and self.launcher.adopts(one) for one in self.workers):
             raise error
@@ -222,7 +222,7 @@ class Roster:
 
 
 def add_up(state: State, workers: Sequence[WorkerRecord], running: Mapping[str, float]) -> dict[str, Any]:
-    """Give what changes in a state when some of its workers have ended.
+    """Return what changes in a state when some of its workers have ended.
 
     Args:
         state: The sweep's.
@@ -242,7 +242,7 @@ def add_up(state: State, workers: Sequence[WorkerRecord], running: Mapping[str, 
 
 
 def end_workers(state: State, logs: Path) -> dict[str, Any]:
-    """End a sweep's workers by their records alone, from any process; gives what that changes in its state.
+    """End a sweep's workers by their records alone, from any process; returns what that changes in its state.
 
     Args:
         state: The sweep's.

@@ -26,7 +26,7 @@ from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
 from multistage.report.links import link_sweep
-from multistage.report.story import tell_stage
+from multistage.report.story import describe_stage_start
 from multistage.search.registry import create_searcher
 from multistage.services.tracker_server import find_server
 from multistage.store.journal import Journal
@@ -123,7 +123,7 @@ class Session:
             self.roster.launcher.prepare()
 
     def name_sweep(self, stage: StageNumber) -> str:
-        """Give the stage's sweep a name that no other sweep in the tracker has."""
+        """Name the stage's sweep as no other sweep in the tracker is named."""
         if len(self.state.plan) == 1:
             return f"{self.folder.name} ({self.state.uid})"
         return f"{self.folder.name} stage {stage} ({self.state.uid})"
@@ -176,7 +176,7 @@ class Session:
                 runs=stage.runs,
                 started_at=datetime.now(UTC),
             )
-            logger.info("%s", tell_stage(self.update_state(current_stage=current, status="running"), current))
+            logger.info("%s", describe_stage_start(self.update_state(current_stage=current, status="running"), current))
         return current
 
     def drive_stage(
@@ -239,7 +239,7 @@ class Session:
         end_sweep(self.connection, sweep_id, adopted)
 
     def _watch_deadline(self) -> Callable[[], bool]:
-        """Give the question whether the stage's deadline has passed, which counts from now: a resume has its own."""
+        """Return a check for whether the stage's deadline has passed; it counts from now, and a resume has its own."""
         deadline = self.state.options.stage_deadline
         if deadline is None:
             return lambda: False
@@ -296,7 +296,7 @@ class Session:
         """Settle what the sweep recommends, and end it."""
         found = self.search.recommend(self.read_earlier(4))
         recommended = Recommended.model_validate(found.model_dump()) if found else None
-        self.roster.dismiss()
+        self.roster.end_workers()
         return self.update_state(
             recommended=recommended,
             status="completed",
@@ -315,7 +315,7 @@ class Session:
         return collect_report(self.connection, self.state, self.folder)
 
     def write_report(self, data: "ReportData") -> Path:
-        """Write ``report.html``, one page that needs no network; gives its path.
+        """Write ``report.html``, one page that needs no network; returns its path.
 
         Raises:
             FolderError: If the file cannot be written.

@@ -102,7 +102,7 @@ class StageDriver:
         """Whether that told something new."""
         self._failed = 0
         """Failed runs when workers were last looked at for a bad one."""
-        self._pardoned: Mapping[int, int] | None = None
+        self._retryable: Mapping[int, int] | None = None
         """Slots whose failure does not count, with the attempt that failed; None before the first look."""
         self._noted = False
 
@@ -124,7 +124,7 @@ class StageDriver:
                 if self._is_done(slots):
                     return slots
             except TrackerError as error:
-                self._tracker.endure(error)
+                self._tracker.wait_out(error)
             except (AllRunsFailedError, LaunchError, MetricMissingError, SweepFailedError) as error:
                 self._reconsider(error)
             time.sleep(self._tracker.interval)
@@ -138,7 +138,7 @@ class StageDriver:
                 return
             count = self._tracker.describe_count()
         except TrackerError as trouble:
-            self._tracker.endure(trouble)
+            self._tracker.wait_out(trouble)
             return
         if isinstance(error, StandstillError):
             raise StandstillError(f"{error.message} The server counts {count}.", error.hint) from error
@@ -177,18 +177,18 @@ class StageDriver:
         self._found_more = False
         slots = self._settle()
         self._verdict.check(slots)
-        self._tell_notes(changed)
+        self._warn_of_notes(changed)
         self._watch(slots)
         if self._proposes and self._fill(slots):
             slots = self._settle()
         self._report(slots)
-        self._tend(slots, progressed)
+        self._maintain_workers(slots, progressed)
         return slots
 
     def _settle(self) -> Slots:
-        return self._pardon(self._table.settle(self._tracker.records))
+        return self._retry_failed(self._table.settle(self._tracker.records))
 
-    def _tend(self, slots: Slots, progressed: bool) -> None:
+    def _maintain_workers(self, slots: Slots, progressed: bool) -> None:
         """See to the workers; while a sweep is paused it gives them nothing."""
         open_slots = [slot for slot in slots.unsettled.values() if slot.status == "open"]
         training = sum(slot.last.phase == "active" for slot in open_slots)
@@ -196,13 +196,13 @@ class StageDriver:
         if not self._proposes:
             waiting += self._stage.runs - len(slots)
         try:
-            self._fleet.tend(0 if self.intake == "paused" else waiting, training, progressed, self._confirm)
+            self._fleet.adjust(0 if self.intake == "paused" else waiting, training, progressed, self._confirm)
         except LaunchError:
             if self._ask_intake() != "paused":  # where workers find nothing and leave
                 raise
 
     def _confirm(self) -> bool:
-        """Tell whether the runs stand as they were last seen, by reading them all; asked again after a while only."""
+        """Return whether the runs stand as they were last seen, by reading them all; asked again after a while only."""
         now = time.monotonic()
         if now - self._confirmed_at < ASK_EVERY:
             return True
@@ -210,24 +210,24 @@ class StageDriver:
         self._found_more = self._tracker.read_all()
         return not self._found_more
 
-    def _pardon(self, slots: Slots) -> Slots:
-        """Give the slots of a stage in which nothing but failures was seen another chance, once a resume.
+    def _retry_failed(self, slots: Slots) -> Slots:
+        """Retry, once per resume, the slots of a stage in which every run so far has failed.
 
         What made them all fail was no config, and may be mended by now.
         """
-        if self._pardoned is None:
+        if self._retryable is None:
             failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}
-            self._pardoned = failed if self._proposes and has_failed_whole(slots, self._stage, SUSPICIOUS) else {}
-        if not self._pardoned:
+            self._retryable = failed if self._proposes and has_failed_whole(slots, self._stage, SUSPICIOUS) else {}
+        if not self._retryable:
             return slots
         return Slots(
             slot.model_copy(update={"status": "retry", "outcome": None})
-            if self._pardoned.get(index) == slot.last.name.attempt
+            if self._retryable.get(index) == slot.last.name.attempt
             else slot
             for index, slot in slots.items()
         )
 
-    def _tell_notes(self, changed: Sequence[RunRecord]) -> None:
+    def _warn_of_notes(self, changed: Sequence[RunRecord]) -> None:
         """Warn of the first run that counts although something is to be known of it."""
         noted = next((run for run in changed if run.note), None)
         if noted is not None and not self._noted:

@@ -5,7 +5,7 @@ import math
 
 from multistage.domain.runs.slots import Slots
 from multistage.domain.sweep.state import StageProgress, State
-from multistage.report.story import tell_best, tell_failure, tell_loss, tell_stage
+from multistage.report.story import describe_failure, describe_loss, describe_new_best, describe_stage_start
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class StageLog:
         self._lost: set[str] = set()
         self._has_looked = False
         if now.used:
-            logger.info("%s", tell_stage(state, now))
+            logger.info("%s", describe_stage_start(state, now))
 
     def note(self, state: State, slots: Slots) -> None:
         """Log what has changed since the last look.
@@ -48,10 +48,10 @@ class StageLog:
         is_first, self._has_looked = not self._has_looked, True
         if not is_first or len(lost) > self._known.attempts_lost:
             for slot, run in lost:
-                logger.warning("%s", tell_loss(slot, run))
+                logger.warning("%s", describe_loss(slot, run))
         if not is_first or len(failed) > self._known.failed:
             for run in failed:
-                logger.info("%s", tell_failure(run))
+                logger.info("%s", describe_failure(run))
         self._note_best(state, slots)
 
     def _note_best(self, state: State, slots: Slots) -> None:
@@ -61,7 +61,7 @@ class StageLog:
         value, index = (max if self._maximizes else min)(valued, default=(None, 0))
         if value is not None and self._is_better(value):
             self._best = value
-            logger.info("%s", tell_best(state, value, slots[index].decisive))
+            logger.info("%s", describe_new_best(state, value, slots[index].decisive))
 
     def _is_better(self, value: float) -> bool:
         return self._best is None or (value > self._best if self._maximizes else value < self._best)

@@ -48,7 +48,7 @@ class Tracker(Protocol):
         """Read whether the sweep was finished, cancelled or paused."""
         ...
 
-    def endure(self, error: TrackerError) -> None:
+    def wait_out(self, error: TrackerError) -> None:
         """Bear that the server did not answer; raise the error where it has been away for too long."""
         ...
 
@@ -59,7 +59,7 @@ class Fleet(Protocol):
     exhausted: bool
     """Whether nobody works any more and nobody else can be paid."""
 
-    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool]) -> None:
+    def adjust(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool]) -> None:
         """Start workers where some are missing for the runs that wait; raise LaunchError where they keep dying.
 
         Asks ``confirm`` first, which tells whether those runs do wait.

@@ -13,7 +13,7 @@ HOPELESS = 20
 
 
 def has_failed_whole(slots: Slots, stage: StagePlan, enough: int) -> bool:
-    """Tell whether all used slots of a stage have failed, and are as many as ``enough``, or as the stage has."""
+    """Return whether all used slots of a stage have failed, and are as many as ``enough``, or as the stage has."""
     return slots.used >= min(stage.runs, enough) and len(slots.failed) == slots.used
 
 
@@ -53,7 +53,7 @@ class StageVerdict:
             )
 
     def check(self, slots: Slots) -> None:
-        """Give the stage up where going on would spend the budget for nothing.
+        """Fail the stage where continuing would spend the budget for nothing.
 
         Raises:
             SetupError: A run that began since the first look failed by what all runs share.

@@ -50,7 +50,7 @@ class WarningCatcher(logging.Handler):
 
 
 class PageKeeper:
-    """Tells a sweep's page what happens, until it is closed. What goes wrong with the page is warned of, no more.
+    """Keeps a sweep's page up to date until it is closed. Trouble with the page is a warning, no more.
 
     Args:
         journal: The sweep's state.
@@ -73,7 +73,7 @@ class PageKeeper:
         self._thread = threading.Thread(target=self._keep, name="the sweep's page", daemon=True)
 
     def open(self) -> str:
-        """Begin; gives the page's address, empty where there is none."""
+        """Begin; returns the page's address, empty where there is none."""
         logging.getLogger("multistage").addHandler(self._catcher)
         try:
             self._page = open_sweep_page(Settings(), self._journal.state.uid)
@@ -83,7 +83,7 @@ class PageKeeper:
         return self._page.address if self._page else ""
 
     def touch(self) -> None:
-        """Tell the page that the state has changed."""
+        """Send the changed state to the page."""
         self._changed.set()
 
     def see(
@@ -116,7 +116,7 @@ class PageKeeper:
         self.touch()
 
     def close(self) -> None:
-        """Tell the last state, and end."""
+        """Send the last state, and end."""
         logging.getLogger("multistage").removeHandler(self._catcher)
         self._closing.set()
         self.touch()
@@ -138,7 +138,7 @@ class PageKeeper:
             try:
                 if changed or not body:
                     body = self._sum_up(in_haste=closing).model_dump_json().encode()
-                self._tell(body)
+                self._send(body)
             except Exception as error:
                 # A sweep never ends for its page, whatever is wrong with it.
                 self._warn(error.message if isinstance(error, ServiceError) else repr(error))
@@ -147,7 +147,7 @@ class PageKeeper:
             spent = time.thread_time() - began
             self._closing.wait(max(SHORTEST, IDLE_SHARE * spent))
 
-    def _tell(self, body: bytes) -> None:
+    def _send(self, body: bytes) -> None:
         if self._page is None:
             self._page = open_sweep_page(Settings(), self._journal.state.uid)
         try:
@@ -184,8 +184,8 @@ class PageKeeper:
             logger.warning("The sweep's page could not be brought up to date: %s", trouble)
 
 
-def tell_end(state: State) -> None:
-    """Tell a sweep's page that it is driven no more, from any process, where its driver could not.
+def mark_ended(state: State) -> None:
+    """Mark a sweep's page as no longer driven, from any process, where its driver could not.
 
     What goes wrong is warned of: whoever ends a sweep does so without its page, too.
 

@@ -125,7 +125,7 @@ class SweepTracker:
         state = read_sweep_state(self._connection, self._sweep_id)
         return "ended" if state in ENDED else "paused" if state == "PAUSED" else "open"
 
-    def endure(self, error: TrackerError) -> None:
+    def wait_out(self, error: TrackerError) -> None:
         """Wait longer and longer for a server that does not answer.
 
         Raises:

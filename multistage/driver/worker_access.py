@@ -12,7 +12,7 @@ from multistage.worker.conventions import NEAR_VARIABLE
 
 
 def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
-    """Give the variables by which a sweep's workers reach its server.
+    """Return the variables by which a sweep's workers reach its server.
 
     The embedded server listens on another address of this machine from now on where that was asked for, or workers are
     on other machines: these get that address, and the sweep's own key.
@@ -26,11 +26,11 @@ def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
         UsageError: This machine has no address that the workers could reach.
         ServiceError: The server does not listen there.
     """
-    kind, wish = find_kind(state.options.launcher), state.options.server_host
+    kind, requested = find_kind(state.options.launcher), state.options.server_host
     own = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
-    if not kind.needs_address(state.settings.tracker, wish):
+    if not kind.needs_address(state.settings.tracker, requested):
         return own
-    host = choose_host(wish, kind.find_peer())
+    host = choose_host(requested, kind.find_peer())
     server = ensure_wandb_server(Settings(), host)
     if kind.traits.reaches_loopback:
         return own

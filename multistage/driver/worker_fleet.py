@@ -27,7 +27,7 @@ class WorkerFleet:
         self.present: int | None = None
         """Workers that were there at the last look."""
 
-    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:
+    def adjust(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:
         """Start workers where some are missing for the runs that wait.
 
         A run whose worker is gone counts as training until the server has noticed, and nobody could take it before.

@@ -50,7 +50,7 @@ def read_words(words: Sequence[str], directory: Path, python: Path | None = None
 
 
 def _stands_alone(word: str, directory: Path) -> bool:
-    """Tell whether a word is the program itself, rather than what starts it."""
+    """Return whether a word is the program itself, rather than what starts it."""
     path = directory / Path(word).expanduser()
     if path.is_file() or path.is_dir():
         return not _PYTHON.fullmatch(path.name)
@@ -64,7 +64,7 @@ def _is_script(word: str, directory: Path) -> bool:
 def _write_start(
     first: str, rest: Sequence[str], directory: Path, python: Path | None
 ) -> tuple[tuple[str, ...] | None, str | None]:
-    """Write what stands in front of the program in W&B's macros; gives the interpreter, where it is another."""
+    """Write what stands in front of the program in W&B's macros; returns the interpreter, where it is another."""
     if not _PYTHON.fullmatch(Path(first).name):
         return ("${env}", first, *rest), str(python) if python else None
     told = str(python) if python else _find_other(first, directory)

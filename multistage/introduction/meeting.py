@@ -25,16 +25,16 @@ from multistage.domain.proposal.ranges import guess_usual
 from multistage.domain.proposal.script_options import ScriptOption, merge_options, read_help, read_hydra_config
 from multistage.domain.proposal.script_source import ScriptSource, read_source
 from multistage.domain.runs.results import Config, Value
-from multistage.domain.sweep.plan import RunWishes
+from multistage.domain.sweep.plan import RunRequest
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.styles import PROGRAM_MACRO
 from multistage.errors import SetupError, UsageError
 from multistage.introduction.command_words import read_words
+from multistage.introduction.init_request import InitRequest
 from multistage.introduction.objections import check_run
 from multistage.introduction.past_run import read_past_run
 from multistage.introduction.probe import Probe, ProbeResult
 from multistage.introduction.script_help import ask_help
-from multistage.introduction.wish import Wish
 from multistage.launchers.registry import find_kind
 from multistage.request.subject.programs import find_file
 from multistage.services import ensure_wandb_server
@@ -57,32 +57,32 @@ PACE_SHARE = 0.5
 PACE_LEAST = 0.1
 """Share that it goes on in any case, since its beginning is no measure of the rest."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 """Says what is being done, in a few words."""
 
 
-def meet_script(wish: Wish, directory: Path, tell: Tell) -> Proposal:
+def meet_script(request: InitRequest, directory: Path, report: Report) -> Proposal:
     """Get to know a script, and propose a sweep of it.
 
     Args:
-        wish: What is asked for.
+        request: What is asked for.
         directory: Where the script is started.
-        tell: Told what is being done.
+        report: Told what is being done.
 
     Raises:
         UsageError: There is no such script, or no such run.
         SetupError: The script fails, or says nothing that a sweep could go by.
     """
-    words, past = wish.words, None
-    if wish.from_run is not None:
-        tell(f"Reading the run {wish.from_run}")
-        past, origin = read_past_run(wish.from_run)
+    words, past = request.words, None
+    if request.from_run is not None:
+        report(f"Reading the run {request.from_run}")
+        past, origin = read_past_run(request.from_run)
         words = words or origin
     if not words:
         raise UsageError("No script was named.", "Write multistage-sweep init train.py, or init -- COMMAND.")
-    invocation = read_words(words, directory, wish.python)
+    invocation = read_words(words, directory, request.python)
     with tempfile.TemporaryDirectory(prefix="multistage-init-") as folder:
-        script = _Script(wish, invocation, directory, Path(folder), tell)
+        script = _Script(request, invocation, directory, Path(folder), report)
         return script.propose(past)
 
 
@@ -90,19 +90,21 @@ class _Script:
     """A script that is being got to know.
 
     Args:
-        wish: What is asked for.
+        request: What is asked for.
         invocation: How it is started.
         directory: Where.
         folder: For logs and W&B's files.
-        tell: Told what is being done.
+        report: Told what is being done.
     """
 
-    def __init__(self, wish: Wish, invocation: Invocation, directory: Path, folder: Path, tell: Tell) -> None:
-        self._wish = wish
+    def __init__(
+        self, request: InitRequest, invocation: Invocation, directory: Path, folder: Path, report: Report
+    ) -> None:
+        self._request = request
         self._invocation = invocation
         self._directory = directory
         self._folder = folder
-        self._tell = tell
+        self._report = report
         self._is_module = invocation.kind == "module"
         self._program = invocation.program if self._is_module else find_file(invocation.program, directory)
         python = invocation.python
@@ -133,8 +135,8 @@ class _Script:
         hydra_config = read_hydra_config(page)
         if hydra_config is None and "hydra" in source.styles:
             hydra_config = {}
-        seen = check_run(self.name, past, self._wish.limit) if past is not None else None
-        if past is None and not self._wish.no_run:
+        seen = check_run(self.name, past, self._request.limit) if past is not None else None
+        if past is None and not self._request.no_run:
             seen = self._run(source)
         calling = self._find_calling(seen, options, source, hydra_config)
         if not propose_candidates(calling):
@@ -148,8 +150,8 @@ class _Script:
         self, calling: Calling, seen: ProbeResult | None, options: Sequence[ScriptOption], source: ScriptSource
     ) -> Proposal:
         gpus = _choose_gpus(seen)
-        wishes = RunWishes(gpus_per_run=gpus)
-        cores = find_kind(wishes.launcher).count_workers(SweepRequest(config_id="x"), wishes, is_bundled=False)
+        requested = RunRequest(gpus_per_run=gpus)
+        cores = find_kind(requested.launcher).count_workers(SweepRequest(config_id="x"), requested, is_bundled=False)
         peak = seen.peak if seen else None
         if seen is None:
             logs = f" Its text logs {join_names(source.logs)}." if source.logs else ""
@@ -157,7 +159,7 @@ class _Script:
         elif not seen.whole:
             self._notes.append("The run was ended early, so what is said of a whole one is an estimate; --whole waits.")
         return draft_proposal(
-            self._wish.config_id or self._name_config(),
+            self._request.config_id or self._name_config(),
             self._invocation,
             calling,
             Sighting(**{name: getattr(seen, name) for name in Sighting.model_fields}) if seen else None,
@@ -175,13 +177,13 @@ class _Script:
 
     def _run(self, source: ScriptSource) -> ProbeResult:
         """Run it as its user does; where it lacks values that it reads from W&B's config, give it some."""
-        self._tell(f"Running {self.name}")
+        self._report(f"Running {self.name}")
         command = self._invocation.build_command(self._words)
-        given = dict(self._wish.baseline)
+        given = dict(self._request.baseline)
         first = self._probe(command, given)
         missing = [name for name, value in source.reads.items() if value is None and name not in first.config]
         if not first.failed or not missing or given.keys() >= set(missing):
-            return check_run(self.name, first, self._wish.limit)
+            return check_run(self.name, first, self._request.limit)
         guessed = {name: guess_usual(name) for name in missing if name not in given}
         unknown = [name for name, value in guessed.items() if value is None]
         if unknown:
@@ -190,13 +192,13 @@ class _Script:
                 f"Say what is usual: {' '.join(f'--baseline {name}=VALUE' for name in missing)}.",
             )
         given |= {name: value for name, value in guessed.items() if value is not None}
-        self._tell(f"Running {self.name} again, with values for {join_names(missing)}")
+        self._report(f"Running {self.name} again, with values for {join_names(missing)}")
         self._notes.append(
             f"{self.name} has no values of its own for {join_names(missing)}; they were guessed, and --baseline "
             "NAME=VALUE says others."
         )
-        self._wish = self._wish.model_copy(update={"baseline": given})
-        return check_run(self.name, self._probe(command, given), self._wish.limit)
+        self._request = self._request.model_copy(update={"baseline": given})
+        return check_run(self.name, self._probe(command, given), self._request.limit)
 
     def _probe(self, command: Sequence[str], values: Config, *, config_alone: bool = False) -> ProbeResult:
         """Run it once, until enough is known.
@@ -206,20 +208,20 @@ class _Script:
             values: What its run is given by W&B's config.
             config_alone: Whether its config is enough.
         """
-        limit = math.inf if self._wish.whole and not config_alone else self._wish.limit
+        limit = math.inf if self._request.whole and not config_alone else self._request.limit
         with Probe(
             self._connect(), command, self._program, self._directory, self._folder, self._interpreter, values
         ) as probe:
             return probe.watch(limit, _has_config if config_alone else self._is_enough)
 
     def _is_enough(self, seen: ProbeResult) -> bool:
-        """Tell whether metric and pace are known; for the pace half of the time is waited at most."""
-        if self._wish.whole or not has_seen_enough(seen.rows):
+        """Return whether metric and pace are known; for the pace half of the time is waited at most."""
+        if self._request.whole or not has_seen_enough(seen.rows):
             return False
         length = find_length(flatten_values(seen.config))
         pace = estimate_pace(seen.rows, seen.seconds, length, whole=False)
         trained = seen.seconds - seen.startup
-        return trained > self._wish.limit * (PACE_SHARE if pace is None else PACE_LEAST)
+        return trained > self._request.limit * (PACE_SHARE if pace is None else PACE_LEAST)
 
     def _find_calling(
         self,
@@ -236,14 +238,14 @@ class _Script:
         by_options = call_by_options(config, options)
         own = flatten_values(hydra_config or {})
         shown = {name: config.get(name, value) for name, value in own.items()} or config
-        if self._wish.style is not None:
-            usual = by_options.usual if self._wish.style in OPTION_STYLES else {}
-            return Calling(style=self._wish.style, usual=usual or shown | self._list_read(source))
+        if self._request.style is not None:
+            usual = by_options.usual if self._request.style in OPTION_STYLES else {}
+            return Calling(style=self._request.style, usual=usual or shown | self._list_read(source))
         if hydra_config is not None:
             return Calling(style="hydra", usual=shown)
         if any(one.swept for one in propose_candidates(by_options)):
             return by_options
-        if not (options or source.reads or self._wish.from_run or self._wish.no_run):
+        if not (options or source.reads or self._request.from_run or self._request.no_run):
             tried = self._try_styles(config, source)
             if tried is not None:
                 return Calling(style=tried, usual=config)
@@ -252,15 +254,17 @@ class _Script:
                 f"Nothing tells how {self.name} takes its parameters: it gets them by wandb.config alone; --style NAME "
                 "says another way."
             )
-        return Calling(style="config", usual=config | self._list_read(source), unmoved=frozenset(self._wish.baseline))
+        return Calling(
+            style="config", usual=config | self._list_read(source), unmoved=frozenset(self._request.baseline)
+        )
 
     def _list_read(self, source: ScriptSource) -> dict[str, Value]:
         """List what it reads from W&B's config, with values."""
         own = {name: value for name, value in source.reads.items() if value is not None}
-        return own | self._wish.baseline
+        return own | self._request.baseline
 
     def _try_styles(self, config: Config, source: ScriptSource) -> str | None:
-        """Try how it takes a parameter, by runs that last until they tell their config; None where it takes none so."""
+        """Try how it takes a parameter, by runs that end once they report their config; None where none works."""
         usual = Calling(style="config", usual=config)
         changed = next((one for one in propose_candidates(usual) if one.swept), None)
         if changed is None:
@@ -268,15 +272,15 @@ class _Script:
         value = next(one for one in map(changed.parameter.from_unit, (0.3, 0.7)) if one != changed.usual)
         for style in sorted(TRIED, key=lambda one: one not in source.styles):
             word = TYPED[style].format(changed.name, value)
-            self._tell(f"Trying whether {self.name} takes {word}")
+            self._report(f"Trying whether {self.name} takes {word}")
             seen = self._probe(self._invocation.build_command((*self._words, word)), {}, config_alone=True)
             if flatten_values(seen.config).get(changed.name) == value:
                 return style
         return None
 
     def _ask_help(self, source: ScriptSource) -> str:
-        self._tell(f"Asking {self.name} for its options")
-        limit = self._wish.limit if source.takes_words else min(self._wish.limit, SILENT_LIMIT)
+        self._report(f"Asking {self.name} for its options")
+        limit = self._request.limit if source.takes_words else min(self._request.limit, SILENT_LIMIT)
         python = str(self._interpreter.path) if self._interpreter else sys.executable
         macros = {"${interpreter}": python, PROGRAM_MACRO: self._program}
         words = [macros.get(word, word) for word in self._invocation.build_command(self._words) if word != "${env}"]

@@ -12,7 +12,7 @@ QUESTIONS = ("EOFError", "Inappropriate ioctl", "GetPassWarning")
 
 
 def check_run(name: str, seen: ProbeResult, limit: float) -> ProbeResult:
-    """Refuse a run by which no sweep can go; gives it back else.
+    """Refuse a run by which no sweep can go; returns it back else.
 
     Args:
         name: What to call the script.

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from multistage.domain.model import Model
 from multistage.domain.sweep.account import Account, TrackerKind
-from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.plan import RunOptions, RunRequest, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.cost import Prices, Quote
 from multistage.domain.workers.variables import is_loopback
@@ -124,7 +124,7 @@ class Launcher(Protocol):
         ...
 
     def judge_training(self, error: str) -> LaunchError | None:
-        """Tell a failure of a sweep's first trainings that all others would share; None where it is the config's own.
+        """Return a failure of a sweep's first trainings that all others would share; None where it is the config's own.
 
         Args:
             error: What the training ended with, in a line.
@@ -132,7 +132,7 @@ class Launcher(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what the launcher itself needs; its workers live on."""
+        """Release what the launcher itself holds; its workers live on."""
         ...
 
 
@@ -149,7 +149,7 @@ class Assignment:
     prices: Prices | None = None
     """As they were when the sweep began."""
     list_workers: Callable[[], Sequence[WorkerRecord]] = tuple
-    """Gives the workers that are noted."""
+    """Returns the workers that are noted."""
 
 
 class LauncherKind:
@@ -184,12 +184,12 @@ class LauncherKind:
         """
         raise NotImplementedError
 
-    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
+    def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
         """Count the workers of a sweep whose user named no number.
 
         Args:
             request: What was asked for.
-            wishes: How it is to be run.
+            requested: How it is to be run.
             is_bundled: Whether a bundled trainer trains.
         """
         raise NotImplementedError
@@ -231,21 +231,21 @@ class LauncherKind:
         """Find a machine on which its workers may be, to which this one is known by an address; None if unknown."""
         return None
 
-    def needs_address(self, tracker: TrackerKind, wish: str | None) -> bool:
+    def needs_address(self, tracker: TrackerKind, requested: str | None) -> bool:
         """Whether the embedded server has to listen beside 127.0.0.1: its workers are elsewhere, or it was asked for.
 
         Args:
             tracker: Which server the sweep has.
-            wish: ``--server-host``.
+            requested: ``--server-host``.
         """
-        return tracker == "embedded" and not (self.traits.reaches_loopback and wish is None)
+        return tracker == "embedded" and not (self.traits.reaches_loopback and requested is None)
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""
         raise NotImplementedError
 
     def quote(self, options: RunOptions, prices: Prices) -> Quote:
-        """Tell what one worker costs; asked only of one that costs money."""
+        """Return what one worker costs; called only for one that costs money."""
         raise NotImplementedError
 
     def examine(self) -> Iterator[Look]:
@@ -278,15 +278,15 @@ def read_details(kind: type[M], record: WorkerRecord) -> M:
         ) from error
 
 
-def fill_options(kind: type[M], name: str, wishes: RunWishes) -> M:
+def fill_options(kind: type[M], name: str, requested: RunRequest) -> M:
     """Fill a launcher's own options from those of a sweep: of the same name, or in the group that has its name.
 
     Args:
         kind: The model of its own options.
         name: The launcher's.
-        wishes: How the sweep is run; another package's launcher finds its own as ``launcher_options``.
+        requested: How the sweep is run; another package's launcher finds its own as ``launcher_options``.
     """
-    flat = dict(wishes)
+    flat = dict(requested)
     group = flat.get(name)
-    own = {**flat, **(dict(group) if isinstance(group, BaseModel) else {}), **(wishes.launcher_options or {})}
+    own = {**flat, **(dict(group) if isinstance(group, BaseModel) else {}), **(requested.launcher_options or {})}
     return kind.model_validate({key: own[key] for key in kind.model_fields if key in own})

@@ -70,7 +70,7 @@ class Bench(Protocol):
         ...
 
     def find_failed(self, sweep: str) -> str | None:
-        """Give the id of that run once it has failed."""
+        """Return the id of that run once it has failed."""
         ...
 
     def cut_off(self) -> AbstractContextManager[None] | None:

@@ -11,7 +11,7 @@ NAME = ".worker-variables"
 
 
 def write_variables(folder: Path, variables: Mapping[str, str]) -> Path:
-    """Write the variables into a folder, as lines that a shell reads; gives the file."""
+    """Write the variables into a folder, as lines that a shell reads; returns the file."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / NAME
     replace_file(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))

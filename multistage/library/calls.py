@@ -71,7 +71,7 @@ def sweep(
 
 
 def plan(trains: Trains, params: Params, **options: Any) -> str:
-    """Tell what a sweep would run, how long that takes, and what to double-check; start nothing.
+    """Return what a sweep would run, how long that takes, and what to double-check; start nothing.
 
     Args:
         trains: As `sweep` takes it.
@@ -103,7 +103,7 @@ def resume(name: str | os.PathLike[str], *, quiet: bool = False, **options: Any)
 
 
 def load(name: str | os.PathLike[str], *, runs_dir: str | os.PathLike[str] | None = None) -> Result:
-    """Give the result of a sweep that ran before, or runs now.
+    """Return the result of a sweep that ran before, or runs now.
 
     Args:
         name: The sweep's name, its folder or its ``state.json``.

@@ -19,7 +19,7 @@ FOLDER = "functions"
 
 
 def name_function(function: Callable[..., Any]) -> str:
-    """Give a function's name as a config id; a call's own for an object that has none."""
+    """Return a function's name as a config id; a call's own for an object that has none."""
     return str(getattr(function, "__name__", type(function).__name__)).strip("<>")
 
 

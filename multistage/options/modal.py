@@ -14,7 +14,7 @@ _SAME = {"A10G": "A10", "A100": "A100-40GB", "H100!": "H100"}
 
 
 def name_gpu(text: str) -> tuple[str, int]:
-    """Read a GPU as Modal writes it, such as ``T4`` or ``H100:2``; gives its name and how many.
+    """Read a GPU as Modal writes it, such as ``T4`` or ``H100:2``; returns its name and how many.
 
     Raises:
         ValueError: If there is no such GPU, or not so many in one machine.

@@ -37,14 +37,14 @@ class LeftOut:
                 super().__setitem__(key, value)
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Give the schema that takes no default."""
+        """Return the schema that takes no default."""
         return self._Schema(handler(core))
 
 
 def take_options(
     groups: Groups, needed: Collection[str], known: Mapping[str, Sequence[str]] = NO_NAMES
 ) -> Callable[[Function], Function]:
-    """Give a function of ``**parameters`` the options as its parameters, and its docstring their descriptions.
+    """Set the options as the parameters of a function of ``**parameters``, and their descriptions in its docstring.
 
     Args:
         groups: The options.
@@ -86,7 +86,7 @@ def _leave_out(option: Declared, known: Sequence[str] | None = None) -> Any:
 
 
 def _bound(option: Declared) -> Any:
-    """Give an option's type as a form knows it, with its bounds."""
+    """Return an option's type as a form knows it, with its bounds."""
     if option.parts is not None:
         parts = {one.name: (_leave_out(one), Field(default=None, description=one.help)) for one in list_parts(option)}
         return create_model(option.parts.__name__, __config__=ConfigDict(extra="forbid"), **parts)  # type: ignore[call-overload]

@@ -32,7 +32,7 @@ def spell_variable(option: Declared) -> str:
     return VARIABLE_PREFIX + option.key.replace(".", "__").upper()
 
 
-def tell_taken(option: Declared) -> str:
+def describe_accepted(option: Declared) -> str:
     """Say what an option takes, such as "a whole number from 2 to 100"."""
     if option.option.takes:
         return option.option.takes
@@ -43,10 +43,10 @@ def tell_taken(option: Declared) -> str:
     if get_origin(kind) is tuple:
         return "key=value texts"
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
-    return words.get(kind, "a table") + _tell_bounds(option.bounds)
+    return words.get(kind, "a table") + _describe_bounds(option.bounds)
 
 
-def _tell_bounds(bounds: Mapping[str, Any]) -> str:
+def _describe_bounds(bounds: Mapping[str, Any]) -> str:
     low, high = bounds.get("ge"), bounds.get("le")
     if low is not None and high is not None:
         return f" from {low} to {high}"
@@ -73,11 +73,11 @@ def refuse_value(option: Declared, value: object, spelled: str, why: str | None 
         why: What is wrong with it, where that is more than its type and bounds.
     """
     shown = f"{value!r}" if len(f"{value!r}") < 80 else f"{value!r:.77}..."
-    return f"{spelled} cannot be {shown}: {why or f'it takes {tell_taken(option)}'}."
+    return f"{spelled} cannot be {shown}: {why or f'it takes {describe_accepted(option)}'}."
 
 
-def tell_reason(error: Mapping[str, Any]) -> str | None:
-    """Give what an option's own check says; None where its type or bounds say it."""
+def explain_refusal(error: Mapping[str, Any]) -> str | None:
+    """Return what an option's own check says; None where its type or bounds say it."""
     return str(error["ctx"]["error"]).rstrip(".") if error["type"] == "value_error" else None
 
 
@@ -113,7 +113,7 @@ def explain_values(error: ValidationError, spell: Spelling, hint: str, groups: G
     if option is None:
         place = ".".join(map(str, first["loc"]))
         return UsageError(f"There is no option {place}.", hint)
-    return UsageError(refuse_value(option, first["input"], spell(option), tell_reason(first)), hint)
+    return UsageError(refuse_value(option, first["input"], spell(option), explain_refusal(first)), hint)
 
 
 def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS) -> None:

@@ -12,7 +12,7 @@ _UNITS = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 
 
 def parse_time(text: str) -> float:
-    """Read a time as Slurm writes it (90, 30:00, 2:00:00, 1-12, 1-12:00:00); gives seconds.
+    """Read a time as Slurm writes it (90, 30:00, 2:00:00, 1-12, 1-12:00:00); returns seconds.
 
     Raises:
         ValueError: It is none.
@@ -30,7 +30,7 @@ def parse_time(text: str) -> float:
 
 
 def parse_memory(text: str) -> float:
-    """Read a size of memory as Slurm writes it (8000, 8G); gives MiB.
+    """Read a size of memory as Slurm writes it (8000, 8G); returns MiB.
 
     Raises:
         ValueError: It is none.
@@ -42,7 +42,7 @@ def parse_memory(text: str) -> float:
 
 
 def parse_gpus(text: str) -> tuple[str, int]:
-    """Read GPUs as Slurm writes them (1, a100:2); gives their type, empty for any, and how many.
+    """Read GPUs as Slurm writes them (1, a100:2); returns their type, empty for any, and how many.
 
     Raises:
         ValueError: They are none.

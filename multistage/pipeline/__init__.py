@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 
 
 def answer_to(name: str) -> None:
-    """Give a checkout's top-level folder, and each module in it, the name by which the first release imported it.
+    """Make a checkout's top-level folder, and each module in it, importable by the first release's name.
 
     Args:
         name: ``flows`` or ``tasks``; what it gives is the same module as ``multistage.pipeline.flows``.

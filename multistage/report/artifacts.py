@@ -22,7 +22,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 
 
 def name_artifact(state: State, *parts: str) -> str:
-    """Give an artifact's key: what Prefect allows of the sweep's name, and which artifact of it."""
+    """Return an artifact's key: what Prefect allows of the sweep's name, and which artifact of it."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join([state.name.lower(), *parts]).lower()).strip("-")
 
 

@@ -36,8 +36,8 @@ class Slice(NamedTuple):
 def slice_model(data: ReportData, center: Config, name: str, points: int = 41) -> Slice:
     """Follow along one parameter what the ensemble of processes believes, from which the printed interval comes too."""
     values = data.state.settings.space[name].grid(points)
-    foreseen = data.model.foresee(data.placed, [{**center, name: value} for value in values])
-    draws, _ = foreseen.race([()] * len(values))
+    predicted = data.model.predict(data.placed, [{**center, name: value} for value in values])
+    draws, _ = predicted.race([()] * len(values))
     told = draws if data.state.goal == "maximize" else -draws
     lows, highs = np.quantile(told, TAILS, axis=0)
     return Slice(values, told.mean(axis=0).tolist(), lows.tolist(), highs.tolist())

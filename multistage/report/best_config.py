@@ -13,7 +13,7 @@ from multistage.errors import FolderError
 
 
 def select_best(state: State) -> Config:
-    """Give the config that a sweep stands for: the recommended one, or while it runs the best so far.
+    """Return the config that a sweep stands for: the recommended one, or while it runs the best so far.
 
     Raises:
         FolderError: If no run has finished with a value yet.

@@ -14,7 +14,7 @@ from multistage.search.gaussian_process import GaussianProcessSearch
 
 
 def value_of(evaluation: Evaluation) -> float:
-    """Give the value of an evaluation that has one."""
+    """Return the value of an evaluation that has one."""
     assert evaluation.value is not None  # noqa: S101 - those without a value are sorted out before
     return evaluation.value
 

@@ -77,7 +77,7 @@ def _make_row(slot: Slot) -> RunRow:
 
 
 def flatten_row(row: RunRow) -> dict[str, Any]:
-    """Give a row without its levels: hyperparameters as ``config.NAME``."""
+    """Return a row without its levels: hyperparameters as ``config.NAME``."""
     flat = row.model_dump()
     config: Mapping[str, Any] = flat.pop("config")
     before = {key: flat.pop(key) for key in ("stage", "slot", "run_id", "state", "value")}

@@ -38,7 +38,7 @@ def _name_cause(run: RunRecord) -> tuple[str, RunPhase]:
     return re.sub(r"\d+([.,e+-]+\d+)*", "#", run.error), run.phase
 
 
-def tell_failures(failures: Sequence[Failure]) -> list[str]:
+def explain_failures(failures: Sequence[Failure]) -> list[str]:
     """Say at the top of the report what failed: how many, and the commonest causes."""
     failed = sum(len(one.runs) for one in failures if one.phase == "failed")
     lost = sum(len(one.runs) for one in failures if one.phase == "lost")

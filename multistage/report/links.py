@@ -13,22 +13,22 @@ from multistage.report.data import ReportData
 
 
 def link_page(state: State) -> str | None:
-    """Give the page on which all of a multi-stage sweep is, without any key; None where there is none."""
+    """Return the page on which all of a multi-stage sweep is, without any key; None where there is none."""
     return state.page_url or link_project(state)
 
 
 def link_sweep(state: State, sweep_id: str) -> str | None:
-    """Give the page of a stage's sweep; None where no tracker is known."""
+    """Return the page of a stage's sweep; None where no tracker is known."""
     return _link(state, "sweeps", sweep_id)
 
 
 def link_run(state: State, run_id: str) -> str | None:
-    """Give the page of a run; None where no tracker is known."""
+    """Return the page of a run; None where no tracker is known."""
     return _link(state, "runs", run_id)
 
 
 def link_project(state: State) -> str | None:
-    """Give the page of a sweep's project; None where no tracker is known."""
+    """Return the page of a sweep's project; None where no tracker is known."""
     return _link(state)
 
 

@@ -65,7 +65,7 @@ class Figures:
         self.drawn: dict[str, go.Figure] = {}
 
     def show(self, figure: go.Figure | None, name: str, label: str, otherwise: str = "") -> Markup:
-        """Give a figure its place on the page.
+        """Write the element that holds a figure on the page.
 
         Args:
             figure: What was drawn; None shows ``otherwise``.

@@ -96,7 +96,7 @@ def draw_sources(
     return Group(*([table] if table.row_count else []), *([Text(f"By default: {rest}")] if rest else []))
 
 
-def tell_sources(parameters: Mapping[str, Any], sources: Mapping[str, str], given: str) -> list[str]:
+def describe_sources(parameters: Mapping[str, Any], sources: Mapping[str, str], given: str) -> list[str]:
     """Say in a line for each source which settings came from it.
 
     Args:

@@ -6,7 +6,7 @@ from multistage.report.banner import describe_gain, describe_recommendation, for
 from multistage.report.links import link_page
 
 
-def tell_sweep(state: State) -> str:
+def describe_start(state: State) -> str:
     """Say what a sweep is that begins, or goes on."""
     settings, begun = state.settings, bool(state.budget_used or state.current_stage)
     stages = f"{len(state.plan)} stages" if len(state.plan) > 1 else "one stage"
@@ -18,7 +18,7 @@ def tell_sweep(state: State) -> str:
     )
 
 
-def tell_stage(state: State, now: StageProgress) -> str:
+def describe_stage_start(state: State, now: StageProgress) -> str:
     """Say what a stage is that begins, or goes on."""
     plan = state.plan[now.stage - 1]
     runs = f"{now.used} of {plan.runs}" if now.used else str(plan.runs)
@@ -26,7 +26,7 @@ def tell_stage(state: State, now: StageProgress) -> str:
     return f"Stage {now.stage} of {len(state.plan)}{' goes on' if now.used else ''}: {runs} runs, {plan.method}.{where}"
 
 
-def tell_stage_end(record: StageRecord) -> str:
+def describe_stage_end(record: StageRecord) -> str:
     """Say what a stage found."""
     details = [f"{record.runs_failed} failed"] if record.runs_failed else []
     details += [f"{record.attempts_lost} lost and trained again"] if record.attempts_lost else []
@@ -38,7 +38,7 @@ def tell_stage_end(record: StageRecord) -> str:
     )
 
 
-def tell_best(state: State, value: float, run: RunRecord) -> str:
+def describe_new_best(state: State, value: float, run: RunRecord) -> str:
     """Say which run is the best so far."""
     return (
         f"Best so far: {format_number(value)} by run {run.run_id} with {format_config(run.config)}, "
@@ -46,19 +46,19 @@ def tell_best(state: State, value: float, run: RunRecord) -> str:
     )
 
 
-def tell_loss(slot: Slot, run: RunRecord) -> str:
+def describe_loss(slot: Slot, run: RunRecord) -> str:
     """Say that the machine lost a run, and what becomes of its config."""
     then = "it was tried often enough and counts as failed" if slot.status == "used" else "its config is trained again"
     then = "another run of it counts" if slot.status == "used" and slot.outcome != "failed" else then
     return f"Run {run.run_id} ({run.name}) was lost to the machine; {then}"
 
 
-def tell_failure(run: RunRecord) -> str:
+def describe_failure(run: RunRecord) -> str:
     """Say why a run failed by its config's fault."""
     return f"Run {run.run_id} ({run.name}) failed with {format_config(run.config)}: {run.error or 'see its log'}"
 
 
-def tell_end(state: State) -> str:
+def describe_end(state: State) -> str:
     """Say what a sweep that is done recommends."""
     if state.recommended is None:
         return f"The sweep {state.name} is done: {state.budget_used} runs, and none finished with a value"

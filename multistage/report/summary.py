@@ -11,7 +11,7 @@ from multistage.report.banner import describe_gain, format_number
 from multistage.report.beliefs import Influence
 from multistage.report.costs import format_dollars, format_duration
 from multistage.report.data import ReportData
-from multistage.report.failures import Failure, tell_failures
+from multistage.report.failures import Failure, explain_failures
 from multistage.report.figures.style import shorten
 from multistage.report.links import build_training_command, link_sweep, name_sweep
 from multistage.report.markup import Markup, block, link, render, table
@@ -27,17 +27,17 @@ def build_summary(
     """Write the top of the report."""
     tiles = "".join(
         (
-            _tile("How sure is that?", *_tell_certainty(data.state)),
-            _tile("What did it cost?", *_tell_cost(data, workload)),
-            _tile("What mattered?", *_tell_influence(influences)),
-            _tile("What failed?", *tell_failures(failures)),
+            _tile("How sure is that?", *_describe_certainty(data.state)),
+            _tile("What did it cost?", *_describe_cost(data, workload)),
+            _tile("What mattered?", *_describe_influence(influences)),
+            _tile("What failed?", *explain_failures(failures)),
         )
     )
     return Markup(_head(data) + _show_best(data) + f"<div class=tiles>{tiles}</div>\n")
 
 
 def choose_config(state: State) -> Config | None:
-    """Give the config that the sweep stands for, as far as it is: the recommended one, else the best so far."""
+    """Return the config that the sweep stands for, as far as it is: the recommended one, else the best so far."""
     return state.recommended.config if state.recommended else state.best_config
 
 
@@ -124,7 +124,7 @@ def _tile(title: str, value: str, *lines: str) -> Markup:
     return Markup(f"<div class=tile><h3>{title}</h3><p class=figure>{render(value)}</p>{rest}</div>")
 
 
-def _tell_certainty(state: State) -> list[str]:
+def _describe_certainty(state: State) -> list[str]:
     found = state.recommended
     seen = (
         f"Best value seen: {format_number(state.best_metric)}, in stage {state.best_stage}. The best of many noisy "
@@ -144,7 +144,7 @@ def _tell_certainty(state: State) -> list[str]:
     return [*lines, describe_gain(state) or "", seen]
 
 
-def _tell_cost(data: ReportData, workload: Workload) -> list[str]:
+def _describe_cost(data: ReportData, workload: Workload) -> list[str]:
     state = data.state
     spent = workload.trained + workload.in_vain
     lines = [f"{format_seconds(spent)} of training within {format_seconds(workload.elapsed)}"] if spent else []
@@ -167,7 +167,7 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else format_duration(seconds)
 
 
-def _tell_influence(influences: Sequence[Influence]) -> list[str]:
+def _describe_influence(influences: Sequence[Influence]) -> list[str]:
     if not influences:
         return ["Too few runs to tell"]
     bars = "".join(

@@ -12,7 +12,7 @@ from multistage.domain.sweep.state import State
 from multistage.errors import FolderError
 from multistage.report.banner import describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
-from multistage.store.sweep_folder import SweepFolder, tell_places
+from multistage.store.sweep_folder import SweepFolder, join_places
 
 
 def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> Group:
@@ -71,7 +71,7 @@ def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> 
 def draw_sweeps(sweeps: Sequence[tuple[SweepFolder, State | FolderError]], runs_dirs: Sequence[Path]) -> Table | Text:
     """Draw a line for each sweep of some folders, also for one whose state cannot be read."""
     if not sweeps:
-        return Text(f"There is no sweep in {tell_places(runs_dirs)} yet.")
+        return Text(f"There is no sweep in {join_places(runs_dirs)} yet.")
     table = Table()
     for column in ("sweep", "status", "runs", "best", "updated"):
         table.add_column(column, overflow="fold")

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
-from multistage.domain.sweep.plan import RunOptions, RunWishes
+from multistage.domain.sweep.plan import RunOptions, RunRequest
 from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
 from multistage.launchers.registry import find_kind, list_groups
@@ -52,11 +52,11 @@ def _sort_parameters(parameters: Mapping[str, Any], directory: Path) -> AskedSwe
     given = {key: value for key, value in parameters.items() if value is not None}
     _check_foreign(given)
     request = SweepRequest.model_validate({key: given[key] for key in SweepRequest.model_fields if key in given})
-    wishes = RunWishes.model_validate({key: given[key] for key in RunWishes.model_fields if key in given})
-    workers = wishes.workers or _count_workers(request, wishes)
+    requested = RunRequest.model_validate({key: given[key] for key in RunRequest.model_fields if key in given})
+    workers = requested.workers or _count_workers(request, requested)
     return AskedSweep(
         request=request,
-        options=RunOptions.model_validate({**dict(wishes), "workers": workers, "directory": directory.absolute()}),
+        options=RunOptions.model_validate({**dict(requested), "workers": workers, "directory": directory.absolute()}),
         folder_path=locate_folder(parameters),
         resume=bool(given.get("resume", False)),
     )
@@ -83,9 +83,9 @@ def _check_foreign(given: Mapping[str, Any]) -> None:
         check_values({launcher: told}, spell_key, "Its package says what each takes.", list_groups())
 
 
-def _count_workers(request: SweepRequest, wishes: RunWishes) -> int:
+def _count_workers(request: SweepRequest, requested: RunRequest) -> int:
     """Count the workers that the launcher takes where nobody says how many."""
-    return find_kind(wishes.launcher).count_workers(request, wishes, trains_bundled(request))
+    return find_kind(requested.launcher).count_workers(request, requested, trains_bundled(request))
 
 
 def locate_folder(parameters: Mapping[str, Any]) -> Path:

@@ -84,7 +84,7 @@ def outline_request(request: SweepRequest, directory: Path, runs_dir: Path | Non
     subject = read_subject(request, directory, runs_dir)
     parse_metric_value(request.metric_value)
     split, parameter, baseline = Split(), None, Config()
-    notes = tuple(_tell_seeds(subject))
+    notes = tuple(_warn_of_seeds(subject))
     if not request.single:
         split = parse_split(request.split)
         check_budget(request.budget)
@@ -93,7 +93,7 @@ def outline_request(request: SweepRequest, directory: Path, runs_dir: Path | Non
         parameter = choose_seed_parameter(subject, request.seed_param)
         baseline = find_baseline(subject, request.baseline)
         texts = () if subject.trainer else note_texts("train-arg", request.train_arg)
-        notes = (*subject.notes, *notes, *_tell_trainer(request, subject, directory), *texts)
+        notes = (*subject.notes, *notes, *_warn_of_trainer(request, subject, directory), *texts)
     return Outline(
         request=request, subject=subject, split=split, seed_parameter=parameter, baseline=baseline, notes=notes
     )
@@ -147,7 +147,7 @@ def settle_outline(outline: Outline, account: Account) -> ResolvedRequest:
     return ResolvedRequest(plan=plan, account=account, warnings=(*outline.notes, *_list_idle_flags(request, plan)))
 
 
-def _tell_trainer(request: SweepRequest, subject: Subject, directory: Path) -> Iterator[str]:
+def _warn_of_trainer(request: SweepRequest, subject: Subject, directory: Path) -> Iterator[str]:
     """Say that a bundled trainer trains, where a script of the user's own lies beside it."""
     if subject.trainer is not None and (directory / USUAL_PROGRAM).is_file():
         yield (
@@ -156,7 +156,7 @@ def _tell_trainer(request: SweepRequest, subject: Subject, directory: Path) -> I
         )
 
 
-def _tell_seeds(subject: Subject) -> Iterator[str]:
+def _warn_of_seeds(subject: Subject) -> Iterator[str]:
     """Say that a seed is no hyperparameter, where one is searched like one."""
     for name in subject.space.names:
         *_, key = name.lower().replace("-", "_").split(".")

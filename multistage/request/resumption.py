@@ -11,8 +11,8 @@ from multistage.request.asked_sweep import locate_folder
 from multistage.request.sources.precedence import (
     FLOW_RUN,
     GatheredParameters,
+    collect_foreign,
     gather_parameters,
-    hand_on_foreign,
     list_runs_dirs,
 )
 from multistage.store.sweep_folder import SweepFolder, find_folder
@@ -39,7 +39,7 @@ def resume_parameters(name: str, given: Mapping[str, Any], directory: Path) -> G
         raise UsageError(
             f"{folder.path} holds a sweep of {state.config_id}, not of {given['config_id']}.", "Leave CONFIG_ID out."
         )
-    changed = hand_on_foreign(given, given.get("launcher") or state.options.launcher)
+    changed = collect_foreign(given, given.get("launcher") or state.options.launcher)
     place = {"name": folder.name, "runs_dir": folder.path.parent, "resume": True}
     return GatheredParameters(
         parameters={**take_up(state, changed), **place}, sources=dict.fromkeys(changed, "command line")
@@ -57,7 +57,7 @@ def complete_parameters(
         parameters: By name; None stands for one that was not given.
         directory: Where the settings file is looked for.
         flow_run_id: Of this flow run: one that Prefect retries takes up what it drove itself, as it was.
-        standing: The deployment's own parameters. A form sends them all, so on a resume they are no wish.
+        standing: The deployment's own parameters. A form sends them all, so on a resume they were not asked for.
 
     Raises:
         FolderError: There is nothing to take up.
@@ -69,13 +69,13 @@ def complete_parameters(
     if state is not None and state.was_driven_by(flow_run_id):
         return GatheredParameters(parameters=take_up(state, place), sources={})
     if state is not None and parameters.get("resume"):
-        wished = {key: value for key, value in parameters.items() if value != standing.get(key)}
-        return GatheredParameters(parameters=take_up(state, wished | place), sources={})
+        changed = {key: value for key, value in parameters.items() if value != standing.get(key)}
+        return GatheredParameters(parameters=take_up(state, changed | place), sources={})
     return gather_parameters(parameters, directory, parameters.get("settings"), FLOW_RUN)
 
 
 def take_up(state: State, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the parameters that a sweep began with, and what a resume changes of them."""
+    """Return the parameters that a sweep began with, and what a resume changes of them."""
     began = {**state.request.model_dump(), **state.options.model_dump(exclude={"directory"})}
     changed = {key: value for key, value in given.items() if value is not None and key not in ("single", "adopted")}
     began |= {RIVALS[key]: None for key in changed if key in RIVALS}

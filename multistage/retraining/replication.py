@@ -51,7 +51,7 @@ class GivenConfigs(StagedSearch):
         self._configs = list(configs)
 
     def plan(self) -> Sequence[Config]:
-        """Give the configs."""
+        """Return the configs."""
         return self._configs
 
     def suggest(
@@ -133,7 +133,7 @@ class SideSweep:
             self._end_workers()
             raise
         finish_sweep(session.connection, self._id)
-        session.roster.dismiss()
+        session.roster.end_workers()
         if fleet.exhausted:
             raise LaunchError("The cost cap lets no further worker start.", "Raise it by a resume with --max-cost.")
         return slots
@@ -161,7 +161,7 @@ def takes_configs(session: Session) -> bool:
 
 
 def plan_beside(session: Session) -> SweepSettings:
-    """Give the settings of a side sweep: the multi-stage sweep's, and no run is stopped early."""
+    """Return the settings of a side sweep: the multi-stage sweep's, and no run is stopped early."""
     search = OWN_SEARCH if takes_configs(session) else SERVER_ENGINE
     return session.settings.model_copy(update={"early_stop": "none", "early_terminate": None, "search": search})
 

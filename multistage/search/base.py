@@ -60,7 +60,7 @@ class Searcher(Protocol):
     """
 
     def plan(self) -> Sequence[Config]:
-        """Give stage 1's configs, all of them, in the order in which they are trained.
+        """Return stage 1's configs, all of them, in the order in which they are trained.
 
         Returns:
             As many as stage 1 has runs: the problem's ``first`` before all others, then by its ``stage1``. With
@@ -72,7 +72,7 @@ class Searcher(Protocol):
         ...
 
     def narrow(self, stage: Literal[2, 3], evaluations: Sequence[Evaluation], current: SearchSpace) -> Narrowing:
-        """Give the box that stage 2 or 3 searches, within the problem's space.
+        """Return the box that stage 2 or 3 searches, within the problem's space.
 
         Args:
             stage: The stage that comes.
@@ -107,7 +107,7 @@ class Searcher(Protocol):
         ...
 
     def recommend(self, evaluations: Sequence[Evaluation]) -> "Recommendation | None":
-        """Give the config that the sweep stands for; None where nothing finished with a finite value."""
+        """Return the config that the sweep stands for; None where nothing finished with a finite value."""
         ...
 
 

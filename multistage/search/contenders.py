@@ -2,7 +2,7 @@
 
 Before it, by an ensemble of processes of all runs of the search. The race then corrects them: each member's joint
 belief about the contenders is conditioned on the race's runs, and the members that foresaw the race count more. Last,
-each contender's belief is as much wider or narrower as its own runs were farther off or nearer than foreseen. So the
+each contender's belief is as much wider or narrower as its own runs were farther off or nearer than predicted. So the
 belief about a config that was chosen for its luck moves as far as its fresh runs say, and one that never ran again
 stays wide.
 """
@@ -47,7 +47,7 @@ def gather(values: Sequence[Vector]) -> Race:
     return Race(counts, means, squares)
 
 
-class Foresight:
+class Prediction:
     """What is believed of some contenders before their race, in the metric's units, more being better.
 
     Args:

@@ -171,8 +171,8 @@ class FinalistRace:
             return []
         values = self._list_values(contenders, evaluations)
         guesses = self._model.estimate(searched, list(contenders.values()))
-        foreseen = self._model.foresee(searched, list(contenders.values()))
-        draws, noises = foreseen.race([values[key] for key in contenders])
+        predicted = self._model.predict(searched, list(contenders.values()))
+        draws, noises = predicted.race([values[key] for key in contenders])
         seeds = Counter(key_of(evaluation.config) for evaluation in finished)
         before = Counter(key_of(evaluation.config) for evaluation in finished if not evaluation.finalist)
         return [

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from multistage.domain.model import Model
 from multistage.domain.runs.results import Config, Evaluation, Goal
 from multistage.domain.space.search_space import SearchSpace
-from multistage.search.contenders import Foresight, Joint
+from multistage.search.contenders import Joint, Prediction
 from multistage.search.encoding import Encoder, Matrix
 from multistage.search.ensemble import Ensemble, Member, group
 from multistage.search.noise_shape import measure_misses
@@ -60,7 +60,7 @@ class GaussianProcessSearch:
         self._encoder = Encoder(first)
         self._fitted: dict[int, Vector] = {}
         self._members: dict[int, list[Member]] = {}
-        self._foreseen: tuple[tuple[list[Evaluation], list[Config]], Foresight] | None = None
+        self._predicted: tuple[tuple[list[Evaluation], list[Config]], Prediction] | None = None
 
     def propose(
         self, box: SearchSpace, evaluations: Sequence[Evaluation], pending: Sequence[Config], count: int
@@ -124,7 +124,7 @@ class GaussianProcessSearch:
             for mean, deviation in zip(targets.restore(means), targets.restore_spread(deviations), strict=True)
         ]
 
-    def foresee(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> Foresight:
+    def predict(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> Prediction:
         """What an ensemble of processes believes of the configs' true values and of their noise.
 
         Args:
@@ -132,11 +132,11 @@ class GaussianProcessSearch:
             candidates: The configs.
         """
         asked = list(evaluations), list(candidates)
-        if self._foreseen is None or self._foreseen[0] != asked:
-            self._foreseen = asked, self._foresee(evaluations, candidates)
-        return self._foreseen[1]
+        if self._predicted is None or self._predicted[0] != asked:
+            self._predicted = asked, self._predict(evaluations, candidates)
+        return self._predicted[1]
 
-    def _foresee(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> Foresight:
+    def _predict(self, evaluations: Sequence[Evaluation], candidates: Sequence[Config]) -> Prediction:
         targets = Targets(evaluations, self._goal)
         rows = self._encoder.encode([evaluation.config for evaluation in evaluations])
         at = self._encoder.encode(candidates)
@@ -149,7 +149,7 @@ class GaussianProcessSearch:
             groups = group(rows[kept], targets.values[kept])
             joint = Joint(ensemble.believe(self._members[size], groups, at))
             misses = measure_misses(ensemble, self._members[size], groups)
-        return Foresight(targets, joint, misses, self._derive_seed(len(rows), 1))
+        return Prediction(targets, joint, misses, self._derive_seed(len(rows), 1))
 
     def _fit(self, rows: Matrix, values: Vector) -> Surrogate:
         size = _round_down(len(values))

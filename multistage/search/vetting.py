@@ -30,23 +30,23 @@ class VettedSearcher:
         self._problem = problem
 
     def plan(self) -> Sequence[Config]:
-        """Give stage 1's configs."""
+        """Return stage 1's configs."""
         configs, asked = list(self._ask(self._searcher.plan)), self._problem
         runs = asked.space.grid_size(asked.resolution) if asked.stage1 == "grid" else asked.budgets[0]
         if len(configs) != runs:
-            raise self._blame(f"planned {len(configs)} configs for the {runs} runs of stage 1")
+            raise self._fail(f"planned {len(configs)} configs for the {runs} runs of stage 1")
         for config in configs:
             if config != self._problem.first:
                 self._place(config, self._problem.space)
         return configs
 
     def narrow(self, stage: Literal[2, 3], evaluations: Sequence[Evaluation], current: SearchSpace) -> Narrowing:
-        """Give the box of a stage."""
+        """Return the box of a stage."""
         narrowing = self._ask(lambda: self._searcher.narrow(stage, evaluations, current))
         first, box = self._problem.space, narrowing.space
         bounds = [(name, value) for name in box.names for value in box[name].bounds]
         if box.names != first.names or not all(first[name].contains(value) for name, value in bounds):
-            raise self._blame(f"narrowed to {box.bounds}, which is not within {first.bounds}")
+            raise self._fail(f"narrowed to {box.bounds}, which is not within {first.bounds}")
         return narrowing
 
     def propose(
@@ -58,23 +58,23 @@ class VettedSearcher:
         used: int,
         count: int,
     ) -> Sequence[Proposal]:
-        """Give what to train next."""
+        """Return what to train next."""
         found = list(self._ask(lambda: self._searcher.propose(stage, box, evaluations, pending, used, count)))
         wanted = min(count, self._problem.budgets[stage - 1] - used)
         if len(found) > max(wanted, 0) or (wanted > 0 and not found and not pending):
-            raise self._blame(f"proposed {len(found)} configs in stage {stage}, and {wanted} were wanted")
+            raise self._fail(f"proposed {len(found)} configs in stage {stage}, and {wanted} were wanted")
         for proposal in found:
             if not proposal.finalist and proposal.config != self._problem.again:
                 self._place(proposal.config, box)
         return found
 
     def recommend(self, evaluations: Sequence[Evaluation]) -> "Recommendation | None":
-        """Give the config that the sweep stands for."""
+        """Return the config that the sweep stands for."""
         return self._ask(lambda: self._searcher.recommend(evaluations))
 
     def _place(self, config: Config, box: SearchSpace) -> None:
         if not box.contains(config):
-            raise self._blame(f"proposed {config}, which is not within {box.bounds}")
+            raise self._fail(f"proposed {config}, which is not within {box.bounds}")
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         try:
@@ -82,9 +82,9 @@ class VettedSearcher:
         except MultistageError:
             raise
         except Exception as error:
-            raise self._blame(f"failed with {type(error).__name__}: {error}") from error
+            raise self._fail(f"failed with {type(error).__name__}: {error}") from error
 
-    def _blame(self, what: str) -> SweepFailedError:
+    def _fail(self, what: str) -> SweepFailedError:
         return SweepFailedError(
             f"The searcher {self._name!r} {what}.",
             "Mend its package, and resume; multistage.search.conformance shows such mistakes before a sweep.",

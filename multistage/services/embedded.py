@@ -81,7 +81,7 @@ def _build_environment() -> dict[str, str]:
 
 
 def ensure_wandb_server(settings: Settings, host: str | None = None) -> WandbServer:
-    """Give the user's embedded server, starting it where it does not run.
+    """Return the user's embedded server, starting it where it does not run.
 
     Args:
         settings: Where its folder is.
@@ -131,7 +131,7 @@ def renew_wandb_server(settings: Settings) -> str:
 
 
 def find_wandb_server(settings: Settings) -> WandbServer | None:
-    """Give the server of the user's data folder if it runs, also where somebody started it by hand."""
+    """Return the server of the user's data folder if it runs, also where somebody started it by hand."""
     announcement = _read_announcement(settings)
     if announcement is None:
         return None

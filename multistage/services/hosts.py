@@ -38,17 +38,17 @@ def forget_hosts(folder: Path) -> None:
     (folder / _NAME).unlink(missing_ok=True)
 
 
-def choose_host(wish: str | None, peer: str | None) -> str | None:
+def choose_host(requested: str | None, peer: str | None) -> str | None:
     """Choose the address on which workers of other machines reach this one; None where 127.0.0.1 will do.
 
     Args:
-        wish: As it was asked for; None, like ``auto``, leaves it to this machine's own knowledge of its networks.
+        requested: As it was asked for; None, like ``auto``, leaves it to this machine's own knowledge of its networks.
         peer: A machine on which workers will be; None where none is known.
 
     Raises:
         UsageError: It is no address of this machine, or this machine has none.
     """
-    host = find_address(peer) if wish in (None, AUTO) else wish
+    host = find_address(peer) if requested in (None, AUTO) else requested
     if host is None:
         raise UsageError(
             "This machine has no address that other machines could see.", "Name one: --server-host ADDRESS."

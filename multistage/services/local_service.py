@@ -83,7 +83,7 @@ class LocalService:
         return self.folder / "process.json"
 
     def find(self) -> ServiceRecord | None:
-        """Give the running service, if it runs and answers."""
+        """Return the running service, if it runs and answers."""
         record = self.read_record()
         return record if record and is_alive(record) and answers(self._build_health_url(record)) else None
 
@@ -93,7 +93,7 @@ class LocalService:
         return record is not None and not is_alive(record) and not answers(self._build_health_url(record))
 
     def ensure(self) -> StartedService:
-        """Give the running service, starting it where it does not run.
+        """Return the running service, starting it where it does not run.
 
         Of several callers at once, one starts it and the others get what it started. A service that died comes back
         on its port.

@@ -45,7 +45,7 @@ class PrefectServer(Model):
     secret: str | None = Field(default=None, repr=False)
 
     def list_variables(self) -> dict[str, str]:
-        """Give what Prefect's client reads from its environment to reach this server."""
+        """Return what Prefect's client reads from its environment to reach this server."""
         return {"PREFECT_API_URL": self.api_url, **({PREFECT_AUTH: self.secret} if self.secret else {})}
 
 
@@ -90,7 +90,7 @@ def build_environment(folder: Path, port: int, secret: str, environment: Mapping
 
 
 def ensure_prefect_server(settings: Settings) -> PrefectServer:
-    """Give the configured Prefect server, or else the user's own, starting it where it does not run.
+    """Return the configured Prefect server, or else the user's own, starting it where it does not run.
 
     Neither the environment nor Prefect is touched: call `enter_prefect_server` before importing Prefect.
 
@@ -105,12 +105,12 @@ def ensure_prefect_server(settings: Settings) -> PrefectServer:
 
 
 def find_prefect_server(settings: Settings) -> PrefectServer | None:
-    """Give the configured Prefect server, or else the user's own if it runs."""
+    """Return the configured Prefect server, or else the user's own if it runs."""
     return _find_foreign(settings) or find_own_prefect_server(settings)
 
 
 def find_own_prefect_server(settings: Settings) -> PrefectServer | None:
-    """Give the user's own Prefect server if it runs, whatever is configured."""
+    """Return the user's own Prefect server if it runs, whatever is configured."""
     record = build_prefect_service(settings).find()
     return _describe(settings, record, started=False) if record else None
 
@@ -142,7 +142,7 @@ def lets_everyone_in(api_url: str) -> bool:
 
 
 def name_api(port: int) -> str:
-    """Give the API's address of the user's own server."""
+    """Return the API's address of the user's own server."""
     return f"http://127.0.0.1:{port}/api"
 
 
@@ -170,7 +170,7 @@ class ClientVariables(BaseSettings):
 
 
 def _find_foreign(settings: Settings) -> PrefectServer | None:
-    """Give the configured server, unless it is the user's own: its address may be in the environment already."""
+    """Return the configured server, unless it is the user's own: its address may be in the environment already."""
     url = read_configured_url(Path.cwd())
     own = build_prefect_service(settings).read_record()
     if url is None or (own and url in [f"http://{host}:{own.port}/api" for host in SPARED_HOSTS]):
@@ -210,7 +210,7 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
 
 
 def derive_ui_url(api_url: str) -> str:
-    """Give the address of the pages that belong to an API, on Prefect Cloud too."""
+    """Return the address of the pages that belong to an API, on Prefect Cloud too."""
     cloud = re.fullmatch(r"https://api\.prefect\.cloud/api/accounts/([^/]+)/workspaces/([^/]+)", api_url)
     if cloud:
         return f"https://app.prefect.cloud/account/{cloud[1]}/workspace/{cloud[2]}"

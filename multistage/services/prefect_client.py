@@ -32,7 +32,7 @@ def use_prefect_server(server: PrefectServer) -> Iterator[None]:
 
 @contextmanager
 def open_prefect_client(server: PrefectServer) -> Iterator["SyncPrefectClient"]:
-    """Give a client of a server, in a process that uses it meanwhile.
+    """Open a client of a server, in a process that uses it meanwhile.
 
     Raises:
         ServiceError: If the server refuses a request, or does not answer it.

@@ -9,12 +9,12 @@ USER = "multistage"
 
 
 def make_secret(settings: Settings) -> str:
-    """Give the secret, making it at the server's first start in a file that only its owner can read."""
+    """Return the secret, making it at the server's first start in a file that only its owner can read."""
     return f"{USER}:{load_key(settings.prefect_key)}"
 
 
 def read_secret(settings: Settings) -> str | None:
-    """Give the secret; None where no server has been started with one.
+    """Return the secret; None where no server has been started with one.
 
     Raises:
         ServiceError: If the file cannot be read.

@@ -62,7 +62,7 @@ def build_worker_service(settings: Settings, server: PrefectServer | None = None
 
 
 def ensure_prefect_worker(settings: Settings, server: PrefectServer) -> PrefectWorker:
-    """Give the user's own worker, starting it where it does not run, and anew where the server would refuse it.
+    """Return the user's own worker, starting it where it does not run, and anew where the server would refuse it.
 
     Args:
         settings: Where its folder is.

@@ -15,7 +15,7 @@ from multistage.settings import Settings
 
 
 def renew_prefect(settings: Settings, is_idle: Callable[[], bool]) -> str:
-    """Give the user's own Prefect server a secret where an older release started it without, on its port.
+    """Restart the user's own Prefect server with a secret where an older release started it without, on its port.
 
     A configured server is left alone.
 

@@ -19,7 +19,7 @@ LONGEST = 1800.0
 
 
 def say(line: str) -> None:
-    """Tell a user what is awaited; the standard output may be another program's."""
+    """Print what is being waited for, on the standard error: the standard output may be another program's."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -38,7 +38,7 @@ class StartProgress:
     def __init__(
         self, name: str, record: ProcessRecord, log: Path, patience: float, tell: Callable[[str], None] = say
     ) -> None:
-        self._name, self._record, self._log, self._patience, self._tell = name, record, log, patience, tell
+        self._name, self._record, self._log, self._patience, self._report = name, record, log, patience, tell
         self._began = self._moved = self._looked = time.monotonic()
         self._told = self._began + FIRST_LINE - LINE_EVERY
         self._done = self._measure()
@@ -53,7 +53,7 @@ class StartProgress:
             self._looked = now
         if now - self._told >= LINE_EVERY:
             self._told = now
-            self._tell(f"Waiting for the {self._name} to start: {now - self._began:.0f} s so far.")
+            self._report(f"Waiting for the {self._name} to start: {now - self._began:.0f} s so far.")
         return now - self._moved < self._patience and now - self._began < LONGEST
 
     def _measure(self) -> tuple[int, float]:

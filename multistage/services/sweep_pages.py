@@ -31,7 +31,7 @@ class SweepPage(Model):
     """What alone may write there. It stays with the driver: workers and trainings are not given it."""
 
     def tell(self, body: bytes) -> None:
-        """Tell the page a summary, as JSON.
+        """Send a summary to the page, as JSON.
 
         Raises:
             ServiceError: The server cannot be reached, or does not take it.

@@ -21,7 +21,7 @@ STATE_FILE = "state.json"
 
 
 def name_sweep(config_id: str) -> str:
-    """Give the guide's name of a sweep's folder, such as ``multistage_sweep_CartPole-v1_ppo``."""
+    """Return the guide's name of a sweep's folder, such as ``multistage_sweep_CartPole-v1_ppo``."""
     safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in config_id)
     return f"multistage_sweep_{safe}"
 
@@ -41,7 +41,7 @@ def find_folder(name: str, *runs_dirs: Path) -> "SweepFolder":
         if os.path.isfile(candidate / STATE_FILE):  # noqa: PTH113 - Path.is_file raises where a folder is closed
             return SweepFolder(candidate)
     there = [folder.name for folder in list_folders(*runs_dirs)]
-    places = tell_places(runs_dirs)
+    places = join_places(runs_dirs)
     hint = f"Sweeps in {places}: {', '.join(there)}." if there else f"There is no sweep in {places} yet."
     raise FolderError(f"No sweep is called {name!r}, and no state.json lies there.", hint)
 
@@ -51,7 +51,7 @@ def list_folders(*runs_dirs: Path) -> list["SweepFolder"]:
     return [SweepFolder(path.parent) for place in runs_dirs for path in sorted(place.glob(f"*/{STATE_FILE}"))]
 
 
-def tell_places(runs_dirs: Sequence[Path]) -> str:
+def join_places(runs_dirs: Sequence[Path]) -> str:
     """Name the folders in which sweeps lie, for a sentence."""
     return " or ".join(map(str, runs_dirs))
 

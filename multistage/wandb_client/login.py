@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from wandb.sdk.lib import wbauth
 
-from multistage.domain.sweep.account import EMBEDDED, Account, TrackerWish
+from multistage.domain.sweep.account import EMBEDDED, Account, TrackerChoice
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import REQUEST_TIMEOUT, Connection
-from multistage.wandb_client.surroundings import find_base_url, find_offline_wish
+from multistage.wandb_client.surroundings import find_base_url, find_offline_reason
 
 
 def find_credentials() -> tuple[str, str, str] | None:
@@ -26,26 +26,26 @@ def find_credentials() -> tuple[str, str, str] | None:
     return (base_url, key, f"the client is logged in to {urlsplit(base_url).netloc}") if key else None
 
 
-def open_account(wish: TrackerWish, entity: str | None = None) -> Account:
+def open_account(choice: TrackerChoice, entity: str | None = None) -> Account:
     """Choose the server: W&B where the client is logged in, else the embedded one.
 
     Args:
-        wish: ``auto``, or one of the two by name.
+        choice: ``auto``, or one of the two by name.
         entity: Spares the question for the account's default.
 
     Raises:
         UsageError: If W&B was asked for and the client is not logged in.
         TrackerError: If the server does not answer, or refuses the key.
     """
-    if wish == "embedded":
+    if choice == "embedded":
         return EMBEDDED.model_copy(update={"reason": "Tracker: the embedded W&B server on this machine, as asked for."})
     found = find_credentials()
-    offline = find_offline_wish(Path.cwd(), os.environ)
-    if wish == "auto" and found is not None and offline is not None:
+    offline = find_offline_reason(Path.cwd(), os.environ)
+    if choice == "auto" and found is not None and offline is not None:
         reason = f"Tracker: the embedded W&B server on this machine, since {offline}; --tracker wandb takes {found[0]}."
         return EMBEDDED.model_copy(update={"reason": reason})
     if found is None:
-        if wish == "auto":
+        if choice == "auto":
             return EMBEDDED
         raise UsageError(
             "--tracker wandb was asked for, and the wandb client is not logged in.",

@@ -16,7 +16,7 @@ def list_logged(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def find_beginning(summary: Mapping[str, Any], heartbeat_at: datetime | None, runtime: float | None) -> datetime | None:
-    """Tell when a training began: bundled trainers say so; else the last sign of life less W&B's whole seconds."""
+    """Return when a training began: bundled trainers say so; else the last sign of life less W&B's whole seconds."""
     first_step = read_logged_number(summary.get("time/first_step"))
     if first_step is not None and abs(first_step) < LATEST:
         return datetime.fromtimestamp(first_step, UTC)

@@ -105,7 +105,7 @@ class RunReader:
         return changed
 
     def read_all(self) -> list[RunRecord]:
-        """Read all runs of the sweep, without a filter by time; gives those that changed.
+        """Read all runs of the sweep, without a filter by time; returns those that changed.
 
         Before anything is given up or called lost: a server may not know a filter, or answer from an old index.
 
@@ -131,7 +131,7 @@ class RunReader:
         self.records[run_id] = self._interpreter.expect(entry)
 
     def find_unassigned(self, entry: SlotEntry) -> str | None:
-        """Find the run of a slot that was enqueued, perhaps, by a request without an answer; gives its id.
+        """Find the run of a slot that was enqueued, perhaps, by a request without an answer; returns its id.
 
         It is the run that no entry names; where there are several, as beside a script that starts runs of its own, the
         one with the slot's name or config, or else the latest.
@@ -174,7 +174,7 @@ class RunReader:
         return changed
 
     def _take(self, found: Sequence[Run]) -> list[RunRecord]:
-        """Take in what the server told; gives the records that changed."""
+        """Take in what the server told; returns the records that changed."""
         changed = []
         for run in found:
             record = self._interpreter.interpret(run, self.records)
@@ -187,7 +187,7 @@ class RunReader:
         return changed
 
     def _find_missing(self, present: Collection[str]) -> bool:
-        """Tell whether a run was asked for by its id twice and not found: a server's lists may lag behind."""
+        """Return whether a run was asked for by its id twice and not found: a server's lists may lag behind."""
         now = time.monotonic()
         late = {run_id for run_id in self._asked_for if self._expected.get(run_id, -math.inf) < now}
         missing = late - set(present)

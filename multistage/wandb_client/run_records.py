@@ -79,7 +79,7 @@ class RunInterpreter:
         )
 
     def expect(self, entry: SlotEntry) -> RunRecord:
-        """Give the record of a run that was enqueued, before the server's lists show it."""
+        """Return the record of a run that was enqueued, before the server's lists show it."""
         return RunRecord(
             run_id=entry.run_id or "",
             name=entry.slot,
@@ -98,7 +98,7 @@ class RunInterpreter:
         return {name: config[name] for name in self._settings.space.names if name in config}
 
     def _name_slot(self, run: Run, records: Mapping[str, RunRecord]) -> SlotName | None:
-        """Tell the slot of a run that nothing is written down of.
+        """Return the slot of a run of which nothing is recorded.
 
         By its place among the runs that W&B's engine proposed; else by its display name, or its config where the script
         has overwritten that, as with sweeps of a release that wrote nothing down.
@@ -133,7 +133,7 @@ class RunInterpreter:
         return name.index >= self._stage.runs - self._stage.finalists
 
     def _was_there_before(self, run: Run) -> bool:
-        """Tell a run of a sweep that was there before from those that came since."""
+        """Distinguish a run of a sweep that was there before from those that came since."""
         adopted = self._settings.adopted
         if adopted is None or adopted.newest is None:
             return False
@@ -141,7 +141,7 @@ class RunInterpreter:
         return created_at is not None and created_at <= adopted.newest
 
     def _was_stopped(self, state: str, value: float | None) -> bool:
-        """Tell a run that early termination ended from one that the machine lost, as far as the state shows it."""
+        """Distinguish a run that early termination ended from one that the machine lost, as far as the state shows."""
         if self._settings.early_stop == "none" or (self._stage.stage == 1 and self._settings.definition is None):
             return False
         return state == "killed" or (state == "crashed" and value is not None and self._settings.proposer == "server")

@@ -62,7 +62,7 @@ class SlotLedger:
         return self._entries.get(run_id)
 
     def has(self, name: SlotName) -> bool:
-        """Tell whether an attempt was written down, with its run's id or without."""
+        """Return whether an attempt was written down, with its run's id or without."""
         return name in self._names
 
     def intend(self, name: SlotName, config: Config, seed: int | None) -> SlotEntry:

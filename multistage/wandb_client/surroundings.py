@@ -69,7 +69,7 @@ def find_base_url(directory: Path) -> str:
     return (os.environ.get("WANDB_BASE_URL") or (told.value if told else SAAS)).rstrip("/")
 
 
-def find_offline_wish(directory: Path, environment: Mapping[str, str]) -> str | None:
+def find_offline_reason(directory: Path, environment: Mapping[str, str]) -> str | None:
     """Say in words what keeps W&B's client from its server, such as ``WANDB_MODE=offline``; None for nothing."""
     mode = environment.get("WANDB_MODE")
     if mode is not None:
@@ -112,12 +112,12 @@ def review_surroundings(
     """
     files = read_settings_files(directory)
     _refuse_files(files, server is None or is_loopback(server))
-    offline = find_offline_wish(directory, environment)
+    offline = find_offline_reason(directory, environment)
     strays = list_strays(environment, server)
     return (
         *([f"{offline} is overridden for trainings: a sweep's runs must reach its server."] if offline else []),
         *([f"Trainings do not get {', '.join(strays)} of your environment: a sweep fails by it."] if strays else []),
-        *_tell_base_url(files, server),
+        *_warn_of_base_url(files, server),
         *_review_dotenv(directory, program),
     )
 
@@ -133,7 +133,7 @@ def _refuse_files(files: Mapping[str, FileSetting], is_local: bool) -> None:
             )
 
 
-def _tell_base_url(files: Mapping[str, FileSetting], server: str | None) -> Iterator[str]:
+def _warn_of_base_url(files: Mapping[str, FileSetting], server: str | None) -> Iterator[str]:
     told = files.get("base_url")
     if told is not None and told.value.rstrip("/") != server:
         yield f"The base_url in {told.path} is overridden for trainings: their server is the sweep's own."

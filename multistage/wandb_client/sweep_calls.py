@@ -37,7 +37,7 @@ NOTHING_NESTED: Layout = MappingProxyType({})
 
 
 def describe_parameter(parameter: Parameter) -> dict[str, Any]:
-    """Give a parameter in the words of a W&B sweep's config."""
+    """Return a parameter in the words of a W&B sweep's config."""
     match parameter.kind:
         case "categorical":
             return {"values": list(parameter.choices)}

@@ -84,7 +84,7 @@ def _decide(request: Request, sweep: Row, agent: Row, listed: set[str]) -> list[
     )
     for run in live:
         if run["name"] in listed:
-            lifecycle.vouch(run["id"])
+            lifecycle.keep_alive(run["id"])
         else:
             lifecycle.miss(run["id"])
     match sweep["state"]:

@@ -84,7 +84,7 @@ async def receive_file(http: HttpRequest, path: Path, expected: str | None = Non
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            async for chunk in _bear_pauses(http):
+            async for chunk in _allow_pauses(http):
                 size += len(chunk)
                 if size > MAX_UPLOAD:
                     raise RefusedError(f"The file is larger than {MAX_UPLOAD} bytes.", 413)
@@ -100,7 +100,7 @@ async def receive_file(http: HttpRequest, path: Path, expected: str | None = Non
     return size, found
 
 
-async def _bear_pauses(http: HttpRequest) -> AsyncIterator[bytes]:
+async def _allow_pauses(http: HttpRequest) -> AsyncIterator[bytes]:
     """An upload's parts: all of it may take long, each part may not."""
     parts = http.stream()
     while True:

@@ -66,7 +66,7 @@ def find_schedule(sweep: Row) -> Schedule | None:
 
 
 def answer_schedule(store: Store, sweep: Row, schedule: Schedule, run_name: str) -> None:
-    """Tell the controller that its run was handed out."""
+    """Report to the controller that its run was handed out."""
     answers = [*_list_answers(sweep), {"id": schedule.entry_id, "runid": run_name}][-REMEMBERED:]
     store.update("sweeps", sweep["id"], scheduler=dump_json({"scheduled": answers}), updated_at=store.tick())
 

@@ -88,7 +88,7 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
         with state.store.transaction():
             run = require_named_run(state.store, entity, project, run_name)
             _store_part(state, run, stream, part)
-            state.lifecycle.vouch(run["id"])
+            state.lifecycle.keep_alive(run["id"])
         await asyncio.sleep(0)
     store, lifecycle = state.store, state.lifecycle
     with store.transaction():

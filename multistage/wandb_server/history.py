@@ -112,7 +112,7 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
 
 
 def _takes_last_step(keys: list[Any], steps: int, samples: int) -> bool:
-    """Tell whether a page of some keys means its ``maxStep`` too.
+    """Return whether a page of some keys means its ``maxStep`` too.
 
     wandb-core, which reads the history for clients from 0.27 on, does: it asks for as many samples as there are steps
     then, and always for the step as the last key. The Python clients of before mean the steps below it.

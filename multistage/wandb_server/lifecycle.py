@@ -62,7 +62,7 @@ class Lifecycle:
         """Expect signs of life of a run from now on."""
         self._signs[run_id] = time.monotonic()
 
-    def vouch(self, run_id: int) -> None:
+    def keep_alive(self, run_id: int) -> None:
         """Note that a run's agent says that the run's process lives."""
         self._signs[run_id] = time.monotonic()
         self._missing.pop(run_id, None)

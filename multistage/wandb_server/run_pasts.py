@@ -25,7 +25,7 @@ MAX_ALERTS = 1_000
 
 
 def inherit_history(store: Store, run: Row) -> None:
-    """Give a new run the past of the run that it is forked from, if it is.
+    """Copy into a new run the history of the run that it is forked from, if it is.
 
     Raises:
         RefusedError: That run does not exist (404).

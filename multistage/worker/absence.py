@@ -97,7 +97,7 @@ def find_switch(text: str) -> str | None:
 
 
 def find_flag(text: str, name: str) -> str | None:
-    """Give the option by which a name is turned on from the command line; None where the text declares none."""
+    """Return the option by which a name is turned on from the command line; None where the text declares none."""
     pattern = name.replace("_", "[-_]")
     declared = re.search(rf"""["'](--{pattern})["']""", text)
     if declared:

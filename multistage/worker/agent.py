@@ -24,7 +24,7 @@ from multistage.worker import lingering
 from multistage.worker.checkpoints import prepare_checkpoints
 from multistage.worker.closing import CLOSE_PATIENCE, interrupt_run, read_state, run_aside
 from multistage.worker.conventions import WORKER_VARIABLE
-from multistage.worker.descendants import adopt_orphans, bury_orphans, end_descendants, trains_on
+from multistage.worker.descendants import adopt_orphans, end_descendants, end_orphans, trains_on
 from multistage.worker.endings import EndReporter, Remains
 from multistage.worker.lingering import LingerWatch
 from multistage.worker.memory import MemoryGuard
@@ -77,19 +77,19 @@ class ChildWatch:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
 
     def get(self, block: bool, timeout: float) -> NoReturn:
-        """Sleep; the agent's own wish of how long is not heeded.
+        """Sleep; how long the agent asks for is ignored.
 
         Raises:
             queue.Empty: Always.
         """
         del block, timeout
         ends_at = time.monotonic() + self._choose_pause()
-        while not self._doze(ends_at) and time.monotonic() < ends_at:
+        while not self._sleep_until(ends_at) and time.monotonic() < ends_at:
             pass
         self._on_wake()
         raise queue.Empty
 
-    def _doze(self, ends_at: float) -> bool:
+    def _sleep_until(self, ends_at: float) -> bool:
         """Sleep up to the next look; tells whether a child has ended."""
         left = max(0.0, ends_at - time.monotonic())
         if self._on_look is not None:
@@ -174,7 +174,7 @@ class SweepAgent(wandb_agent.Agent):
         child has left a run open in it.
         """
         self._end_lingering()
-        self._bury_orphans()
+        self._end_orphans()
         for run_id, training in list(self._run_processes.items()):
             code = training.poll()
             if code is None:
@@ -223,13 +223,13 @@ class SweepAgent(wandb_agent.Agent):
         in_background = code == 0 and trains_on(training.run_id)
         return Remains(end_descendants(training.run_id, training.elders, patience), in_background)
 
-    def _bury_orphans(self) -> None:
+    def _end_orphans(self) -> None:
         own = {training.pid for training in self._run_processes.values()}
         own |= {child.pid for child in multiprocessing.active_children() if child.pid is not None}
         connection = wandb_setup.singleton()._connection
         if connection is not None and connection._proc is not None:
             own.add(connection._proc._process.pid)
-        bury_orphans(own)
+        end_orphans(own)
 
     def _report_end(self, training: Training, code: int, shortage: str) -> None:
         """Clear away behind a training, and report its end; leave where no other training would fare better."""

@@ -30,7 +30,7 @@ ABSENT = "absent"
 
 
 def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> bool:
-    """Tell the tracker why a program failed, in the run's summary under ``error``.
+    """Report to the tracker why a program failed, in the run's summary under ``error``.
 
     A program that failed before ``wandb.init``, or left without a word, has not ended its run: it is ended here with
     the program's exit code, or else it would pass for lost to the machine and be trained again.
@@ -84,7 +84,7 @@ def run_aside(function: Callable[..., None], *arguments: object, limit: float) -
 
 
 def locate_run(run_id: str) -> str:
-    """Give a run's path on the server, ``entity/project/id``."""
+    """Return a run's path on the server, ``entity/project/id``."""
     return "/".join((os.environ["WANDB_ENTITY"], os.environ["WANDB_PROJECT"], run_id))
 
 

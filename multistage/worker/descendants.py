@@ -33,14 +33,14 @@ _RUN_FILE = re.compile(r"/run-([^/]+)\.wandb$")
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of all orphans below it (Linux only), to be buried with `bury_orphans`."""
+    """Make this process the parent of all orphans below it (Linux only), to be buried with `end_orphans`."""
     if CAN_FORK:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
-def bury_orphans(own: Collection[int]) -> None:
+def end_orphans(own: Collection[int]) -> None:
     """Take note of orphans that have died, so that they do not stay as zombies.
 
     Args:
@@ -98,7 +98,7 @@ def end_descendants(run_id: str, own: Collection[int] = (), patience: float = PA
 
 
 def trains_on(run_id: str) -> bool:
-    """Tell whether a run is in progress in a process that its program has left behind."""
+    """Return whether a run is in progress in a process that its program has left behind."""
     for core in find_cores(run_id):
         with suppress(psutil.Error, OSError, ValueError, IndexError):
             words = core.cmdline()
@@ -140,7 +140,7 @@ def _list_below(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _is_wandb(process: psutil.Process) -> bool:
-    """Tell wandb's helpers, and what they have started."""
+    """Return wandb's helpers, and what they have started."""
     with suppress(psutil.Error):
         parent = process.parent()
         return _read_name(process).startswith(WANDB) or (parent is not None and _read_name(parent).startswith(WANDB))
@@ -160,14 +160,14 @@ def _describe(process: psutil.Process) -> str:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Tell whether a process lives; a zombie does not: its parent may never look."""
+    """Return whether a process lives; a zombie does not: its parent may never look."""
     with suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def wait_for_end(processes: Sequence[psutil.Process], timeout: float) -> list[psutil.Process]:
-    """Wait until all have ended; gives those that have not."""
+    """Wait until all have ended; returns those that have not."""
     deadline = time.monotonic() + timeout
     while (left := [one for one in processes if is_running(one)]) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -112,7 +112,7 @@ class EndReporter:
         return "unfit" if shared else "settled" if closed else "stuck"
 
     def _wait_for_word(self, api: wandb.Api, run_id: str) -> str:
-        """Give a run's state, when its wandb-core has sent what it had, or a far server had time to catch up."""
+        """Return a run's state, when its wandb-core has sent what it had, or a far server had time to catch up."""
         deadline = time.monotonic() + CORE_PATIENCE
         while True:
             state = read_state(api, run_id)
@@ -123,7 +123,7 @@ class EndReporter:
 
 
 def has_begun_elsewhere(api: wandb.Api, path: str, run_id: str) -> bool:
-    """Tell whether any other run of the sweep that was handed out has begun."""
+    """Return whether any other run of the sweep that was handed out has begun."""
     begun = {
         "sweep": os.environ["WANDB_SWEEP_ID"],
         "state": {"$in": ["running", "finished"]},

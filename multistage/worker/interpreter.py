@@ -14,7 +14,7 @@ from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import UsageError
 
 INTERPRETER_VARIABLE = "MULTISTAGE_INTERPRETER"
-"""Tells a worker its trainings' interpreter, as JSON of `Interpreter`."""
+"""The trainings' interpreter for a worker, as JSON of `Interpreter`."""
 OLDEST_WANDB = Version("0.26")
 """Of the client in the trainings' interpreter."""
 ANSWER_TIMEOUT = 60
@@ -57,7 +57,7 @@ class Interpreter(Model):
 
 
 def locate_interpreter(path: Path) -> Path:
-    """Give an interpreter's path: a virtual or conda environment's folder stands for its Python."""
+    """Return an interpreter's path: a virtual or conda environment's folder stands for its Python."""
     return path.absolute() / "bin" / "python" if path.is_dir() else path.absolute()
 
 

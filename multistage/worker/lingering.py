@@ -29,7 +29,7 @@ class LingerWatch:
         self._ended_at: float | None = None
 
     def is_overdue(self, run_id: str) -> bool:
-        """Tell whether the program of a run is to be ended; to be asked as often as one likes."""
+        """Return whether the program of a run is to be ended; to be asked as often as one likes."""
         now = time.monotonic()
         if run_id != self._run_id:
             self._run_id, self._look_at, self._ended_at = run_id, now + ASK_EVERY, None

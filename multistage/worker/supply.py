@@ -31,7 +31,7 @@ class Supply:
         self._asked_at = float("-inf")
 
     def is_used_up(self, api: wandb.Api) -> bool:
-        """Tell whether all planned runs were handed out; False where the sweep has no plan, or nobody answers.
+        """Return whether all planned runs were handed out; False where the sweep has no plan, or nobody answers.
 
         To be asked by a worker that got no run; the server is asked every `ASK_EVERY` seconds at most.
         """

@@ -54,7 +54,7 @@ class MemoryTracker:
         self.error = error
         self.enqueued: list[tuple[SlotName, Config, int | None]] = []
         self.outages: list[TrackerError] = []
-        self.endured = 0
+        self.waits = 0
         self.intake: Intake = "open"
         self.stopped: list[str] = []
         self.looked_at_all = 0
@@ -127,8 +127,8 @@ class MemoryTracker:
     def read_intake(self) -> Intake:
         return self.intake
 
-    def endure(self, error: TrackerError) -> None:  # noqa: ARG002
-        self.endured += 1
+    def wait_out(self, error: TrackerError) -> None:  # noqa: ARG002
+        self.waits += 1
 
 
 class MemoryFleet:
@@ -140,7 +140,7 @@ class MemoryFleet:
         self.exhausted = False
         self.reason = reason
 
-    def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:  # noqa: ARG002
+    def adjust(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = lambda: True) -> None:  # noqa: ARG002
         self.work.append((waiting, training))
 
     def retire(self, worker_id: str) -> None:

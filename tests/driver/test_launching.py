@@ -9,17 +9,17 @@ import psutil
 import pytest
 
 from multistage.domain.sweep.plan import RunOptions
-from multistage.driver.launching import has_living_workers, keeps_workers, stop_workers, tell_workers_fate
+from multistage.driver.launching import describe_workers_left, has_living_workers, keeps_workers, stop_workers
 from multistage.errors import LaunchError, UsageError
 from tests.workers import make_local
 
 
 def test_only_workers_that_can_be_kept_go_on_when_a_sweep_is_interrupted() -> None:
     local = RunOptions(workers=1, directory=Path("/"), keep_workers=True)
-    assert (keeps_workers(local), tell_workers_fate(local)) == (False, "its workers and trainings were ended")
+    assert (keeps_workers(local), describe_workers_left(local)) == (False, "its workers and trainings were ended")
     remote = local.model_copy(update={"launcher": "modal"})
-    assert (keeps_workers(remote), tell_workers_fate(remote)) == (True, "its containers go on")
-    assert tell_workers_fate(remote, has_failed=True) == "its workers and trainings were ended"
+    assert (keeps_workers(remote), describe_workers_left(remote)) == (True, "its containers go on")
+    assert describe_workers_left(remote, has_failed=True) == "its workers and trainings were ended"
     assert not keeps_workers(remote.model_copy(update={"keep_workers": False}))
 
 

@@ -136,15 +136,15 @@ def test_nobody_is_started_who_could_pass_the_cap(tmp_path: Path, launcher: Memo
     roster = open_roster(tmp_path, launcher, max_cost=PRICE * 2.5)
     roster.learn(make_slots("active", logged=("score",)))
     fleet = WorkerFleet(roster, SWEEP)
-    fleet.tend(9, 0, progressed=True)
+    fleet.adjust(9, 0, progressed=True)
     assert len(read_workers(tmp_path)) == 2, "a third could pass the cap, with what is set aside for the two"
     launcher.ends["w1"] = WorkerEnd(fault="none", seconds=LONGEST / 4)
-    fleet.tend(9, 0, progressed=True)
+    fleet.adjust(9, 0, progressed=True)
     assert len(read_workers(tmp_path)) == 3, "what the first left over is free again"
     for worker in ("w2", "w3"):
         launcher.ends[worker] = WorkerEnd(fault="none", seconds=LONGEST)
     assert not fleet.exhausted
-    fleet.tend(9, 0, progressed=True)
+    fleet.adjust(9, 0, progressed=True)
     assert fleet.exhausted
     state = SweepFolder(tmp_path / "made").load_state()
     assert state.cost is not None
@@ -217,10 +217,10 @@ def test_workers_that_die_without_any_progress_are_not_replaced_for_ever(
     roster = open_roster(tmp_path, launcher, workers=1)
     fleet = WorkerFleet(roster, SWEEP)
     for number in range(1, 4):
-        fleet.tend(5, 0, progressed=False)
+        fleet.adjust(5, 0, progressed=False)
         launcher.ends[f"w{number}"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
     with pytest.raises(LaunchError, match="ended 3 times without any run having moved"):
-        fleet.tend(5, 0, progressed=False)
+        fleet.adjust(5, 0, progressed=False)
     assert len(read_workers(tmp_path)) == 3
 
 
@@ -228,11 +228,11 @@ def test_nobody_is_started_where_nothing_waits(tmp_path: Path, launcher: MemoryL
     roster = open_roster(tmp_path, launcher)
     roster.learn(make_slots("active", logged=("score",)))
     fleet = WorkerFleet(roster, SWEEP)
-    fleet.tend(2, 0, progressed=True)
+    fleet.adjust(2, 0, progressed=True)
     launcher.ends["w1"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
     for _ in range(5):
-        fleet.tend(0, 2, progressed=False)
+        fleet.adjust(0, 2, progressed=False)
     assert len(read_workers(tmp_path)) == 2, "the server takes the run of w1 for one that trains"
-    fleet.tend(1, 1, progressed=True)
-    fleet.tend(1, 1, progressed=False)
+    fleet.adjust(1, 1, progressed=True)
+    fleet.adjust(1, 1, progressed=False)
     assert len(read_workers(tmp_path)) == 3, "it was lost, and waits again"

@@ -84,30 +84,30 @@ def test_where_the_tracker_knows_no_error_the_runs_output_is_asked() -> None:
         make_driver(make_sweep(), 1, MemoryTracker(fail)).drive()
 
 
-def test_an_absent_server_is_endured_and_nothing_is_lost() -> None:
+def test_an_absent_server_is_waited_for_and_nothing_is_lost() -> None:
     tracker = MemoryTracker()
     tracker.outages = [TrackerError("away")] * 3
     slots = make_driver(make_sweep(), 1, tracker).drive()
-    assert tracker.endured == 3
+    assert tracker.waits == 3
     assert len(slots) == len(tracker.enqueued) == 6
 
 
 def test_a_server_that_leaves_while_runs_are_enqueued_gets_each_once() -> None:
     class Leaving(MemoryTracker):
         def enqueue(self, name: SlotName, config: Config, seed: int | None) -> None:
-            if len(self.enqueued) == 3 and not self.endured:
+            if len(self.enqueued) == 3 and not self.waits:
                 raise TrackerError("away")
             super().enqueue(name, config, seed)
 
     tracker = Leaving()
     make_driver(make_sweep(), 1, tracker).drive()
-    assert tracker.endured == 1
+    assert tracker.waits == 1
     assert [name.index for name, _, _ in tracker.enqueued] == list(range(6))
 
 
 def test_dying_workers_end_the_stage() -> None:
     class Dying(MemoryFleet):
-        def tend(self, *_: object, **__: object) -> None:
+        def adjust(self, *_: object, **__: object) -> None:
             raise LaunchError("dead")
 
     with pytest.raises(LaunchError):
@@ -154,18 +154,20 @@ def test_a_stopped_sweep_of_wandbs_engine_ends_the_stage_once_its_runs_have(monk
         make_driver(make_sweep(search="wandb"), 2, tracker).drive()
 
 
-def test_a_server_that_leaves_when_it_is_asked_for_the_sweeps_state_is_endured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_leaves_when_it_is_asked_for_the_sweeps_state_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("multistage.driver.stage_driver.ASK_EVERY", 0.0)
 
     class Leaving(MemoryTracker):
         def read_intake(self) -> Intake:
-            if not self.endured:
+            if not self.waits:
                 raise TrackerError("away")
             return "open"
 
     tracker = Leaving()
     assert len(make_driver(make_sweep(), 1, tracker).drive()) == 6
-    assert tracker.endured == 1
+    assert tracker.waits == 1
 
 
 def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +175,8 @@ def test_a_paused_sweep_wants_no_worker_and_is_told_of_once(monkeypatch: pytest.
     tracker, warnings = MemoryTracker(), list[str]()
 
     class Pausing(MemoryFleet):
-        def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
-            super().tend(waiting, training, progressed, confirm)
+        def adjust(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
+            super().adjust(waiting, training, progressed, confirm)
             tracker.intake = "paused" if len(self.work) in (2, 3) else "open"
 
     fleet = Pausing()
@@ -188,8 +190,8 @@ def test_workers_that_leave_a_paused_sweep_do_not_end_the_stage() -> None:
     tracker, warnings = MemoryTracker(), list[str]()
 
     class Leaving(MemoryFleet):
-        def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
-            super().tend(waiting, training, progressed, confirm)
+        def adjust(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
+            super().adjust(waiting, training, progressed, confirm)
             if len(self.work) == 1:
                 tracker.intake = "paused"
                 raise LaunchError("They left.")
@@ -244,7 +246,7 @@ def test_nothing_is_given_up_before_all_runs_were_read(monkeypatch: pytest.Monke
             return bool(super().read())
 
     class Leaving(MemoryFleet):
-        def tend(self, waiting: int, training: int, *_: object, **__: object) -> None:
+        def adjust(self, waiting: int, training: int, *_: object, **__: object) -> None:
             if waiting or training:
                 raise StandstillError("They ended.", "A log.")
 
@@ -260,7 +262,7 @@ def test_a_stage_is_given_up_with_what_the_server_counts() -> None:
             """Nobody works."""
 
     class Leaving(MemoryFleet):
-        def tend(self, *_: object, **__: object) -> None:
+        def adjust(self, *_: object, **__: object) -> None:
             raise StandstillError("They ended.", "A log.")
 
     with pytest.raises(StandstillError, match=r"They ended\. The server counts 6 runs\. A log\."):
@@ -272,8 +274,8 @@ def test_workers_are_replaced_only_for_runs_that_do_wait() -> None:
     answers = list[bool]()
 
     class Asking(MemoryFleet):
-        def tend(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
-            super().tend(waiting, training, progressed, confirm)
+        def adjust(self, waiting: int, training: int, progressed: bool, confirm: Callable[[], bool] = bool) -> None:
+            super().adjust(waiting, training, progressed, confirm)
             if len(self.work) == 1:
                 run = next(iter(tracker.records.values()))
                 tracker.late[run.run_id] = run.model_copy(update={"phase": "finished", "value": 1.0})

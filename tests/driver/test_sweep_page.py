@@ -20,7 +20,7 @@ from multistage.domain.runs.slots import settle_slots
 from multistage.domain.sweep.state import State
 from multistage.driver import sweep_page
 from multistage.driver.page_evidence import PageEvidence
-from multistage.driver.sweep_page import PageKeeper, tell_end
+from multistage.driver.sweep_page import PageKeeper, mark_ended
 from multistage.errors import ServiceError
 from multistage.services import ensure_wandb_server, stop_services
 from multistage.services.sweep_pages import SweepPage, find_sweep_page, open_sweep_page
@@ -143,7 +143,7 @@ def test_an_end_is_told_by_any_process(settings: Settings, journal: Journal, kee
     keeper.close()
     assert read(settings).status == "running"
     stopped = journal.state.model_copy(update={"status": "stopped", "ended_because": "Ctrl+C"})
-    tell_end(stopped)
+    mark_ended(stopped)
     told = read(settings)
     assert (told.status, told.ended_because, told.waits, len(told.runs)) == ("stopped", "Ctrl+C", (), 1)
 
@@ -153,7 +153,7 @@ def test_no_page_keeps_nobody_from_ending_a_sweep(
 ) -> None:
     monkeypatch.setenv("MULTISTAGE_HOME", str(tmp_path))
     state: State = in_stage(1)
-    tell_end(state)
+    mark_ended(state)
     assert not print_page(Console(), UID)
     assert caplog.records == []
 

@@ -40,7 +40,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def fill(server: ServerProcess, connection: Connection, settings: SweepSettings, runs: int) -> str:
-    """Make a sweep of stage 1 with queued runs; gives its id."""
+    """Make a sweep of stage 1 with queued runs; returns its id."""
     config = build_sweep_config(settings, plan_sweep(settings).stages[0], settings.space, f"{runs} runs")
     sweep_id = create_sweep(connection, config)
     node = read_sweep(connection, sweep_id).node_id
@@ -115,7 +115,7 @@ def test_a_server_that_asks_for_patience_is_asked_less_and_less(
         for _ in range(3):
             with pytest.raises(TrackerError) as refused:
                 tracker.read()
-            tracker.endure(refused.value)
+            tracker.wait_out(refused.value)
             waits.append(tracker.interval)
         requests = proxy.counts.total() - before
         proxy.refusal = None
@@ -143,7 +143,7 @@ def test_an_hour_without_a_server_is_sat_out_and_two_and_more_are_not(
         while now[0] - away < 3600:
             with pytest.raises(TrackerError) as gone:
                 tracker.read()
-            tracker.endure(gone.value)
+            tracker.wait_out(gone.value)
             looks += 1
             now[0] += tracker.interval if looks < 10 else 1500
         assert tracker.interval == LONGEST_INTERVAL
@@ -151,7 +151,7 @@ def test_an_hour_without_a_server_is_sat_out_and_two_and_more_are_not(
         assert tracker.read() == []
         assert (tracker.records, tracker.interval) == (records, usual)
 
-        tracker.endure(gone.value)
+        tracker.wait_out(gone.value)
         now[0] += LONGEST_OUTAGE + 1
         with pytest.raises(TrackerError):
-            tracker.endure(gone.value)
+            tracker.wait_out(gone.value)

@@ -66,7 +66,7 @@ class Kill(NamedTuple):
 
 
 def order_kills(kills: Iterable[Kill], settings: Settings, folder: SweepFolder) -> dict[str, str]:
-    """Give the environment in which a command, and what it starts, kills the victims as it reaches the points."""
+    """Return the environment in which a command, and what it starts, kills the victims as it reaches the points."""
     orders = [
         {
             **kill.point._asdict(),

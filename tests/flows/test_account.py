@@ -45,7 +45,7 @@ def api(account: dict[str, str]) -> Iterator[wandb.Api]:
 
 
 def read_sweep(api: wandb.Api, state: State, stage: int) -> tuple[dict[str, Any], list[Any]]:
-    """Give a stage's sweep as the tracker holds it: its config and its runs."""
+    """Return a stage's sweep as the tracker holds it: its config and its runs."""
     path = f"{state.entity}/{state.project}"
     sweep_id = state.stages_completed[stage - 1].sweep_id
     runs = api.runs(path, filters={"sweep": sweep_id}, lazy=False, per_page=100)

@@ -39,7 +39,7 @@ class Form:
             return client.read_flow_run(self._run)
 
     def wait(self, attempt: int) -> tuple[dict[str, Any], str]:
-        """Give the schema and the description of the form that is shown for the so-manieth time."""
+        """Return the schema and the description of the form that is shown for the so-manieth time."""
 
         def look() -> tuple[dict[str, Any], str] | None:
             run = self.read()

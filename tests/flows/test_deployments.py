@@ -100,7 +100,7 @@ class Clone:
         return "\n".join(log.message for log in logs)
 
     def find_folder(self, run_id: UUID) -> SweepFolder:
-        """Give the folder of a sweep on demand."""
+        """Return the folder of a sweep on demand."""
         return SweepFolder(self.path / "runs" / f"on-demand-{str(run_id)[:8]}")
 
 

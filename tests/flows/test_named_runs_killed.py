@@ -90,5 +90,5 @@ def check_wishes(commands: CommandLine, folder: SweepFolder) -> None:
     with commands.open_tracker() as api:
         for run in api.runs(f"{state.entity}/{state.project}", filters={"state": "finished"}, lazy=False):
             assert run.name.startswith("theirs__"), json.dumps(run.name)
-            wishes = (run.group, run.job_type, run.notes, set(run.tags))
-            assert wishes == ("their-group", "train", "as its author wrote it", {"theirs", "v2"})
+            requested = (run.group, run.job_type, run.notes, set(run.tags))
+            assert requested == ("their-group", "train", "as its author wrote it", {"theirs", "v2"})

@@ -35,7 +35,7 @@ Look = Callable[[str, State, str], str]
 
 @pytest.fixture
 def look(commands: CommandLine, browser: Browser) -> Iterator[Look]:
-    """Gives what a page of a sweep's flow run says once it says something: by UI, sweep, and what is waited for."""
+    """Returns what a page of a sweep's flow run says once it says something: by UI, sweep, and what is waited for."""
     commands.run("up")
     server = find_own_prefect_server(commands.settings)
     assert server is not None

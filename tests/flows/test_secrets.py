@@ -33,7 +33,7 @@ def test_no_secret_is_written_or_printed(commands: CommandLine, finished: Finish
 def test_no_error_tells_a_secret(commands: CommandLine, workplace: Path) -> None:
     """Of a W&B server that cannot be reached, and of a Modal account that knows nobody."""
     away = {**PLANTED, "WANDB_BASE_URL": "http://127.0.0.1:9", "MODAL_SERVER_URL": "http://127.0.0.1:9"}
-    for wish in (("--tracker", "wandb"), ("--tracker", "embedded", "--launcher", "modal")):
-        done = commands.run("digits:mlp", "--params", "alpha", *wish, code=None, variables=away)
+    for options in (("--tracker", "wandb"), ("--tracker", "embedded", "--launcher", "modal")):
+        done = commands.run("digits:mlp", "--params", "alpha", *options, code=None, variables=away)
         assert done.returncode in (1, 2)
         assert not any(value in done.stdout + done.stderr for value in PLANTED.values())

@@ -42,7 +42,7 @@ def account(wandb_server: ServerProcess) -> Iterator[dict[str, str]]:
 
 
 def read(path: str) -> tuple[Any, list[Any]]:
-    """Give a sweep and its runs as the tracker holds them."""
+    """Return a sweep and its runs as the tracker holds them."""
     api = wandb.Api(timeout=30)
     project, _, sweep_id = path.rpartition("/")
     return api.sweep(path), list(api.runs(project, filters={"sweep": sweep_id}, lazy=False))  # type: ignore[no-untyped-call]

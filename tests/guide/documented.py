@@ -11,14 +11,14 @@ PROGRAM = "multistage-sweep"
 
 
 def list_blocks(page: str) -> list[str]:
-    """Give the fenced blocks of commands of a page in docs/, their continued lines joined."""
+    """Return the fenced blocks of commands of a page in docs/, their continued lines joined."""
     text = (ROOT / "docs" / page).read_text()
     found = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     return [block.replace("\\\n", " ") for block in found]
 
 
 def list_commands(program: str = PROGRAM) -> Iterator[tuple[str, list[str]]]:
-    """Give each command of a fenced block: where it stands, and its words after the program."""
+    """Return each command of a fenced block: where it stands, and its words after the program."""
     for page in PAGES:
         for block in re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             for line in block.replace("\\\n", " ").splitlines():

@@ -17,7 +17,7 @@ from typing import Annotated
 import psutil
 from pydantic import Field
 
-from multistage.domain.sweep.plan import RunWishes
+from multistage.domain.sweep.plan import RunRequest
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
@@ -167,5 +167,5 @@ class SpareKind(LauncherKind):
     def attend(self, logs: Path) -> SpareLauncher:
         return SpareLauncher(logs)
 
-    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
+    def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
         return 2

@@ -25,7 +25,7 @@ def write(data: ReportData, folder: Path) -> str:
 
 
 def see_all(browser: Browser) -> int:
-    """Scroll through the page until every figure is drawn; gives their number."""
+    """Scroll through the page until every figure is drawn; returns their number."""
     places = browser.find(".plot")
     for place in places:
         browser.run("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", place)

@@ -16,7 +16,7 @@ GOOD = _DOCUMENTED[1]
 def install(
     monkeypatch: pytest.MonkeyPatch, place: Path, source: str = GOOD, name: str = "corners", value: str = "Corners"
 ) -> str:
-    """Lay a package beside the project that brings a searcher; gives the package's module."""
+    """Lay a package beside the project that brings a searcher; returns the package's module."""
     module = f"strange_{name}"
     place.mkdir(parents=True, exist_ok=True)
     (place / f"{module}.py").write_text(source)

@@ -198,10 +198,10 @@ def test_failures_of_a_metric_that_has_a_ceiling_are_not_overlooked() -> None:
         good = config["x"] > 0.4
         value = (500.0 if random.random() < 0.8 else 350.0) if good else 450.0 * config["x"] / 0.4
         runs.append(Evaluation(stage=1, index=index, config=config, outcome="finished", value=value))
-    foresight = GaussianProcessSearch(space, "maximize", 1).foresee(runs, [{"x": 0.8, "y": 0.5}, {"x": 0.7, "y": 0.4}])
+    prediction = GaussianProcessSearch(space, "maximize", 1).predict(runs, [{"x": 0.8, "y": 0.5}, {"x": 0.7, "y": 0.4}])
     races: list[list[list[float]]] = [[[], []], [[500.0, 500.0, 350.0, 500.0], [500.0]]]
     for race in races:
-        draws, variances = foresight.race(race)
+        draws, variances = prediction.race(race)
         low, high = np.quantile(draws[:, 0], (0.025, 0.975))
         assert low < 470 < high
         assert draws[:, 0].mean() == pytest.approx(470, abs=18)

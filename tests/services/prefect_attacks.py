@@ -24,7 +24,7 @@ from multistage.settings import Settings
 from tests.browser import Browser
 
 Send = Callable[[str, str, object], Any]
-"""Takes a method, a path of the API and a body; gives the answer, None where it is refused or cannot be read."""
+"""Takes a method, a path of the API and a body; returns the answer, None where it is refused or cannot be read."""
 
 FETCH = """
 const [url, method, body, done] = arguments;

@@ -19,10 +19,10 @@ def test_this_machine_serves_workers_on_this_machine_on_loopback_alone() -> None
     assert choose_host("localhost", None) is None
 
 
-@pytest.mark.parametrize("wish", ["192.0.2.77", "no-such-host.invalid"])
-def test_an_address_of_another_machine_is_refused(wish: str) -> None:
-    with pytest.raises(UsageError, match=f"{wish} is no address of this machine"):
-        choose_host(wish, None)
+@pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_refused(host: str) -> None:
+    with pytest.raises(UsageError, match=f"{host} is no address of this machine"):
+        choose_host(host, None)
 
 
 def test_a_machine_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

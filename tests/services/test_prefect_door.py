@@ -105,14 +105,14 @@ def test_what_is_open_tells_nothing_of_the_users(caller: Caller, secret: str) ->
 
 
 def test_no_other_origin_may_read_or_ask(caller: Caller, prefect_server: PrefectServer, secret: str) -> None:
-    wish = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
+    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
     for origin in ("http://evil.example", "http://127.0.0.1:1", "null", prefect_server.ui_url + "0"):
         _, headers, _ = caller.ask("GET", "/api/admin/version", {"Origin": origin, **encode(secret)})
         assert "access-control-allow-origin" not in headers
-        status, headers, _ = caller.ask("OPTIONS", "/api/flow_runs/filter", {"Origin": origin, **wish})
+        status, headers, _ = caller.ask("OPTIONS", "/api/flow_runs/filter", {"Origin": origin, **asked})
         assert status == 400
         assert "access-control-allow-origin" not in headers
-    _, headers, _ = caller.ask("OPTIONS", "/api/flow_runs/filter", {"Origin": prefect_server.ui_url, **wish})
+    _, headers, _ = caller.ask("OPTIONS", "/api/flow_runs/filter", {"Origin": prefect_server.ui_url, **asked})
     assert headers["access-control-allow-origin"] == prefect_server.ui_url
 
 

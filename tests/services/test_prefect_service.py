@@ -23,7 +23,7 @@ from multistage.settings import Settings
 
 @pytest.fixture(autouse=True)
 def unconfigured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder and a Prefect home in which nothing is configured; gives the folder."""
+    """A folder and a Prefect home in which nothing is configured; returns the folder."""
     for name in os.environ:
         if name.startswith("PREFECT_"):
             monkeypatch.delenv(name)

@@ -195,13 +195,13 @@ def test_a_deployment_of_the_user_s_folder_runs_by_schedule_and_on_demand(instal
 
 
 def read_progress(installed: Installed, name: str) -> tuple[str, int]:
-    """Give a sweep's status, and the budget that it has used."""
+    """Return a sweep's status, and the budget that it has used."""
     state = json.loads((installed.project / "runs" / name / "state.json").read_text())
     return state["status"], state["budget_used"]
 
 
 def wait_for_sweep(installed: Installed, pattern: str) -> str:
-    """Wait until a sweep has come to its end; gives its name."""
+    """Wait until a sweep has come to its end; returns its name."""
     deadline = time.monotonic() + LIMIT
     while True:
         for state in (installed.project / "runs").glob(f"{pattern}/state.json"):

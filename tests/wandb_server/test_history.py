@@ -45,7 +45,7 @@ def make_rows(count: int, gap: int = 1) -> Rows:
 
 
 def stream(session: Session, rows: Rows, chunk: int = 5_000) -> str:
-    """Log rows to a new run; gives its id."""
+    """Log rows to a new run; returns its id."""
     run = f"r{uuid.uuid4().hex[:10]}"
     session.start_run(PROJECT, run)
     for offset in range(0, len(rows), chunk):

@@ -21,7 +21,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
 """What ``tables.sql`` was in each earlier version."""
 
 Room = Callable[[int | None], None]
-"""Gives the server so many bytes more to write, or as many as it likes."""
+"""Returns the server so many bytes more to write, or as many as it likes."""
 
 
 def make_database(path: Path, version: int) -> None:

@@ -24,7 +24,7 @@ program.main(sys.argv[1:])
 
 
 def work(tracker: dict[str, str], folder: Path, sweep: str) -> str:
-    """Let a worker train a sweep to its end; gives its log."""
+    """Let a worker train a sweep to its end; returns its log."""
     done = subprocess.run(
         [sys.executable, "-c", HASTY, "--sweep", sweep, "--idle", "1"],
         env={**tracker, "MULTISTAGE_RUN_LOGS": str(folder / "runs")},
@@ -217,7 +217,7 @@ if args.track:
 
 
 def see_unfit(api: wandb.Api, tracker: dict[str, str], folder: Path, program: Path) -> tuple[Any, str]:
-    """Let a worker meet a program that cannot work; gives its first run, and the worker's log."""
+    """Let a worker meet a program that cannot work; returns its first run, and the worker's log."""
     sweep = queue_runs(api, program, [{"x": 1}, {"x": 2}])
     log = work(tracker, folder, sweep)
     runs = list_runs(sweep)

@@ -32,7 +32,7 @@ run.finish()
 
 
 def work(tracker: dict[str, str], folder: Path, sweep: str, memory: float, group: Path | None = None) -> str:
-    """Let a worker train a sweep to its end, in a memory group of its own if there is one; gives its log."""
+    """Let a worker train a sweep to its end, in a memory group of its own if there is one; returns its log."""
     done = subprocess.run(
         [sys.executable, "-m", "multistage.worker", "--sweep", sweep, "--idle", "1", "--memory", str(memory)],
         env={**tracker, "MULTISTAGE_RUN_LOGS": str(folder / "runs")},

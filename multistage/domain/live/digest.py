@@ -72,7 +72,7 @@ def summarize(state: State, sight: Sight, now: datetime) -> LiveSummary:
 
 
 def end_summary(summary: LiveSummary, state: State, now: datetime) -> LiveSummary:
-    """Tell on a page that its sweep is driven no more, where nobody sees its runs any longer.
+    """Mark a page's sweep as no longer driven, where nothing observes its runs any more.
 
     Args:
         summary: The last one.

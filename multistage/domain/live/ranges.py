@@ -30,7 +30,7 @@ def _summarize(state: State, first: Parameter) -> ParameterSummary:
             Span(
                 stage=stage,
                 parts=tuple(_place(first, space[first.name])),
-                words=_tell(space[first.name]),
+                words=_describe(space[first.name]),
                 why=_explain(state, stage, first.name),
             )
             for stage, space in _list_boxes(state)
@@ -60,7 +60,7 @@ def _explain(state: State, stage: int, name: str) -> str:
 
 
 def _place(first: Parameter, now: Parameter) -> Iterator[tuple[float, float]]:
-    """Give the stretches of the first range that a box holds; those of neighbouring choices are one."""
+    """Return the stretches of the first range that a box holds; those of neighbouring choices are one."""
     if isinstance(first, CategoricalParameter):
         yield from _join([first.choices.index(one) for one in now.list_values()], len(first.choices))
         return
@@ -91,7 +91,7 @@ def _name_scale(parameter: Parameter) -> Scale:
             return parameter.scale
 
 
-def _tell(parameter: Parameter) -> str:
+def _describe(parameter: Parameter) -> str:
     shown = [_show(value) for value in parameter.bounds]
     return ", ".join(shown) if isinstance(parameter, CategoricalParameter) else " to ".join(shown)
 

@@ -67,7 +67,7 @@ class Calling(Model):
 
 
 def flatten_values(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """Give a config's plain values, nested ones by their names with dots; a text that is a number as that.
+    """Return a config's plain values, nested ones by their names with dots; a text that is a number as that.
 
     Args:
         config: As W&B has it.
@@ -88,7 +88,7 @@ def _read_text(text: str) -> Value:
 
 
 def call_by_options(config: Mapping[str, Value], options: Iterable[ScriptOption]) -> Calling:
-    """Tell how a script takes its parameters by the options that it lists.
+    """Infer how a script takes its parameters from the options that it lists.
 
     Args:
         config: The values that a run was seen to have, flat.

@@ -37,7 +37,7 @@ class MetricGuess(Model):
 
 
 def flatten_numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Give the numbers of a row or a summary, nested ones by their paths with dots; W&B's own keys are kept.
+    """Return the numbers of a row or a summary, nested ones by their paths with dots; W&B's own keys are kept.
 
     Args:
         row: As W&B's client gives it.
@@ -56,7 +56,7 @@ def flatten_numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float
 
 
 def join_summary(rows: Iterable[Mapping[str, Any]], summary: Mapping[str, Any]) -> tuple[dict[str, float], ...]:
-    """Give what a run logged as numbers; what stands in its summary alone is one row more.
+    """Return what a run logged as numbers; what stands in its summary alone is one row more.
 
     Args:
         rows: As W&B's client gives them.
@@ -99,7 +99,7 @@ def guess_metric(rows: Rows) -> MetricGuess | None:
 
 
 def has_seen_enough(rows: Rows) -> bool:
-    """Tell whether the metric is known, so that a run need not go on to tell it."""
+    """Return whether the metric is known, so that a run need not go on to tell it."""
     guess = guess_metric(rows)
     if guess is None or not guess.certain:
         return False
@@ -127,7 +127,7 @@ def _rate(key: str, values: Iterable[float]) -> tuple[bool, bool, bool, bool, bo
 
 
 def _is_counter(key: str, values: Sequence[float]) -> bool:
-    """Tell what only counts or measures the run: by its name, or by whole numbers that rise evenly."""
+    """Return what only counts or measures the run: by its name, or by whole numbers that rise evenly."""
     if guess_goal(key) is not None:
         return False
     steps = {after - before for before, after in pairwise(values)}

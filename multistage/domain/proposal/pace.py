@@ -55,7 +55,7 @@ def find_length(values: Mapping[str, Value]) -> Length | None:
 def estimate_pace(
     rows: Rows, seconds: float, length: Length | None, *, whole: bool, startup: float = 0.0
 ) -> Pace | None:
-    """Tell how long a whole run takes.
+    """Return how long a whole run takes.
 
     Args:
         rows: What the run logged, with W&B's own ``_runtime`` and ``_step``.
@@ -74,7 +74,7 @@ def estimate_pace(
 
 
 def _measure_progress(rows: Rows, length: Length) -> float | None:
-    """Tell the share of its length that a run has done."""
+    """Return the share of its length that a run has done."""
     kind = _EPOCH if _EPOCH.search(length.name) else _STEP
     counted = [value for row in rows for key, value in row.items() if kind.search(key) and value > 0]
     done = max(counted, default=0.0)

@@ -67,17 +67,17 @@ _NO_CHOICE = _compile(
 
 
 def is_seed(name: str) -> bool:
-    """Tell whether a name is a seed's."""
+    """Return whether a name is a seed's."""
     return _SEED.search(name) is not None
 
 
 def is_length(name: str) -> bool:
-    """Tell whether a name says how long a training is."""
+    """Return whether a name says how long a training is."""
     return _LENGTH.search(name) is not None and not _FEW_EPOCHS.search(name)
 
 
 def rank_name(name: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS, usual: Value | None = None) -> int | None:
-    """Tell how much a hyperparameter usually matters, by its name; the lower the more.
+    """Return how much a hyperparameter usually matters, by its name; the lower the more.
 
     Args:
         name: As the config has it, with dots where it is nested.
@@ -96,7 +96,7 @@ def rank_name(name: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS, usua
 
 
 def is_apart(name: str) -> bool:
-    """Tell whether a name is of something that nobody tunes, such as a port or how often something is saved."""
+    """Return whether a name is of something that nobody tunes, such as a port or how often something is saved."""
     return (
         not _NAME.fullmatch(name)
         or is_seed(name)

@@ -100,14 +100,14 @@ def _read_row(head: str, told: str) -> ScriptOption | None:
     choices = [word for word in re.split(r"[,|]", (found[1] or found[2]) if found else "") if word.strip()]
     return ScriptOption(
         name=name,
-        taking="pair" if opposites & {other for _, other in names} else _tell_taking(head, names),
+        taking="pair" if opposites & {other for _, other in names} else _infer_taking(head, names),
         default=None if default is None or default[1] in ("None", "") else read_value(default[1]),
         choices=tuple(read_value(word.strip()) for word in choices if word.strip() != "None"),
     )
 
 
-def _tell_taking(head: str, names: Sequence[tuple[bool, str]]) -> Taking:
-    """Tell whether a value follows the last name."""
+def _infer_taking(head: str, names: Sequence[tuple[bool, str]]) -> Taking:
+    """Return whether a value follows the last name."""
     rest = head.rpartition(f"--{names[-1][1]}")[2] if not names[-1][0] else "=VALUE"
     return "value" if rest.strip(" ,/|") else "switch"
 

@@ -76,13 +76,13 @@ def _read_option(call: ast.Call) -> ScriptOption | None:
     choices = _read_constant(words.get("choices"))
     return ScriptOption(
         name=name.strip().lstrip("-"),
-        taking="pair" if slash else _tell_taking(words),
+        taking="pair" if slash else _infer_taking(words),
         default=_read_plain(words.get("default")),
         choices=tuple(one for one in choices if isinstance(one, Value)) if isinstance(choices, list | tuple) else (),
     )
 
 
-def _tell_taking(words: Mapping[str, ast.expr]) -> Taking:
+def _infer_taking(words: Mapping[str, ast.expr]) -> Taking:
     action = ast.unparse(words["action"]) if "action" in words else ""
     if "BooleanOptionalAction" in action:
         return "pair"
@@ -95,7 +95,7 @@ def _read_plain(node: ast.expr | None) -> Value | None:
 
 
 def _read_constant(node: ast.expr | None) -> Any:
-    """Give what is written out; None for what is computed."""
+    """Return what is written out; None for what is computed."""
     try:
         return None if node is None else ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):

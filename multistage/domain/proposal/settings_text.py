@@ -152,7 +152,7 @@ def _cut_section(text: str, config_id: str) -> str:
 
 
 def _is_of(piece: str, config_id: str) -> bool:
-    """Tell whether a piece of a file is a table of a config id alone."""
+    """Return whether a piece of a file is a table of a config id alone."""
     try:
         found = _read(piece)
     except UsageError:

@@ -73,7 +73,7 @@ def extract_value(history: Sequence[float], summary: float | None, how: MetricVa
 
 
 def guess_goal(metric: str) -> Goal | None:
-    """Tell from a metric's name which way is better; None where it says nothing, or both."""
+    """Infer from a metric's name which way is better; None where it shows neither, or both."""
     less, more = _LESS_IS_BETTER.search(metric), _MORE_IS_BETTER.search(metric)
     if bool(less) == bool(more):
         return None

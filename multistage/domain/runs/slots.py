@@ -38,7 +38,7 @@ _NAME = re.compile(r"^s(?P<stage>[1-3])-(?P<index>\d{4,})(?:-r(?P<attempt>[1-9]\
 
 
 def classify_run(state: str, stop_requested: bool = False, fault: str = "") -> RunPhase:
-    """Tell what a run's state means for its slot. The only place that decides whether a run has ended, and why.
+    """Return what a run's state means for its slot. The only place that decides whether a run has ended, and why.
 
     Args:
         state: W&B's word: pending, running, preempting, finished, failed, crashed, killed or preempted.

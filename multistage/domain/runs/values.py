@@ -55,7 +55,7 @@ def read_number(text: str) -> int | float | None:
 
 
 def require_number(value: Any) -> int | float | None:
-    """Give the finite number that stands where only a number can.
+    """Return the finite number that stands where only a number can.
 
     Args:
         value: Of any kind; a text may write its number in any way, such as ``1.10``.
@@ -74,7 +74,7 @@ def require_number(value: Any) -> int | float | None:
 
 
 def is_finite(value: int | float) -> bool:
-    """Tell whether a float holds the value, which is neither infinite nor NaN."""
+    """Return whether a float holds the value, which is neither infinite nor NaN."""
     try:
         return math.isfinite(value)
     except OverflowError:  # a whole number with hundreds of digits
@@ -82,7 +82,7 @@ def is_finite(value: int | float) -> bool:
 
 
 def looks_like_number(text: str) -> bool:
-    """Tell whether a text that stays one was perhaps meant as a number, such as ``0.10``."""
+    """Return whether a text that stays one was perhaps meant as a number, such as ``0.10``."""
     return bool(_ANY_NUMBER.fullmatch(text.strip(_BLANKS))) and isinstance(read_value(text), str)
 
 

@@ -41,7 +41,7 @@ def unite_choices(name: str, given: Sequence[Any]) -> Choices:
 
 
 def needs_telling_apart(values: Sequence[Any]) -> bool:
-    """Tell whether a boolean stands beside the number that Python holds for its equal."""
+    """Return whether a boolean stands beside the number that Python holds for its equal."""
     booleans = {value for value in values if isinstance(value, bool)}
     return any(value in booleans for value in values if isinstance(value, int | float) and not isinstance(value, bool))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from multistage.domain.runs.values import require_number
 from multistage.domain.space.multiples import find_multiples, quantize
-from multistage.domain.space.specifications import mend_spec
+from multistage.domain.space.specifications import correct_spec
 from multistage.errors import SpaceError
 
 MAX_VALUES = 100_000
@@ -107,7 +107,7 @@ def parse_parameters(parameters: Any, prefix: tuple[str, ...] = ()) -> list[Swee
         if "parameters" in spec:
             found.extend(parse_parameters(spec["parameters"], path))
         else:
-            mended, notes = mend_spec(".".join(path), spec)
+            mended, notes = correct_spec(".".join(path), spec)
             found.append(replace(_parse(path, mended), notes=notes))
     return found
 
@@ -298,7 +298,7 @@ def _find_multiples(name: str, low: float, high: float, step: float) -> tuple[in
 
 
 def _quantize(value: float, step: float, first: float, last: float) -> float:
-    """Give the nearest multiple that is no further than the first and the last one, which are numbers of steps."""
+    """Return the nearest multiple that is no further than the first and the last one, which are numbers of steps."""
     return quantize(min(max(round(value / step), first), last) * step, step)
 
 
@@ -322,5 +322,5 @@ def _read_step(name: str, kind: str, spec: Mapping[str, Any]) -> float | None:
 
 
 def take_log(value: float, low: float, high: float, log: Callable[[float], float] = math.log) -> float:
-    """Give the logarithm; what has none lies as far below the minimum as the maximum lies above it."""
+    """Return the logarithm; what has none lies as far below the minimum as the maximum lies above it."""
     return log(value) if value > 0 else 2 * log(low) - log(high)

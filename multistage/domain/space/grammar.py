@@ -65,7 +65,7 @@ def split_params(text: str) -> list[str]:
 
 
 def parse_names(text: str) -> list[str]:
-    """Give the names in a ``--params`` that have no range of their own there."""
+    """Return the names in a ``--params`` that have no range of their own there."""
     items = (item.split(":") for item in split_params(text))
     return [name.strip() for name, *words in items if not words or words[-1].strip() in (*_SCALES, *_KINDS)]
 
@@ -156,7 +156,7 @@ def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
         low, high = _parse_range(name, words[0]) if words else _read_range(usual)
         return _build(name, low, high, kind, scale, usual)
     except ValidationError as error:
-        raise SpaceError(_read_reason(error), _mend(name, error)) from None
+        raise SpaceError(_read_reason(error), _explain(name, error)) from None
 
 
 def _build(name: str, low: str, high: str, kind: str | None, scale: Scale | None, usual: Parameter | None) -> Parameter:
@@ -222,7 +222,7 @@ def _read_reason(error: ValidationError) -> str:
     return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
-def _mend(name: str, error: ValidationError) -> str:
+def _explain(name: str, error: ValidationError) -> str:
     reason = _read_reason(error)
     if "log scale" in reason:
         return f"Give a minimum above 0, or write `{name}:linear:min-max`."

@@ -30,7 +30,7 @@ Layout = Mapping[str, Place]
 
 
 def is_plain(value: object) -> bool:
-    """Tell whether a value needs no JSON text."""
+    """Return whether a value needs no JSON text."""
     return isinstance(value, bool | int | float | str)
 
 
@@ -39,12 +39,12 @@ def _is_searchable(value: object) -> bool:
 
 
 def encode_value(value: Any) -> Value:
-    """Give the JSON text of a value, always the same for the same value."""
+    """Return the JSON text of a value, always the same for the same value."""
     return json.dumps(value, sort_keys=True)
 
 
 def separate_choices(space: SearchSpace) -> tuple[SearchSpace, dict[str, Place]]:
-    """Hold choices by their JSON texts where one is a boolean and another its equal number; gives their places."""
+    """Hold choices by their JSON texts where one is a boolean and another its equal number; returns their places."""
     layout: dict[str, Place] = {}
     parameters: list[Parameter] = []
     for one in space.parameters:
@@ -68,12 +68,12 @@ def nest_values(values: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
 
 
 def nest_config(config: Config, layout: Layout) -> dict[str, Any]:
-    """Give a config as a run has it."""
+    """Return a config as a run has it."""
     return nest_values({name: decode_value(name, value, layout) for name, value in config.items()}, layout)
 
 
 def decode_value(name: str, value: Value, layout: Layout) -> Any:
-    """Give a hyperparameter's value as a run has it."""
+    """Return a hyperparameter's value as a run has it."""
     return json.loads(str(value)) if name in layout and layout[name].is_json else value
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def quantize(value: float, step: float) -> float:
-    """Give the multiple of a step nearest to a value; an int where the step is whole."""
+    """Return the multiple of a step nearest to a value; an int where the step is whole."""
     rounded = round(value / step) * step
     # 3 * 0.1 is 0.30000000000000004: as many digits as the step has.
     rounded = round(rounded, max(0, 12 - math.floor(math.log10(step))))

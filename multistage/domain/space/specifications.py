@@ -15,27 +15,27 @@ NUMBERS = ("min", "max", "q", "mu", "sigma", "a", "b")
 """Keys that take nothing but a number."""
 
 
-class MendedSpec(NamedTuple):
+class CorrectedSpec(NamedTuple):
     """A parameter's specification, and what it says otherwise than its author's words, a sentence each."""
 
     spec: dict[str, Any]
     notes: tuple[str, ...]
 
 
-def mend_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def correct_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Mend a whole section of parameters, nested ones too; what is malformed stays as it is."""
     mended: dict[str, Any] = {}
     for key, spec in parameters.items():
         if not isinstance(spec, Mapping):
             mended[key] = spec
         elif isinstance(spec.get("parameters"), Mapping):
-            mended[key] = {**spec, "parameters": mend_parameters(spec["parameters"])}
+            mended[key] = {**spec, "parameters": correct_parameters(spec["parameters"])}
         else:
-            mended[key] = mend_spec(str(key), spec).spec
+            mended[key] = correct_spec(str(key), spec).spec
     return mended
 
 
-def mend_spec(name: str, spec: Mapping[str, Any]) -> MendedSpec:
+def correct_spec(name: str, spec: Mapping[str, Any]) -> CorrectedSpec:
     """Mend one parameter's specification.
 
     Args:
@@ -45,10 +45,10 @@ def mend_spec(name: str, spec: Mapping[str, Any]) -> MendedSpec:
     texts: list[str] = []
     mended = {key: _read_numbers(value, texts, key in NUMBERS) for key, value in spec.items()}
     notes = [f"{name} has {_list(texts)} as text, read as the number that it says."] if texts else []
-    notes += _mend_bounds(name, mended)
-    notes += _mend_multiples(name, mended)
-    notes += _mend_values(name, mended)
-    return MendedSpec(mended, tuple(notes))
+    notes += _correct_bounds(name, mended)
+    notes += _correct_multiples(name, mended)
+    notes += _correct_values(name, mended)
+    return CorrectedSpec(mended, tuple(notes))
 
 
 def _read_numbers(value: Any, texts: list[str], is_number: bool) -> Any:
@@ -68,7 +68,7 @@ def _read_numbers(value: Any, texts: list[str], is_number: bool) -> Any:
     return value
 
 
-def _mend_bounds(name: str, spec: dict[str, Any]) -> list[str]:
+def _correct_bounds(name: str, spec: dict[str, Any]) -> list[str]:
     bounds = [spec.get("min"), spec.get("max")]
     if "distribution" in spec or {type(bound) for bound in bounds} != {int, float}:
         return []
@@ -83,7 +83,7 @@ def _mend_bounds(name: str, spec: dict[str, Any]) -> list[str]:
     return [note]
 
 
-def _mend_multiples(name: str, spec: dict[str, Any]) -> list[str]:
+def _correct_multiples(name: str, spec: dict[str, Any]) -> list[str]:
     """Move the bounds of a quantized range to the multiples within them: rounding would leave the range."""
     kind = spec.get("distribution")
     low, high, step = (require_number(spec.get(key, 1)) for key in ("min", "max", "q"))
@@ -108,7 +108,7 @@ def _mend_multiples(name: str, spec: dict[str, Any]) -> list[str]:
     return [note]
 
 
-def _mend_values(name: str, spec: dict[str, Any]) -> list[str]:
+def _correct_values(name: str, spec: dict[str, Any]) -> list[str]:
     values, weights = spec.get("values"), spec.get("probabilities")
     if not isinstance(values, list) or not values:
         return []

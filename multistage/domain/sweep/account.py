@@ -5,7 +5,7 @@ from typing import Literal
 from multistage.domain.model import Model
 
 TrackerKind = Literal["embedded", "wandb"]
-TrackerWish = Literal["auto", "embedded", "wandb"]
+TrackerChoice = Literal["auto", "embedded", "wandb"]
 
 EMBEDDED_ENTITY = "local"
 

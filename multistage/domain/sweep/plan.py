@@ -42,7 +42,7 @@ _IDENTITY = (*SETTLED, "server", "layout", "early_terminate", "definition")
 
 
 def find_proposer(search: str) -> Proposer:
-    """Tell who proposes with a search."""
+    """Return who proposes with a search."""
     return "server" if search == SERVER_ENGINE else "ours"
 
 
@@ -125,11 +125,11 @@ class SweepSettings(Model):
         return values
 
     def identify(self) -> Mapping[str, object]:
-        """Give the settings that make this sweep what it is; a resume may not change them."""
+        """Return the settings that make this sweep what it is; a resume may not change them."""
         return {**self.model_dump(mode="json", include=set(_IDENTITY)), "sweep_id": self.sweep_id}
 
     def hash_identity(self) -> str:
-        """Give 8 hexadecimal digits that change whenever `identify` does.
+        """Return 8 hexadecimal digits that change whenever `identify` does.
 
         What has its default is left out, so that finished steps are still known after a release with more settings.
         """
@@ -139,7 +139,7 @@ class SweepSettings(Model):
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def compare_identity(self, other: Self, has_counted: bool = True) -> Mapping[str, tuple[object, object]]:
-        """Give what differs in the identities of two sweeps: by setting, this one's and the other's.
+        """Return what differs in the identities of two sweeps: by setting, this one's and the other's.
 
         Args:
             other: The other sweep's settings.
@@ -154,11 +154,11 @@ class SweepSettings(Model):
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 
-class RunWishes(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions, SlurmOptions):
+class RunRequest(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions, SlurmOptions):
     """How a sweep is run, as far as that was said: what a resume may change."""
 
 
-class RunOptions(RunWishes):
+class RunOptions(RunRequest):
     """How a sweep is run."""
 
     workers: int
@@ -260,7 +260,7 @@ def _plan_stage1(settings: SweepSettings, runs: int) -> StagePlan:
 def grow_stages(
     stages: tuple[StagePlan, ...], completed: Collection[int], grown: SweepSettings, unused: int = 0
 ) -> tuple[StagePlan, ...]:
-    """Give a larger budget's additional runs to the stages that are not complete, by their split; else to the last.
+    """Add a larger budget's additional runs to the stages that are not complete, by their split; else to the last.
 
     Args:
         stages: As they were planned so far.
@@ -282,6 +282,6 @@ def grow_stages(
 
 
 def derive_seed(settings: SweepSettings, stage: int, index: int) -> int:
-    """Give the seed that a slot's training uses: 31 bits, the same whenever and wherever it is asked for."""
+    """Return the seed that a slot's training uses: 31 bits, the same whenever and wherever it is asked for."""
     text = f"{settings.seed}/{stage}/{index}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

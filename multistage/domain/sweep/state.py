@@ -147,7 +147,7 @@ class State(Model):
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str
     uid: str
-    """Tells this sweep from an earlier one of the same name, in the tracker too."""
+    """Distinguishes this sweep from an earlier one of the same name, in the tracker too."""
     status: SweepStatus = "running"
     ended_because: str | None = None
     goal: Literal["maximize", "minimize"]
@@ -187,7 +187,7 @@ class State(Model):
         return bool(self.stages_completed) or (current is not None and current.best_metric is not None)
 
     def was_driven_by(self, flow_run_id: str) -> bool:
-        """Tell whether a flow run has driven this sweep before, so that it is a retry and takes the sweep up."""
+        """Return whether a flow run has driven this sweep before, so that it is a retry and takes the sweep up."""
         return flow_run_id in (*self.flow_runs, self.flow_run_id)
 
 

@@ -57,7 +57,7 @@ class GuideState(BaseModel):
 
 
 def find_version(raw: Raw) -> object:
-    """Tell the version of a file's content; None where it is no state at all."""
+    """Return the version of a file's content; None where it is no state at all."""
     found = raw.get("schema_version", GUIDE_VERSION if raw.keys() >= GUIDE_KEYS else None)
     return type(found).__name__ if isinstance(found, list | dict) else found
 

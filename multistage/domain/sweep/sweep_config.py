@@ -74,7 +74,7 @@ def parse_config(text: str) -> dict[str, Any]:
 
 
 def make_plain(value: Any) -> Any:
-    """Give what YAML or Python holds as JSON can hold it; what is not finite, and dates, become texts.
+    """Return what YAML or Python holds as JSON can hold it; what is not finite, and dates, become texts.
 
     Raises:
         SpaceError: It is too large.
@@ -83,7 +83,7 @@ def make_plain(value: Any) -> Any:
 
 
 def _make_plain(value: Any, left: int) -> tuple[Any, int]:
-    """Give a YAML value as JSON has it, and how many more values there may be."""
+    """Return a YAML value as JSON has it, and how many more values there may be."""
     if left <= 0:
         raise SpaceError(f"The sweep's config has more than {MAX_VALUES} values.")
     left -= 1

@@ -102,7 +102,7 @@ def find_config_id(command: Any) -> str | None:
 
 
 def name_config_id(content: Mapping[str, Any]) -> str | None:
-    """Give the config id that a sweep file trains: its command's, else the file's own name for itself."""
+    """Return the config id that a sweep file trains: its command's, else the file's own name for itself."""
     name = content.get("name") or content.get("project")
     return find_config_id(content.get("command")) or (str(name) if name else None)
 

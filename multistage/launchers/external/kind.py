@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepSettings
+from multistage.domain.sweep.plan import RunOptions, RunRequest, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits
@@ -36,8 +36,8 @@ class ExternalKind(LauncherKind):
         """Open what knows nobody."""
         return ExternalLauncher(logs)
 
-    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
-        """Give a usual number of runs to be queued ahead."""
+    def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
+        """Return a usual number of runs to be queued ahead."""
         return USUAL_WORKERS
 
     def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:

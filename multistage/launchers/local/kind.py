@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from multistage.domain.sweep.account import Account
-from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.plan import RunOptions, RunRequest, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.gpu_shares import GpuShare, check_share, split_gpu
 from multistage.installation import Look
@@ -50,9 +50,9 @@ class LocalKind(LauncherKind):
         """Open a launcher that watches and ends workers."""
         return LocalLauncher(logs)
 
-    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
+    def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
         """Count the trainings that this machine is for: its cores, or what its GPUs suffice for."""
-        per_run = _read(wishes).gpus_per_run
+        per_run = _read(requested).gpus_per_run
         gpus = 0 if per_run == 0 or is_bundled else len(find_gpus().devices)
         if not gpus:
             return count_cores()
@@ -88,8 +88,8 @@ class LocalKind(LauncherKind):
         yield "good", f"{gpus.describe()} found{use}", ""
 
 
-def _read(wishes: RunWishes) -> LocalOptions:
-    return fill_options(LocalOptions, NAME, wishes)
+def _read(requested: RunRequest) -> LocalOptions:
+    return fill_options(LocalOptions, NAME, requested)
 
 
 def _find_interpreter(settings: SweepSettings, options: RunOptions) -> Interpreter | None:

@@ -27,7 +27,7 @@ from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import open_private, read_last_lines
 
 WARM_UP_LIMIT = 120.0
-"""Seconds within which a nursery must be ready; a cold disk takes twenty for torch."""
+"""Seconds within which a fork server must be ready; a cold disk takes twenty for torch."""
 
 PATIENCE = 6.0
 """Seconds from SIGTERM to SIGKILL, above the worker's own for its training."""
@@ -76,7 +76,7 @@ class LocalLauncher:
         self._dealer = dealer
         self._launcher_id = secrets.token_hex(4)
         self._launched = 0
-        self._nursery: subprocess.Popen[str] | None = None
+        self._fork_server: subprocess.Popen[str] | None = None
         self._children: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
@@ -164,33 +164,33 @@ class LocalLauncher:
         """Nothing: each training of this machine is judged by itself."""
 
     def close(self) -> None:
-        """End the nursery; workers live on."""
+        """End the fork server; workers live on."""
         with self._lock:
-            self._close_nursery()
+            self._close_fork_server()
 
-    def _close_nursery(self) -> None:
-        nursery, self._nursery = self._nursery, None
-        if nursery is None:
+    def _close_fork_server(self) -> None:
+        fork_server, self._fork_server = self._fork_server, None
+        if fork_server is None:
             return
-        for pipe in (nursery.stdin, nursery.stdout):
+        for pipe in (fork_server.stdin, fork_server.stdout):
             with suppress(BrokenPipeError):
                 if pipe:
                     pipe.close()
         try:
-            nursery.wait(timeout=1.0)
+            fork_server.wait(timeout=1.0)
         except subprocess.TimeoutExpired:  # it is still warming up
-            nursery.kill()
-            nursery.wait()
+            fork_server.kill()
+            fork_server.wait()
 
     def _prepare(self) -> None:
         self._logs.make()
-        if not CAN_FORK or (self._nursery and self._nursery.poll() is None):
+        if not CAN_FORK or (self._fork_server and self._fork_server.poll() is None):
             return
-        self._close_nursery()
+        self._close_fork_server()
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
-        with open_private(self._nursery_log) as log:
-            self._nursery = subprocess.Popen(
-                [sys.executable, "-P", "-m", "multistage.launchers.local.nursery", *arguments],
+        with open_private(self._fork_server_log) as log:
+            self._fork_server = subprocess.Popen(
+                [sys.executable, "-P", "-m", "multistage.launchers.local.fork_server", *arguments],
                 env=self._build_environment(self._launcher_id),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -210,7 +210,7 @@ class LocalLauncher:
             log=self._logs.locate_worker(worker_id),
             environment={self._dealer.variable: ",".join(gpus)} if self._dealer and gpus else {},
         )
-        birth = self._order_from_nursery(order) if CAN_FORK else self._start_afresh(order)
+        birth = self._order_fork(order) if CAN_FORK else self._start_afresh(order)
         details = LocalDetails(
             pid=birth.pid,
             process_started_at=birth.process_started_at,
@@ -229,30 +229,30 @@ class LocalLauncher:
             self._dealer.note(worker)
         return worker
 
-    def _order_from_nursery(self, order: WorkerOrder) -> WorkerBirth:
-        for _ in range(2):  # the second time with a fresh nursery, where the first one has died
+    def _order_fork(self, order: WorkerOrder) -> WorkerBirth:
+        for _ in range(2):  # the second time with a fresh fork server, where the first one has died
             self._prepare()
-            answer = self._ask_nursery(order)
+            answer = self._ask_fork_server(order)
             if answer:
                 return WorkerBirth.model_validate_json(answer)
-            self._close_nursery()
-        log = self._nursery_log.read_text(errors="replace").strip().splitlines()
+            self._close_fork_server()
+        log = self._fork_server_log.read_text(errors="replace").strip().splitlines()
         raise LaunchError(
-            f"No worker can be started: {log[-1] if log else 'the nursery ended without a word'}",
-            f"The whole story is in {self._nursery_log}.",
+            f"No worker can be started: {log[-1] if log else 'the fork server ended without a word'}",
+            f"The whole story is in {self._fork_server_log}.",
         )
 
-    def _ask_nursery(self, order: WorkerOrder) -> str:
-        """The nursery's answer; empty where it gives none."""
-        if not (self._nursery and self._nursery.stdin and self._nursery.stdout):
+    def _ask_fork_server(self, order: WorkerOrder) -> str:
+        """The fork server's answer; empty where it gives none."""
+        if not (self._fork_server and self._fork_server.stdin and self._fork_server.stdout):
             return ""
         try:
-            self._nursery.stdin.write(f"{order.model_dump_json()}\n")
-            self._nursery.stdin.flush()
+            self._fork_server.stdin.write(f"{order.model_dump_json()}\n")
+            self._fork_server.stdin.flush()
         except BrokenPipeError:
             return ""
-        ready, _, _ = select.select([self._nursery.stdout], [], [], WARM_UP_LIMIT)
-        return self._nursery.stdout.readline() if ready else ""
+        ready, _, _ = select.select([self._fork_server.stdout], [], [], WARM_UP_LIMIT)
+        return self._fork_server.stdout.readline() if ready else ""
 
     def _start_afresh(self, order: WorkerOrder) -> WorkerBirth:
         """Start a worker in an interpreter of its own, where forking is not safe."""
@@ -274,5 +274,5 @@ class LocalLauncher:
         return self._logs.build_environment({**self._environment, WORKER_VARIABLE: mark})
 
     @property
-    def _nursery_log(self) -> Path:
-        return self._logs.path / "nursery.log"
+    def _fork_server_log(self) -> Path:
+        return self._logs.path / "fork_server.log"

@@ -1,4 +1,4 @@
-"""What the local launcher and its nursery say to each other, one JSON line each."""
+"""What the local launcher and its fork server say to each other, one JSON line each."""
 
 from pathlib import Path
 

@@ -278,7 +278,7 @@ def end_session(process: "subprocess.Popen[str]") -> None:
 
 
 def quote_log(logs: Path, run_id: str) -> str:
-    """Give the last lines that a run printed, wandb's own left out."""
+    """Return the last lines that a run printed, wandb's own left out."""
     path = logs / f"{Path(run_id).name}.log"
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     return "\n".join([line.rstrip()[:300] for line in lines if line.strip() and "wandb:" not in line][-QUOTED_LINES:])

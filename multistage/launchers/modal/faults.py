@@ -15,7 +15,7 @@ _KEY_REFUSED = re.compile(r"\b(401|403)\b|[Uu]nauthorized|[Ii]nvalid.*API key|pe
 
 
 def judge_training(error: str) -> LaunchError | None:
-    """Tell a failure that every training in such a container would share; None where it is the config's own.
+    """Return a failure that every training in such a container would share; None where it is the config's own.
 
     Args:
         error: What it ended with, as the run or its last line says it: an exit code, NaN, no memory for this config.

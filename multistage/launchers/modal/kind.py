@@ -10,7 +10,7 @@ from modal.config import config
 
 from multistage.domain.sweep.account import Account
 from multistage.domain.sweep.budget import bound_workers, parse_split
-from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.plan import RunOptions, RunRequest, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.cost import Prices, Quote
 from multistage.domain.workers.styles import runs_module
@@ -64,8 +64,8 @@ class ModalKind(LauncherKind):
         """Open a launcher that watches and ends workers."""
         return ModalLauncher(ModalOptions())
 
-    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
-        """Give a usual number of containers, of which none would have nothing to do."""
+    def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
+        """Return a usual number of containers, of which none would have nothing to do."""
         return bound_workers(USUAL_WORKERS, request.budget, parse_split(request.split))
 
     def check(self, plan: SweepPlan, options: RunOptions) -> None:
@@ -104,7 +104,7 @@ class ModalKind(LauncherKind):
         return tariff.fetch_rates().pack()
 
     def quote(self, options: RunOptions, prices: Prices) -> Quote:
-        """Tell what one container costs, and of what that is made up."""
+        """Return what one container costs, and of what that is made up."""
         own, rates = _read(options), Rates.unpack(prices)
         parts = [
             f"{own.cpu:g} cores at ${rates.core * 3600:.4g} each",
@@ -137,8 +137,8 @@ class ModalKind(LauncherKind):
         yield "good", f"token and secret {SECRET!r}", ""
 
 
-def _read(wishes: RunWishes) -> ModalOptions:
-    return fill_options(ModalOptions, NAME, wishes)
+def _read(requested: RunRequest) -> ModalOptions:
+    return fill_options(ModalOptions, NAME, requested)
 
 
 def _has_token() -> bool:

@@ -201,7 +201,7 @@ class ModalLauncher:
         return f"shown by `modal app logs {read_call(record).app}`"
 
     def judge_training(self, error: str) -> LaunchError | None:
-        """Tell a failure that trainings in all containers would share, such as a package that the image lacks."""
+        """Return a failure that trainings in all containers would share, such as a package that the image lacks."""
         return judge_training(error)
 
     def close(self) -> None:
@@ -266,7 +266,7 @@ class ModalLauncher:
         return name_call(intent, call.object_id)
 
     def _recall(self, record: WorkerRecord) -> str | None:
-        """Give a worker's call as far as its record, or this process, knows it."""
+        """Return a worker's call as far as its record, or this process, knows it."""
         return read_call(record).call_id or self._calls.get(record.worker_id)
 
     async def _find_call(self, record: WorkerRecord) -> str | None:

@@ -51,7 +51,7 @@ class Rates(Model):
         return total
 
     def pack(self) -> Prices:
-        """Give them as the sweep's state keeps them."""
+        """Return them as the sweep's state keeps them."""
         return Prices(source=self.source, details=self.model_dump(mode="json", exclude={"source"}))
 
     @classmethod

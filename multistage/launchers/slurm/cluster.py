@@ -136,7 +136,7 @@ def _check_time(groups: Sequence[NodeGroup], options: JobOptions, where: str) ->
 
 
 def find_limit(groups: Sequence[NodeGroup], options: JobOptions) -> float | None:
-    """Give the seconds that a job has at least; None for no limit."""
+    """Return the seconds that a job has at least; None for no limit."""
     if options.time is not None:
         return parse_time(options.time)
     return min((one.usual for one in groups if one.usual is not None), default=None)

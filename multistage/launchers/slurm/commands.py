@@ -25,7 +25,7 @@ SECRETS = ("WANDB_API_KEY", "WANDB_SERVICE")
 
 
 def call(*command: str, stdin: str | None = None, limit: float = PATIENCE, directory: str | None = None) -> str:
-    """Run one of Slurm's commands; gives what it printed.
+    """Run one of Slurm's commands; returns what it printed.
 
     Raises:
         CloudAwayError: The controller does not answer, and may do later.

@@ -51,7 +51,7 @@ class JobQueue:
         """How often Slurm was asked."""
 
     def look(self, *, now: bool = False, limit: float = PATIENCE) -> Mapping[str, Job]:
-        """Give the jobs; what was heard a moment ago will do, unless they are wanted as they are now.
+        """Return the jobs; what was heard a moment ago will do, unless they are wanted as they are now.
 
         Raises:
             CloudAwayError: The controller does not answer.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from multistage.domain.sweep.account import Account
 from multistage.domain.sweep.budget import bound_workers, parse_split
-from multistage.domain.sweep.plan import RunOptions, RunWishes, SweepPlan, SweepSettings
+from multistage.domain.sweep.plan import RunOptions, RunRequest, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import LaunchError, UsageError
 from multistage.installation import Look
@@ -60,8 +60,8 @@ class SlurmKind(LauncherKind):
         """Open a launcher that watches and ends workers."""
         return SlurmLauncher(logs)
 
-    def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
-        """Give a usual number of jobs, of which none would have nothing to do."""
+    def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
+        """Return a usual number of jobs, of which none would have nothing to do."""
         return bound_workers(USUAL_WORKERS, request.budget, parse_split(request.split))
 
     def check(self, plan: SweepPlan, options: RunOptions) -> None:
@@ -118,8 +118,8 @@ class SlurmKind(LauncherKind):
         yield "good", f"{sum(one.nodes for one in groups)} nodes in the partitions {', '.join(names)}", ""
 
 
-def _read(wishes: RunWishes) -> JobOptions:
-    return fill_options(JobOptions, NAME, wishes)
+def _read(requested: RunRequest) -> JobOptions:
+    return fill_options(JobOptions, NAME, requested)
 
 
 def _find_limit(own: JobOptions) -> float | None:

@@ -213,7 +213,7 @@ class SlurmLauncher:
         )
 
     def _submit(self, options: JobOptions, array: str, sweep: str, count: int) -> str:
-        """Submit an array; gives Slurm's id of it."""
+        """Submit an array; returns Slurm's id of it."""
         self._write_variables()
         for number in range(count):
             self._logs.locate_worker(f"{array}-{number}").touch(0o600)

@@ -16,7 +16,7 @@ class JobOptions(JobResources):
     """GPUs of one training, where Slurm's own words for them were not used."""
 
     def choose_gpus(self) -> str | None:
-        """Give the GPUs of a job as Slurm writes them; None for none.
+        """Return the GPUs of a job as Slurm writes them; None for none.
 
         Raises:
             UsageError: They are no whole ones.

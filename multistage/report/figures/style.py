@@ -141,7 +141,7 @@ def choose_log_ticks(parameter: Parameter) -> list[float]:
 
 
 def finish(figure: go.Figure, height: int, x: str = "", y: str = "", **layout: Any) -> go.Figure:
-    """Give a figure the page's looks.
+    """Style a figure like the page.
 
     Args:
         figure: What was drawn.

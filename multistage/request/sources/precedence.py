@@ -97,7 +97,7 @@ def gather_parameters(
     for key in (key for key in idle if given.get(key) is None):
         parameters.pop(key, None)
         sources.pop(key, None)
-    parameters = hand_on_foreign(parameters, parameters.get("launcher", "local"))
+    parameters = collect_foreign(parameters, parameters.get("launcher", "local"))
     if parameters.get("launcher_options") and "launcher_options" not in sources:
         sources["launcher_options"] = sources.pop(parameters["launcher"])
     left = [*_find_other_places(given, layers), *_leave_to_sweep(parameters, sources, given, directory)]
@@ -113,8 +113,8 @@ def gather_parameters(
     return GatheredParameters(parameters=parameters, sources=sources, notes=(note,) if left else ())
 
 
-def hand_on_foreign(given: Mapping[str, Any], launcher: str) -> dict[str, Any]:
-    """Give the options of another package's launcher the one name by which a flow takes them.
+def collect_foreign(given: Mapping[str, Any], launcher: str) -> dict[str, Any]:
+    """Collect the options of another package's launcher under the one name by which a flow takes them.
 
     Args:
         given: Parameters by name; the launcher's options stand under its own.

@@ -31,7 +31,7 @@ from multistage.errors import SpaceError, UsageError
 from multistage.launchers.registry import list_groups
 from multistage.options.catalogue import Groups, list_names
 from multistage.options.option import Options, list_options
-from multistage.options.refusal import Spelling, find_option, refuse_value, spell_key, tell_reason
+from multistage.options.refusal import Spelling, explain_refusal, find_option, refuse_value, spell_key
 
 SETTINGS_FILE = "multistage.toml"
 HINT = "`multistage-sweep settings --schema` says what each key takes."
@@ -44,7 +44,7 @@ class Preferences(TableReader):
     """Ranges of parameters that may be named without one, in the words of --params without the name."""
 
     def list_given(self) -> dict[str, Any]:
-        """Give what was set, by key; the ranges apart."""
+        """Return what was set, by key; the ranges apart."""
         given = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
         plain = {
             name: value.model_dump(exclude_unset=True) if isinstance(value, Options) else value
@@ -161,7 +161,9 @@ def explain_mistake(error: ValidationError, where: str, spell: Spelling, groups:
     option = find_option(place[2:] if section else place, groups)
     if option is None:
         return UsageError(f"{where}{dotted} cannot be {first['input']!r}: it takes a table.", HINT)
-    return UsageError(where + refuse_value(option, first["input"], section + spell(option), tell_reason(first)), HINT)
+    return UsageError(
+        where + refuse_value(option, first["input"], section + spell(option), explain_refusal(first)), HINT
+    )
 
 
 def _list_keys(place: tuple[int | str, ...], groups: Groups) -> list[str]:

@@ -106,7 +106,7 @@ def _locate(program: str, directory: Path) -> Path:
 
 
 def _judge_file(path: Path) -> ProgramKind:
-    """Tell whether Python runs a file, or the file runs by itself."""
+    """Return whether Python runs a file, or the file runs by itself."""
     if path.is_dir() or path.suffix in PYTHON_SUFFIXES:
         return "script"
     with path.open("rb") as file:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from multistage.domain.space.distributions import parse_parameters
-from multistage.domain.space.specifications import mend_parameters
+from multistage.domain.space.specifications import correct_parameters
 from multistage.domain.sweep.account import Account
 from multistage.domain.sweep.budget import Split
 from multistage.domain.sweep.plan import SweepSettings
@@ -15,7 +15,7 @@ from multistage.request.subject.sweep_subject import Subject
 
 
 def describe_single(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give the parameters of a single sweep's flow as all the rest knows them; leaves another flow's as they are."""
+    """Return the parameters of a single sweep's flow as all the rest knows them; leaves another flow's as they are."""
     if "count" not in parameters:
         return parameters
     return {**parameters, "budget": parameters["count"], "single": True}
@@ -34,7 +34,7 @@ def count_runs(content: Mapping[str, Any]) -> int:
     return min(bounds)
 
 
-def _tell_own_metric(request: SweepRequest, file: SweepFile, subject: Subject) -> Iterator[str]:
+def _warn_of_metric(request: SweepRequest, file: SweepFile, subject: Subject) -> Iterator[str]:
     """Say of a sweep that was there before that its engine does not go by another metric than its own."""
     if request.adopted and file.metric and (file.metric, file.goal) != (subject.metric, subject.goal):
         yield (
@@ -83,11 +83,11 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
             f"{runs} runs are a part of the grid's {file.size} points, which W&B walks in order: the first parameters "
             "will barely move."
         )
-    notes += _tell_own_metric(request, file, subject)
+    notes += _warn_of_metric(request, file, subject)
     notes += [note for one in parse_parameters(content.get("parameters")) for note in one.notes]
     definition = dict(content)
     if request.adopted is None:
-        definition["parameters"] = mend_parameters(content["parameters"])
+        definition["parameters"] = correct_parameters(content["parameters"])
     if request.metric or request.goal:
         definition["metric"] = {"name": subject.metric, "goal": subject.goal}
     if subject.command and not file.command and request.adopted is None:

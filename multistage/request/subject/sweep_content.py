@@ -25,7 +25,7 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 def read_run_cap(content: Mapping[str, Any]) -> int | None:
-    """Give a sweep file's own bound on its runs, where it has a sensible one."""
+    """Return a sweep file's own bound on its runs, where it has a sensible one."""
     cap = content.get("run_cap")
     return cap if isinstance(cap, int) and not isinstance(cap, bool) else None
 

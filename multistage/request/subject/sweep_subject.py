@@ -247,7 +247,7 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
 
 
 def _check_usual(parameter: Parameter, value: Value) -> Value:
-    """Give a usual value in the parameter's own kind; it may lie outside a range, and must be one of the choices."""
+    """Return a usual value in the parameter's own kind; it may lie outside a range, and must be one of the choices."""
     wrong = f"--baseline gives {parameter.name} the value {value!r}, which is "
     number = require_number(value)
     if isinstance(parameter, CategoricalParameter):

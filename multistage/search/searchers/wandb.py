@@ -13,7 +13,7 @@ class ServerSearcher(StagedSearch):
     """Proposes nothing itself: each stage's sweep tells the server's engine what to search."""
 
     def plan(self) -> Sequence[Config]:
-        """Give none: the server draws stage 1, too."""
+        """Return none: the server draws stage 1, too."""
         return ()
 
     def propose(
@@ -25,13 +25,13 @@ class ServerSearcher(StagedSearch):
         used: int,
         count: int,
     ) -> Sequence[Proposal]:
-        """Give none."""
+        """Return none."""
         del stage, box, evaluations, pending, used, count
         return ()
 
     def suggest(
         self, box: SearchSpace, evaluations: Sequence[Evaluation], pending: Sequence[Config], count: int
     ) -> Sequence[Config]:
-        """Give none."""
+        """Return none."""
         del box, evaluations, pending, count
         return ()

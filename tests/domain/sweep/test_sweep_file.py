@@ -15,7 +15,7 @@ from multistage.domain.space.multiples import quantize
 from multistage.domain.space.narrowing import narrow
 from multistage.domain.space.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from multistage.domain.space.search_space import SearchSpace
-from multistage.domain.space.specifications import mend_parameters
+from multistage.domain.space.specifications import correct_parameters
 from multistage.domain.sweep.sweep_file import name_config_id, read_sweep_file
 from multistage.errors import SpaceError
 
@@ -253,7 +253,7 @@ def test_a_quantized_range_never_leaves_its_bounds(kind: str, data: st.DataObjec
     unit = data.draw(st.floats(0, 1))
     values = [*one.values[:2], *one.values[-2:], one.pick(0), one.pick(unit), one.pick(1)]
     # What a W&B server elsewhere is given, and draws from as W&B's own engine does.
-    sent = mend_parameters({"x": spec})["x"]
+    sent = correct_parameters({"x": spec})["x"]
     drawn = sent["min"] + unit * (sent["max"] - sent["min"])
     values.append(quantize(math.exp(drawn) if kind == "q_log_uniform" else drawn, float(step)))
     if len(one.values) != 1:
@@ -286,7 +286,7 @@ def test_probabilities_of_one_value_add_up_and_nested_parameters_are_mended_too(
         "w": 3,
     }
     y = {"values": [1, 2], "probabilities": [0.5, 0.5]}
-    assert mend_parameters({"x": {"parameters": inner}}) == {
+    assert correct_parameters({"x": {"parameters": inner}}) == {
         "x": {"parameters": {"y": y, "z": {"value": {"eps": [0.001]}}, "w": 3}}
     }
     [parsed] = parse_parameters({"y": inner["y"]})

@@ -131,7 +131,7 @@ def test_another_process_adopts_workers_by_their_records(
         assert second.is_alive(copies[0])
         second.stop(copies)
         assert not second.is_alive(copies[0])
-    assert not (tmp_path / "elsewhere" / "nursery.log").exists()
+    assert not (tmp_path / "elsewhere" / "fork_server.log").exists()
 
 
 ORPHAN_SCRIPT = """
@@ -178,7 +178,7 @@ raise ValueError("no such luck")
     wait_until(lambda: launcher.read_failure(run.id), "the log")
     assert launcher.read_failure(run.id).endswith("ValueError: no such luck")
     assert launcher.read_failure("nosuchrun") == ""
-    assert launcher.read_failure("../nursery") == ""
+    assert launcher.read_failure("../fork_server") == ""
 
 
 def test_the_key_is_on_no_command_line_and_in_no_file(
@@ -209,7 +209,7 @@ time.sleep(600)
 """
 
 
-def test_workers_survive_their_orchestrator_and_the_nursery_does_not(
+def test_workers_survive_their_orchestrator_and_the_fork_server_does_not(
     api: wandb.Api, tracker: dict[str, str], tmp_path: Path
 ) -> None:
     sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}])
@@ -222,11 +222,11 @@ def test_workers_survive_their_orchestrator_and_the_nursery_does_not(
     try:
         assert orchestrator.stdout is not None
         record = WorkerRecord.model_validate_json(orchestrator.stdout.readline())
-        nurseries = psutil.Process(orchestrator.pid).children()
-        assert len(nurseries) == 1
+        fork_servers = psutil.Process(orchestrator.pid).children()
+        assert len(fork_servers) == 1
         wait_for_row(sweep, "run-0", "epoch")
         orchestrator.send_signal(signal.SIGKILL)
-        wait_until(lambda: not is_running(nurseries[0]), "the nursery's end", 10)
+        wait_until(lambda: not is_running(fork_servers[0]), "the fork server's end", 10)
         launcher = LocalLauncher(tmp_path / "logs")
         epoch = list_runs(sweep)["run-0"].summary["epoch"]
         wait_until(lambda: list_runs(sweep)["run-0"].summary["epoch"] > epoch, "further rows")
@@ -238,13 +238,13 @@ def test_workers_survive_their_orchestrator_and_the_nursery_does_not(
         orchestrator.communicate()
 
 
-def test_a_nursery_that_dies_is_replaced(api: wandb.Api, make_launcher: MakeLauncher) -> None:
+def test_a_fork_server_that_dies_is_replaced(api: wandb.Api, make_launcher: MakeLauncher) -> None:
     sweep = queue_runs(api, "digits:mlp", [])
     launcher = make_launcher(idle=1)
     first = launcher.launch(sweep, 1)
-    (nursery,) = [child for child in psutil.Process().children() if "nursery" in read_command(child)]
-    nursery.kill()
-    wait_until(lambda: not is_running(nursery), "the nursery's end")
+    (fork_server,) = [child for child in psutil.Process().children() if "fork_server" in read_command(child)]
+    fork_server.kill()
+    wait_until(lambda: not is_running(fork_server), "the fork server's end")
     second = launcher.launch(sweep, 1)
     assert all(launcher.is_alive(record) for record in second)
     assert first[0].worker_id != second[0].worker_id
@@ -255,7 +255,7 @@ def test_workers_that_cannot_start_are_a_launch_error(tmp_path: Path, tracker: d
     (tmp_path / "wandb.py").write_text("raise ImportError('this wandb is broken')")
     with (
         LocalLauncher(tmp_path / "logs", environment=broken) as launcher,
-        pytest.raises(LaunchError, match=r"ImportError: this wandb is broken.*nursery\.log"),
+        pytest.raises(LaunchError, match=r"ImportError: this wandb is broken.*fork_server\.log"),
     ):
         launcher.launch("local/work/any", 1)
 

@@ -1,7 +1,7 @@
-"""The nursery: a process that has imported all that workers need, and forks them on order.
+"""The fork server: a process that has imported all that workers need, and forks them on order.
 
 A fresh interpreter imports torch, Stable-Baselines3 and wandb for seconds; a fork takes milliseconds, at each stage
-and for each worker that must be replaced. The nursery has a single Python thread, so its forks are sound, and lives
+and for each worker that must be replaced. The fork server has a single Python thread, so its forks are sound, and lives
 until its standard input is closed, which happens when its orchestrator ends, however it ends. Its workers live on.
 """
 
@@ -76,7 +76,7 @@ def warm_up_wandb() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Warm up, then serve on standard input and output."""
-    parser = argparse.ArgumentParser(prog="python -m multistage.launchers.local.nursery")
+    parser = argparse.ArgumentParser(prog="python -m multistage.launchers.local.fork_server")
     parser.add_argument("--config_id", help="the bundled trainer to have ready")
     options = parser.parse_args(arguments)
     spare_loopback(os.environ)

@@ -8,7 +8,7 @@ from multistage.domain.model import Model
 from multistage.domain.runs.results import Config
 
 
-class Wish(Model):
+class InitRequest(Model):
     """A script, and how it is got to know."""
 
     words: tuple[str, ...]
