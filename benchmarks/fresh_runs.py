@@ -110,7 +110,7 @@ def is_held(line: Mapping[str, Any]) -> bool:
     half = float(student.ppf(0.975, len(fresh) - 1) * fresh.std(ddof=1) / np.sqrt(len(fresh)))
     low, high = line["interval"]
     gap = float(fresh.mean()) - line["mean"]
-    return abs(gap) <= np.hypot(high - line["mean"] if gap > 0 else line["mean"] - low, half) + 1e-9
+    return bool(abs(gap) <= np.hypot(high - line["mean"] if gap > 0 else line["mean"] - low, half) + 1e-9)
 
 
 def main() -> None:

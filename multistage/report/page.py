@@ -183,6 +183,11 @@ def _show_influences(data: ReportData, figures: Figures, influences: list[Influe
         "How much each parameter decides whether a config is among the best quarter of stage 1, which covers the first "
         "ranges evenly (PED-ANOVA). A pale bar is no more than chance shows."
     )
+    if any(one.interval for one in influences):
+        lead = (
+            "How much of what the configs reach each parameter decides by itself, as far as so few runs tell: what the "
+            "model of all runs expects, with its 95%. A pale bar is no surer than an even share."
+        )
     return section("influences", "What mattered", lead if influences else "", bars, along, contour)
 
 
@@ -207,9 +212,13 @@ def _show_work(data: ReportData, figures: Figures, workload: Workload) -> Markup
     if not workload.lanes:
         return section("work", "Who trained when", "", timeline)
     expenses = work.draw_expenses(sum_expenses(data), list_bills(data))
-    parts = [("trained", workload.trained), ("failed or lost", workload.in_vain), ("idle (hatched)", workload.idle)]
+    parts = [("trained", workload.trained), ("failed or lost", workload.in_vain), ("starting", workload.starting),
+             ("idle", workload.idle)]  # fmt: skip
     shares = ", ".join(f"{name} {seconds / max(workload.seconds, 1e-9):.0%}" for name, seconds in parts)
-    lead = f"{len(workload.lanes)} workers at once, {format_seconds(workload.seconds)} of their time: {shares}."
+    lead = (
+        f"{len(workload.lanes)} workers at once, {format_seconds(workload.seconds)} of their time: {shares}. "
+        "Hatched: starting or idle."
+    )
     cost = "Cost over time" if data.state.cost else "Training time"
     return section("work", "Who trained when", f"{lead} Times are UTC.", timeline, f"<h3 class=wideh>{cost}</h3>",
                    figures.show(expenses, "expenses-plot", cost))  # fmt: skip

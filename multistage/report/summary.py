@@ -1,6 +1,7 @@
 """The top of the report: what the best config is, how sure that is, what it cost, what mattered, what failed."""
 
 from collections.abc import Sequence
+from statistics import mean
 
 import yaml
 
@@ -12,10 +13,11 @@ from multistage.report.beliefs import Influence
 from multistage.report.costs import format_dollars, format_duration
 from multistage.report.data import ReportData
 from multistage.report.failures import Failure, explain_failures
+from multistage.report.figures.beliefs import describe_share
 from multistage.report.figures.style import shorten
 from multistage.report.links import build_training_command, link_sweep, name_sweep
 from multistage.report.markup import Markup, block, link, render, table
-from multistage.report.workload import Workload
+from multistage.report.workload import Workload, measure_run
 
 MOST_SHOWN = 3
 """Parameters and causes that the top names."""
@@ -149,8 +151,11 @@ def _describe_cost(data: ReportData, workload: Workload) -> list[str]:
     spent = workload.trained + workload.in_vain
     lines = [f"{format_seconds(spent)} of training within {format_seconds(workload.elapsed)}"] if spent else []
     if workload.seconds:
-        idle, vain = workload.idle / workload.seconds, workload.in_vain / workload.seconds
-        lines.append(f"Of the workers' time {idle:.0%} was idle" + (f", {vain:.0%} in vain." if vain > 0 else "."))
+        parts = [("idle", workload.idle), ("starting", workload.starting), ("in vain", workload.in_vain)]
+        told = [f"{seconds / workload.seconds:.0%} {name}" for name, seconds in parts if seconds or name == "idle"]
+        lines.append(f"Of the workers' time: {', '.join(told)}.")
+    if whole := _count_whole(data, spent):
+        lines.append(whole)
     if state.cost is None:
         return [f"{state.budget_used} runs", *lines]
     beside = [f"{format_dollars(state.cost.beside)} more outside the budget."] if state.cost.beside else []
@@ -162,6 +167,14 @@ def _describe_cost(data: ReportData, workload: Workload) -> list[str]:
     ]
 
 
+def _count_whole(data: ReportData, spent: float) -> str:
+    """Say how many runs of full length a sweep has cost that stopped some early; empty where all went on to the end."""
+    whole = [measure_run(run) for run in data.runs if run.phase == "finished"]
+    if not whole or not sum(whole) or all(run.phase != "stopped" for run in data.runs):
+        return ""
+    return f"As much as {spent / mean(whole):.0f} runs of full length."
+
+
 def format_seconds(seconds: float) -> str:
     """Write a duration in its two largest units, a short one in seconds."""
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else format_duration(seconds)
@@ -171,7 +184,7 @@ def _describe_influence(influences: Sequence[Influence]) -> list[str]:
     if not influences:
         return ["Too few runs to tell"]
     bars = "".join(
-        f"<span class='bar{'' if one.matters else ' pale'}'><em>{render(one.name)}</em><b>{one.share:.0%}</b>"
+        f"<span class='bar{'' if one.matters else ' pale'}'><em>{render(one.name)}</em><b>{describe_share(one)}</b>"
         f"<i style='width:{100 * one.share:.0f}%'></i></span>"
         for one in influences[:MOST_SHOWN]
     )

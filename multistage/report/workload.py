@@ -1,8 +1,10 @@
 """Who trained what when, what of it was idle or in vain, what it cost, and why runs failed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from multistage.domain.runs.slots import RunPhase, RunRecord
@@ -32,18 +34,20 @@ class Lane(NamedTuple):
 class Workload(NamedTuple):
     """Where the workers' time went, in seconds.
 
-    Idle is the time in which a lane had no run between its first one's beginning and its last one's end.
+    A lane's gaps between two runs are their start-up, as long as its worker usually takes from one run to the next, and
+    the rest of them is idle.
     """
 
     lanes: list[Lane]
     trained: float
     in_vain: float
+    starting: float
     idle: float
 
     @property
     def seconds(self) -> float:
         """The workers' time in all."""
-        return self.trained + self.in_vain + self.idle
+        return self.trained + self.in_vain + self.starting + self.idle
 
     @property
     def elapsed(self) -> float:
@@ -87,13 +91,33 @@ def arrange_workload(data: ReportData) -> Workload:
     spent = sum(measure_run(run) for run in timed)
     vain = sum(measure_run(run) for run in timed if run.phase in IN_VAIN)
     present = sum((ended - _began(lanes[number][0])).total_seconds() for ended, number in ends)
+    starting = min(_measure_starts(workers.values(), lanes), max(0.0, present - spent))
     elapsed = (max(ends)[0] - _began(timed[0])).total_seconds() if timed else 0.0
     return Workload(
         lanes=[Lane(_merge(lane, timedelta(seconds=elapsed / FINEST))) for lane in lanes],
         trained=spent - vain,
         in_vain=vain,
-        idle=max(0.0, present - spent),
+        starting=starting,
+        idle=max(0.0, present - spent - starting),
     )
+
+
+def _measure_starts(workers: Iterable[Sequence[RunRecord]], lanes: Iterable[Sequence[RunRecord]]) -> float:
+    """Measure what lay between runs because a script takes its time until it trains, in seconds.
+
+    The usual gap between two runs of one worker is the median of those within a stage.
+    """
+    usual = [
+        (_began(after) - _ended(before)).total_seconds()
+        for runs in workers
+        for before, after in pairwise(runs)
+        if before.name.stage == after.name.stage
+    ]
+    if not usual:
+        return 0.0
+    longest = max(0.0, median(usual))
+    gaps = ((_began(after) - _ended(before)).total_seconds() for runs in lanes for before, after in pairwise(runs))
+    return sum(min(max(gap, 0.0), longest) for gap in gaps)
 
 
 def _merge(runs: Iterable[RunRecord], smallest: timedelta) -> list[Span]:

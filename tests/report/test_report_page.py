@@ -47,6 +47,19 @@ def test_what_mattered_comes_first() -> None:
     assert influences[0].share > 0.8 > 0.2 > influences[1].share
 
 
+def test_few_runs_tell_what_mattered_with_how_unsure_that_is() -> None:
+    data = make_data((NOISE, LR), make_runs(9))
+    influences = measure_influence(data)
+    assert [one.name for one in influences] == ["lr", "noise"]
+    for one in influences:
+        assert one.interval is not None
+        assert 0 <= one.interval[0] <= one.share <= one.interval[1] <= 1
+    assert sum(one.share for one in influences) == pytest.approx(1)
+    page = build_report(data)
+    assert "as far as so few runs tell" in page
+    assert re.search(r"\d+% \(\d+ to \d+%\)", page)
+
+
 def test_the_top_claims_no_influence_that_chance_shows_too() -> None:
     found = build_report(make_data((NOISE, LR), make_runs(30))).split("What mattered?")[1].split("</div>")[0]
     assert found.count("class='bar'") == found.count("pale") == 1
@@ -183,7 +196,22 @@ def test_workers_of_later_stages_take_over_lanes_and_gaps_are_idle() -> None:
     assert 0 < work.idle < work.trained
     overlapping = arrange_workload(make_data((LR,), make_runs(6)))
     assert [sum(len(span.runs) for span in lane.spans) for lane in overlapping.lanes] == [3, 3]
-    assert overlapping.idle == 2 * 2 * 5, "each lane waits twice for 5 s"
+    assert (overlapping.starting, overlapping.idle) == (0, 2 * 2 * 5), "each lane waits twice for 5 s"
+
+
+def test_a_worker_that_waits_longer_than_a_run_takes_to_start_is_idle() -> None:
+    runs = [
+        make_run(
+            index,
+            {"lr": 0.1},
+            1.0,
+            began_at=NOON + timedelta(seconds=began),
+            heartbeat_at=NOON + timedelta(seconds=began + 10),
+        )
+        for index, began in enumerate((0, 15, 30, 45, 160))
+    ]
+    work = arrange_workload(make_data((LR,), [run.model_copy(update={"worker": "w"}) for run in runs]))
+    assert (work.trained, work.starting, work.idle) == (50, 4 * 5, 105 - 5)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.integers(2, 300)), min_size=1, max_size=40))

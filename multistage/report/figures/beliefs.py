@@ -35,6 +35,12 @@ LEAST_FOR_CONTOUR = 6
 """Runs below which the model's mean over two parameters would be a guess."""
 
 
+def describe_share(one: Influence) -> str:
+    """Write a share of the importance, with how unsure it is where that is known."""
+    low, high = one.interval or (one.share, one.share)
+    return f"{one.share:.0%}" + (f" ({100 * low:.0f} to {high:.0%})" if one.interval else "")
+
+
 def draw_influences(influences: Sequence[Influence]) -> go.Figure | None:
     """Draw how much each parameter matters; pale where that is no more than chance shows."""
     if not influences:
@@ -44,7 +50,7 @@ def draw_influences(influences: Sequence[Influence]) -> go.Figure | None:
         go.Bar(
             x=[one.share for one in ordered], y=[escape(one.name) for one in ordered], orientation="h",
             marker={"color": [ACCENT if one.matters else BAND for one in ordered]},
-            text=[f" {one.share:.0%}" for one in ordered], textposition="outside",
+            text=[f" {describe_share(one)}" for one in ordered], textposition="outside",
             cliponaxis=False, textfont={"color": INK}, hoverinfo="skip", width=0.6,
         )
     )  # fmt: skip

@@ -80,7 +80,8 @@ def draw_timeline(data: ReportData, workload: Workload) -> go.Figure | None:
     names = [f"{number}" for number in range(1, len(lanes) + 1)]
     spans = [(name, span) for name, lane in zip(names, lanes, strict=True) for span in lane.spans]
     figure.add_bar(
-        y=names, base=[lane.spans[0].began_at for lane in lanes], orientation="h", name="idle", hoverinfo="skip",
+        y=names, base=[lane.spans[0].began_at for lane in lanes], orientation="h",
+        name="starting or idle", hoverinfo="skip",
         x=[_last(lane.spans) for lane in lanes], width=0.72,
         marker={"color": BAND, "pattern": {"shape": "/", "size": 5, "fgcolor": MUTED, "solidity": 0.25}},
     )  # fmt: skip
