@@ -22,9 +22,9 @@ from multistage.search.registry import list_searches
     name="multistage-sweep",
     description=(
         "Finds good hyperparameters in three stages of training runs, each a subflow that narrows the ranges for the "
-        "next.\n\nA run's **logs** tell what the stages find, what is best so far, what was lost and how to go on; its "
+        "next.\n\nA run's **logs** say what the stages find, what is best so far, what was lost and how to go on; its "
         "**artifacts** show the plan, the progress, the best configs and the result. Cancel it, and its trainings end; "
-        "`multistage-sweep resume NAME` goes on."
+        "`multistage-sweep resume NAME` continues the sweep."
     ),
     flow_run_name="{config_id}",
     persist_result=True,

@@ -19,9 +19,9 @@ from multistage.search.registry import list_searches
 @flow(
     name="single-sweep",
     description=(
-        "Runs one W&B sweep as it is, with as many runs as were asked for.\n\nA run's **logs** tell what is best so "
+        "Runs one W&B sweep as it is, with as many runs as were asked for.\n\nA run's **logs** say what is best so "
         "far and what was lost; its **artifacts** show the progress and the best configs. Cancel it, and its trainings "
-        "end; `multistage-sweep resume NAME` goes on."
+        "end; `multistage-sweep resume NAME` continues the sweep."
     ),
     flow_run_name="{name}",
     persist_result=True,

@@ -109,7 +109,7 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
     unknown = sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX) and not _is_variable(name))
     for name in unknown:
         near = difflib.get_close_matches(name, [f"{VARIABLE_PREFIX}{key.upper()}" for key in known], n=1)
-        yield "note", f"{name} is no variable of multistage-sweep.", f"Did you mean {near[0]}?" if near else ""
+        yield "note", f"{name} is not a variable of multistage-sweep.", f"Did you mean {near[0]}?" if near else ""
     path = find_settings_file(directory)
     file = read_settings_file(path)
     named = f", with {', '.join(file.configs)}" if file.configs else ""
@@ -126,7 +126,7 @@ def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Ite
     """Look for what would lead runs, or requests to this machine, astray."""
     found = find_credentials()
     for note in review_surroundings(directory, None, found[0] if found else None, environment):
-        yield "note", note, "Take it out, to be sure."
+        yield "note", note, "Remove it, to be safe."
     proxies = ", ".join(list_proxies(environment))
     if proxies:
         yield "good", f"{proxies} set; this machine's own services are reached past any proxy", ""
@@ -212,13 +212,13 @@ def _look_at_prefect(settings: Settings) -> Iterator[Look]:
         yield "bad", told, "`multistage-sweep down`, then `up`."
         return
     if server.pid is not None and lets_everyone_in(server.api_url):
-        told = f"The server at {server.ui_url} lets everyone on this machine in; an older release started it."
-        yield "note", told, "`multistage-sweep up`, once no sweep is live, starts it anew."
+        told = f"The server at {server.ui_url} is open to everyone on this machine; an older release started it."
+        yield "note", told, "`multistage-sweep up`, once no sweep is live, restarts it."
     if theirs is not None and theirs.split(".")[:2] != ours.split(".")[:2]:
         yield (
             "note",
             f"The server at {server.api_url} is {theirs}, and this client {ours}.",
-            "Update the older." if server.pid is None else "`multistage-sweep down`, then `up`.",
+            "Update the older one." if server.pid is None else "`multistage-sweep down`, then `up`.",
         )
         return
     whose = "configured server" if server.pid is None else "runs"
@@ -241,7 +241,7 @@ def look_at_deployments(server: PrefectServer, settings: Settings) -> Iterator[L
             remedy = f"Deploy it again {where}, or `multistage-sweep deploy --remove {one.name}`."
             yield "note", f"The deployment {one.name}: {fault}.", remedy
     if found and build_worker_service(settings).find() is None:
-        yield "note", f"No worker runs the {len(found)} deployments.", "`multistage-sweep up --worker`"
+        yield "note", f"No worker serves the {len(found)} deployments.", "`multistage-sweep up --worker`"
 
 
 def _ask_version(server: PrefectServer) -> str | None:

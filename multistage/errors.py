@@ -120,7 +120,7 @@ class CloudAwayError(LaunchError):
 
 
 class StandstillError(LaunchError):
-    """Workers end again and again without any run having moved."""
+    """Workers end again and again without progress in any run."""
 
 
 class ServiceError(MultistageError):

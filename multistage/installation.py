@@ -41,7 +41,7 @@ def read_version() -> str:
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
-        return "of no known version"
+        return "of unknown version"
 
 
 def check_installation() -> None:
@@ -51,7 +51,7 @@ def check_installation() -> None:
         UsageError: A package is missing, or a part of this one.
     """
     for what, remedy in (*_find_missing_files(), *_find_missing_packages(version)):
-        raise UsageError(f"The installation is broken: {what}", f"{remedy}; `multistage-sweep doctor` tells more.")
+        raise UsageError(f"The installation is broken: {what}", f"{remedy}; `multistage-sweep doctor` says more.")
 
 
 def look_at_installation(find_version: Callable[[str], str] = version) -> Iterator[Look]:

@@ -84,13 +84,13 @@ def _ask(
             return read_ranges(texts, proposed, session.settings.space), "person"
         except SpaceError as error:
             problem = str(error)
-            get_run_logger().warning("The answer cannot be used, so it is asked again: %s", problem)
-    raise _stop(session, "Nobody gave ranges that can be used.")
+            get_run_logger().warning("The answer cannot be used, so the question is asked again: %s", problem)
+    raise _stop(session, "Nobody gave usable ranges.")
 
 
 def _stop(session: Session, reason: str) -> ApprovalError:
     session.update_state(status="stopped", ended_because=reason)
-    return ApprovalError(reason, f"Go on with: multistage-sweep --resume {session.folder.state_file}")
+    return ApprovalError(reason, f"Resume with: multistage-sweep --resume {session.folder.state_file}")
 
 
 def build_form(record: StageRecord, proposed: SearchSpace, problem: str) -> type[RunInput]:

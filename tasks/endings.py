@@ -131,7 +131,7 @@ def _announce(run: FlowRun) -> Iterator[None]:
         shown = pool.submit(contextvars.copy_context().run, _show_cancelling, message, runs, run.id)
         yield
     if trouble := shown.exception():
-        get_run_logger().warning("That it is being cancelled could not be shown: %r", trouble)
+        get_run_logger().warning("The cancellation could not be shown: %r", trouble)
 
 
 def _show_cancelling(message: str, runs: Collection[UUID], interrupted: UUID) -> None:
@@ -177,4 +177,4 @@ def _locate_folder(run: FlowRun) -> SweepFolder:
 
 
 def _describe_resume(folder: SweepFolder) -> str:
-    return f"Go on with: multistage-sweep --resume {shlex.quote(str(folder.state_file))}"
+    return f"Resume with: multistage-sweep --resume {shlex.quote(str(folder.state_file))}"

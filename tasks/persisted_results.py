@@ -68,7 +68,7 @@ def _pack(one: Any) -> dict[str, Any]:
             return {"kind": kind, "data": one.model_dump_json()}
     if isinstance(one, Exception):
         return {"kind": FAILURE, "data": str(one)}
-    raise TypeError(f"A step cannot keep a {type(one).__name__}.")
+    raise TypeError(f"A step cannot store a {type(one).__name__}.")
 
 
 def _unpack(one: dict[str, Any]) -> Any:
@@ -77,7 +77,7 @@ def _unpack(one: dict[str, Any]) -> Any:
     if one["kind"] == FAILURE:
         return MultistageError(one["data"])
     if one["kind"] not in KINDS:
-        raise ValueError(f"A kept result is a {one['kind']!r}, which this release does not know.")
+        raise ValueError(f"A stored result is a {one['kind']!r}, which this release does not know.")
     return KINDS[one["kind"]].model_validate_json(one["data"])
 
 

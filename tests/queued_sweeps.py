@@ -1,4 +1,4 @@
-"""Sweeps with queued runs, as the orchestrator makes them, and what became of them."""
+"""Sweeps with queued runs, as the driver makes them, and what became of them."""
 
 import os
 import time
@@ -127,7 +127,7 @@ def write_script(path: Path, body: str) -> Path:
 
 
 def client_variables(tracker: dict[str, str]) -> dict[str, str]:
-    """What the orchestrator hands its launcher."""
+    """What the driver hands its launcher."""
     return {name: tracker[name] for name in tracker if name.startswith("WANDB_") or name == "HOME"} | {
         "PATH": os.environ["PATH"]
     }

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MultistageError as error:
         code = _complain(error.message, error.hint, error.exit_code)
     except ModuleNotFoundError as error:
-        code = _complain(f"{DISTRIBUTION} is not whole: {error}.", f"`{DISTRIBUTION} doctor` tells what to do.", 1)
+        code = _complain(f"{DISTRIBUTION} is incomplete: {error}.", f"`{DISTRIBUTION} doctor` says what to do.", 1)
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

@@ -39,21 +39,23 @@ def approve(
     record = find_proposal(state, pending.stage) if pending else None
     if pending is None or record is None or record.next_space is None or state.flow_run_id is None:
         raise UsageError(
-            f"The sweep {state.name} waits for nobody.", f"`multistage-sweep status {state.name}` shows it."
+            f"The sweep {state.name} is not waiting for approval.", f"`multistage-sweep status {state.name}` shows it."
         )
     if folder.find_driver() is None:
-        raise UsageError(f"The sweep {state.name} has lost its driver.", f"Resume it with {folder.resume_command}")
+        raise UsageError(
+            f"The sweep {state.name} is not running: its driver is gone.", f"Resume with: {folder.resume_command}"
+        )
     texts: dict[str, str] = {}
     for item in split_params(ranges) if ranges else ():
         key, _, text = item.partition(":")
         if not text:
-            raise SpaceError(f"{item!r} is no range.", "Write --ranges name:min-max, separated by commas.")
+            raise SpaceError(f"{item!r} is not a range.", "Write --ranges name:min-max, separated by commas.")
         texts[key.strip()] = text
     read_ranges(texts, record.next_space, state.settings.space)
     settings = Settings()
     server = find_prefect_server(settings)
     if server is None:
-        raise ServiceError("The Prefect server does not run.", "`multistage-sweep up` starts it.")
+        raise ServiceError("The Prefect server is not running.", "`multistage-sweep up` starts it.")
     enter_prefect_server(server, settings, os.environ)
     from prefect.exceptions import NotPausedError
     from prefect.flow_runs import resume_flow_run
@@ -63,6 +65,8 @@ def approve(
     try:
         resume_flow_run(UUID(state.flow_run_id), run_input=answer)
     except NotPausedError as error:
-        raise UsageError("The sweep does not wait any more.", "Somebody was quicker, or its time was over.") from error
-    print(f"Told the sweep {state.name} to {'stop' if stop else f'go on with stage {pending.stage}'}.")
+        raise UsageError(
+            "The sweep is no longer waiting.", "Somebody else answered first, or its time ran out."
+        ) from error
+    print(f"Told the sweep {state.name} to {'stop' if stop else f'continue with stage {pending.stage}'}.")
     return 0

@@ -46,7 +46,7 @@ def deploy(
     given = take_content({**flags.list_given(), **({"config_id": config_id} if config_id else {})})
     if list_ or remove is not None:
         if given or called or cron or (list_ and remove is not None):
-            raise UsageError("--list and --remove each stand alone.", "Leave the rest out.")
+            raise UsageError("--list and --remove take no other option.", "Leave out the rest.")
         return _show_deployments() if remove is None else _remove(remove)
     return _deploy(given, called, cron, timezone)
 
@@ -60,7 +60,7 @@ def _deploy(given: dict[str, Any], called: str | None, cron: str | None, timezon
     folder = Path.cwd()
     name = called or re.sub(r"[^\w.-]+", "-", folder.name).strip("-") or "sweep"
     if not re.fullmatch(r"[\w.-]+", name):
-        raise UsageError(f"{name!r} is no name of a deployment.", "Use letters, digits, dots and hyphens.")
+        raise UsageError(f"{name!r} is not a valid name for a deployment.", "Use letters, digits, dots and hyphens.")
     _check_sweep(given, cron)
     schedules = (parse_schedule(cron, timezone),) if cron else ()
     pattern = str(given.get("name") or name)
@@ -94,7 +94,7 @@ def _check_sweep(given: dict[str, Any], cron: str | None) -> None:
     if given.get("config_id") is not None:
         resolve(gather_flags(given, Path.cwd()))
     elif cron:
-        raise UsageError("A schedule must know what to train.", "Name it: deploy CONFIG_ID --cron.")
+        raise UsageError("A schedule needs a config id to train.", "Name it: deploy CONFIG_ID --cron.")
 
 
 def _make_plain(given: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _find_server() -> "PrefectServer":
 
     server = find_prefect_server(Settings())
     if server is None:
-        raise UsageError("The Prefect server does not run.", "`multistage-sweep up --worker` starts it.")
+        raise UsageError("The Prefect server is not running.", "`multistage-sweep up --worker` starts it.")
     check_reachable(server.api_url)
     return server
 

@@ -16,7 +16,7 @@ from multistage.settings import Settings
 if TYPE_CHECKING:
     from multistage.domain.proposal.draft import Proposal
 
-PROMPT = "Enter writes it; a change (? tells which), or q: "
+PROMPT = "Enter writes it; type a change (? lists them), or q to quit: "
 
 
 def init(
@@ -62,9 +62,9 @@ def init(
     from multistage.request.subject.assignments import parse_assignments
 
     if whole and no_run:
-        raise UsageError("--whole and --no-run contradict each other.", "Leave one of the two out.")
+        raise UsageError("--whole and --no-run exclude each other.", "Leave one of the two out.")
     if init_timeout <= 0:
-        raise UsageError(f"--init-timeout {init_timeout:g} is no number of seconds.", "Give it one above 0.")
+        raise UsageError(f"--init-timeout {init_timeout:g} is not a number of seconds.", "Use a number above 0.")
     check_installation()
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -135,7 +135,7 @@ def _write(proposal: "Proposal", path: Path, console: Console, *, force: bool) -
     if before and text != before and not force:
         lines = difflib.unified_diff(before.splitlines(), text.splitlines(), path.name, path.name, lineterm="")
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-        raise UsageError(f"{path} is there already, and was left as it is.", "--force makes these changes.")
+        raise UsageError(f"{path} already exists, and was not changed.", "--force makes these changes.")
     replace_file(path, text)
     console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
     named = "" if path == Path.cwd() / "multistage.toml" else f" --settings {path}"

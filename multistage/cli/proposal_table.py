@@ -41,7 +41,7 @@ def _list_rest(proposal: Proposal) -> list[tuple[str, str]]:
         ("seed", f"{proposal.seed_param}, each run its own" if proposal.seed_param else "none is taken"),
         ("length", f"{proposal.length.name} = {proposal.length.value:g}" if proposal.length else "not known"),
         ("workers", str(proposal.workers)),
-        ("GPUs a run", "" if proposal.gpus_per_run is None else f"{proposal.gpus_per_run:g}"),
+        ("GPUs per run", "" if proposal.gpus_per_run is None else f"{proposal.gpus_per_run:g}"),
         ("budget", f"{proposal.budget} {describe_night(proposal)}"),
         ("cost", "none on this machine; `plan --launcher modal` tells Modal's"),
     ]

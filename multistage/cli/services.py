@@ -94,7 +94,7 @@ def env(*, wandb: Annotated[bool, Parameter(negative=())] = False) -> int:
     services = inspect_services(Settings())
     prefect_server, wandb_server = services.prefect, services.wandb
     if prefect_server is None or (wandb and wandb_server is None):
-        raise UsageError("The local services do not run.", "`multistage-sweep up` starts them.")
+        raise UsageError("The local services are not running.", "`multistage-sweep up` starts them.")
     variables = prefect_server.list_variables() if prefect_server.pid is not None else {}
     if wandb and wandb_server is not None:
         variables |= {"WANDB_BASE_URL": wandb_server.url, "WANDB_API_KEY": wandb_server.key}

@@ -88,7 +88,9 @@ def runs(
     from multistage.store.sweep_folder import find_folder
 
     if format == "parquet" and output is None:
-        raise UsageError("Parquet is no text for a terminal.", "Name a file: --output runs.parquet.")
+        raise UsageError(
+            "Parquet is binary: it cannot be printed on a terminal.", "Name a file: --output runs.parquet."
+        )
     folder = find_folder(name, *locate_runs(runs_dir))
     try:
         rows = list_rows(open_session(folder.path).collect_report())

@@ -29,8 +29,6 @@ def single(
 
     given = flags.list_given()
     if (file is None) == (given.get("sweep_id") is None):
-        raise UsageError(
-            "One sweep is needed, and no more.", "Name a sweep file, or a sweep that exists: --sweep-id ID."
-        )
+        raise UsageError("Exactly one sweep is needed.", "Name a sweep file, or a sweep that exists: --sweep-id ID.")
     gathered, account = gather_single_flags(given | ({"sweep_file": file} if file else {}), Path.cwd())
     return run_sweep(gathered, Console(stderr=as_json), as_json, account)

@@ -42,7 +42,7 @@ def sweep(
     Args:
         config_id: What to train, such as CartPole-v1:ppo; a sweep file may say it instead.
         flags: The sweep.
-        resume: Go on with a sweep: its state.json, its folder or its name.
+        resume: Resume a sweep: its state.json, its folder or its name.
         as_json: End the output with the result as one JSON object; everything else goes to the standard error.
     """
     if config_id is None and resume is None and not flags.names_file():
@@ -61,7 +61,7 @@ def plan(
     run_seconds: float | None = None,
     canary: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Show what a sweep would run, how long that takes, and what to look at twice; start nothing.
+    """Show what a sweep would run, how long that takes, and what to double-check; start nothing.
 
     Args:
         config_id: What to train; a sweep file may say it instead.
@@ -115,7 +115,7 @@ def _train_canary(sweep: "ResolvedSweep", console: Console) -> "tuple[RunRecord,
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         console.status("Training one run ..."),
-        explain_interruption(console, "Nothing is left of the canary."),
+        explain_interruption(console, "Nothing is kept of the canary."),
         open_canary(sweep) as side,
     ):
         began = time.monotonic()
@@ -144,7 +144,7 @@ def resume(
     flags: SweepFlags = NO_FLAGS,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Go on with a sweep that ended before its budget was used.
+    """Resume a sweep that ended before its budget was used.
 
     Args:
         name: The sweep's name, its folder or its state.json.
@@ -212,17 +212,17 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
         with LiveView(sweep.folder, console), show_warnings(console):
             state = _run_flow(sweep, server)
     except KeyboardInterrupt:
-        ended = f"\nInterrupted; {describe_workers_left(sweep.options)}. Go on with: {go_on}"
+        ended = f"\nInterrupted; {describe_workers_left(sweep.options)}. Resume with: {go_on}"
         console.print(ended, soft_wrap=True, markup=False)
         return INTERRUPTED
     except Exception as error:
         if is_server_gone(error):
             raise ServiceError(
-                f"The Prefect server {server.ui_url} went away. Workers train on what is queued.",
-                f"Go on with: {go_on}",
+                f"The Prefect server {server.ui_url} stopped answering. Workers finish what is queued.",
+                f"Resume with: {go_on}",
             ) from error
         if sweep.folder.state_file.is_file():
-            console.print(f"The sweep has stopped. Go on with: {go_on}", soft_wrap=True, markup=False)
+            console.print(f"The sweep has stopped. Resume with: {go_on}", soft_wrap=True, markup=False)
         raise
     console.print(format_banner(state, sweep.folder.state_file), highlight=False, soft_wrap=True, markup=False)
     if (sweep.folder.path / "report.html").is_file():

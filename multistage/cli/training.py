@@ -62,7 +62,7 @@ def train(
         console.print(f"Training {format_config(config)}{told}", highlight=False, soft_wrap=True, markup=False)
         console.print(sweep.url, highlight=False, soft_wrap=True)
         again = f"multistage-sweep train {name}{f' --seed {first}' if takes else ''} --runs {runs}"
-        with console.status("Training ..."), explain_interruption(console, f"Go on with: {again}"):
+        with console.status("Training ..."), explain_interruption(console, f"Resume with: {again}"):
             slots = sweep.train()
     runs_done = [slots[index].decisive for index in sorted(slots)]
     values = [run.value for run in runs_done if run.phase == "finished" and run.value is not None]
@@ -121,7 +121,7 @@ def compare(
         from multistage.retraining.other_searches import compare_methods
         from multistage.store.sweep_folder import write_atomically
 
-        with explain_interruption(console, f"Go on with: multistage-sweep compare {name} --seeds {seeds}"):
+        with explain_interruption(console, f"Resume with: multistage-sweep compare {name} --seeds {seeds}"):
             comparison = compare_methods(session, seeds, status.update)
         path = session.folder.path / "comparison.json"
         write_atomically(path, comparison.model_dump_json(indent=2) + "\n")

@@ -112,7 +112,7 @@ def _end_driver(pid: int, folder: Path) -> None:
             if time.monotonic() > deadline:
                 raise ServiceError(
                     f"Process {pid}, which drives {folder}, did not leave within {STOP_TIMEOUT} s.",
-                    f"End it with kill -9 {pid}; a resume goes on with the sweep.",
+                    f"End it with kill -9 {pid}; then resume the sweep.",
                 )
             time.sleep(0.05)
     except psutil.NoSuchProcess:

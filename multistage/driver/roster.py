@@ -196,7 +196,7 @@ class Roster:
                 alive.append(one)
             elif end.fault == "setup":
                 log = self.launcher.name_log(one)
-                raise LaunchError(f"Workers cannot work: {end.reason}", f"A worker's log is {log}.")
+                raise LaunchError(f"Workers cannot run: {end.reason}", f"A worker's log is {log}.")
         return alive
 
     def settle_costs(self) -> None:

@@ -161,13 +161,15 @@ class StageDriver:
         raise SweepFailedError(
             f"The sweep of stage {self._stage.stage} was ended from outside, with {used} of its "
             f"{self._stage.runs} runs done.",
-            "A resume opens it again and goes on.",
+            "A resume opens it again and continues.",
         )
 
     def _ask_intake(self) -> Intake:
         before, self.intake = self.intake, self._tracker.read_intake()
         if self.intake == "paused" and before != "paused":
-            self._warn(f"The sweep of stage {self._stage.stage} is paused; it goes on when it is resumed, on its page.")
+            self._warn(
+                f"The sweep of stage {self._stage.stage} is paused; it continues when it is resumed on its page."
+            )
         return self.intake
 
     def _advance(self) -> Slots:
@@ -213,7 +215,7 @@ class StageDriver:
     def _retry_failed(self, slots: Slots) -> Slots:
         """Retry, once per resume, the slots of a stage in which every run so far has failed.
 
-        What made them all fail was no config, and may be mended by now.
+        What made them all fail was no config, and may be fixed by now.
         """
         if self._retryable is None:
             failed = {index: slot.last.name.attempt for index, slot in slots.items() if slot.outcome == "failed"}

@@ -36,7 +36,7 @@ class StageVerdict:
         self._go_on = go_on
         self._proposes = settings.proposer == "ours"
         self._known_faults: frozenset[str] | None = None
-        """Runs that failed by the setup before this process looked: it may be mended by now."""
+        """Runs that failed by the setup before this process looked: it may be fixed by now."""
 
     def _check_setup(self, slots: Slots) -> None:
         suspects = [*slots.unsettled.values(), *(slots[index] for index in slots.failed)]
@@ -86,4 +86,4 @@ class StageVerdict:
         told = f"They logged: {', '.join(logged)}. "
         if not self._go_on:
             return f"{told}Name one of them: {flags}"
-        return f"{told}Go on with one of them, and no run is trained again: {self._go_on} {flags}"
+        return f"{told}Resume with one of them, and no run is trained again: {self._go_on} {flags}"

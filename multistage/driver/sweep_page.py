@@ -151,7 +151,7 @@ class PageKeeper:
         if self._page is None:
             self._page = open_sweep_page(Settings(), self._journal.state.uid)
         try:
-            self._page.tell(body)
+            self._page.send(body)
             self._trouble = ""
         except ServiceError:
             self._page = None  # found, or started, anew the next time
@@ -196,9 +196,9 @@ def mark_ended(state: State) -> None:
         page = find_sweep_page(Settings(), state.uid)
         last = page.read() if page else None
         if page and last and last.status != state.status:
-            page.tell(end_summary(last, state, datetime.now(UTC)).model_dump_json().encode())
+            page.send(end_summary(last, state, datetime.now(UTC)).model_dump_json().encode())
     except ServiceError as error:
-        logger.warning("The sweep's page does not tell of its end: %s", error.message)
+        logger.warning("The end of the sweep could not be shown on its page: %s", error.message)
 
 
 def _link_elsewhere(state: State) -> dict[str, str]:

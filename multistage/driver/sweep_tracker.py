@@ -112,7 +112,7 @@ class SweepTracker:
             self._connection, self._sweep, str(entry.slot), entry.config | seeded, settings.fixed, settings.layout
         ) or self._reader.find_unassigned(entry)
         if run_id is None:
-            raise TrackerError(f"The run that was enqueued for slot {entry.slot} is in none of the server's lists yet.")
+            raise TrackerError(f"The run that was enqueued for slot {entry.slot} is not in the server's lists yet.")
         self._reader.expect(self._ledger.assign(run_id))
 
     def stop(self, run: RunRecord) -> None:

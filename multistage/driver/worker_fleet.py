@@ -50,7 +50,7 @@ class WorkerFleet:
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
             raise StandstillError(
-                f"The workers of sweep {self._sweep} ended {self._launches} times without any run having moved. "
+                f"The workers of sweep {self._sweep} ended {self._launches} times without progress in any run. "
                 f"The last one said: {self._roster.quote_last(self._sweep) or 'nothing'}",
                 self._roster.name_log(self._sweep),
             )

@@ -39,8 +39,8 @@ def read_words(words: Sequence[str], directory: Path, python: Path | None = None
     module = next((place for place, word in enumerate(rest) if rest[place - 1 : place] in (["-m"], ["--module"])), None)
     if place is None and module is None:
         raise UsageError(
-            f"No training script stands in the command {' '.join(words)!r}.",
-            "Name one that lies here, or a module behind -m: multistage-sweep init -- python train.py.",
+            f"There is no training script in the command {' '.join(words)!r}.",
+            "Name one in this folder, or a module behind -m: multistage-sweep init -- python train.py.",
         )
     at = module if place is None else place
     assert at is not None  # noqa: S101 - as one of both is none of None

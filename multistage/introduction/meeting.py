@@ -141,7 +141,7 @@ class _Script:
         calling = self._find_calling(seen, options, source, hydra_config)
         if not propose_candidates(calling):
             raise SetupError(
-                f"{self.name} tells no hyperparameter: neither its config nor its options hold a number to search.",
+                f"{self.name} reveals no hyperparameter: neither its config nor its options hold a number to search.",
                 " ".join(("Log them: wandb.init(config=vars(args)).", *self._notes)),
             )
         return self._draft(calling, seen, options, source)
@@ -154,10 +154,12 @@ class _Script:
         cores = find_kind(requested.launcher).count_workers(SweepRequest(config_id="x"), requested, is_bundled=False)
         peak = seen.peak if seen else None
         if seen is None:
-            logs = f" Its text logs {join_names(source.logs)}." if source.logs else ""
+            logs = f" Its source logs {join_names(source.logs)}." if source.logs else ""
             self._notes.append(f"Without a run, metric, pace and memory are not known.{logs}")
         elif not seen.whole:
-            self._notes.append("The run was ended early, so what is said of a whole one is an estimate; --whole waits.")
+            self._notes.append(
+                "The run was ended early, so figures for a whole run are estimates; --whole waits for its end."
+            )
         return draft_proposal(
             self._request.config_id or self._name_config(),
             self._invocation,
@@ -194,7 +196,7 @@ class _Script:
         given |= {name: value for name, value in guessed.items() if value is not None}
         self._report(f"Running {self.name} again, with values for {join_names(missing)}")
         self._notes.append(
-            f"{self.name} has no values of its own for {join_names(missing)}; they were guessed, and --baseline "
+            f"{self.name} has no default values for {join_names(missing)}; they were guessed, and --baseline "
             "NAME=VALUE says others."
         )
         self._request = self._request.model_copy(update={"baseline": given})
@@ -251,8 +253,8 @@ class _Script:
                 return Calling(style=tried, usual=config)
         if not source.reads:
             self._notes.append(
-                f"Nothing tells how {self.name} takes its parameters: it gets them by wandb.config alone; --style NAME "
-                "says another way."
+                f"Nothing shows how {self.name} takes its parameters: it gets them by wandb.config alone; --style NAME "
+                "sets another way."
             )
         return Calling(
             style="config", usual=config | self._list_read(source), unmoved=frozenset(self._request.baseline)

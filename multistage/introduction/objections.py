@@ -43,7 +43,7 @@ def _explain_failure(name: str, said: Sequence[str]) -> SetupError:
             f"{name} asks for input, which nobody gives in a sweep: {last}.",
             "Let it take by an argument what it asks for.",
         )
-    hint = "Mend it, or start it as you do: multistage-sweep init -- COMMAND."
+    hint = "Fix it, or start it as you do: multistage-sweep init -- COMMAND."
     if "ModuleNotFoundError" in last:
         hint = "Name the interpreter that has it: --python PATH."
     return SetupError(f"{name} failed, and its last lines are: {' | '.join(said) or last}", f"\n{hint}")
@@ -54,7 +54,7 @@ def _explain_silence(name: str, seen: ProbeResult, limit: float) -> SetupError:
     wait = "" if seen.ended else " Or wait longer: --init-timeout 300."
     keys = sorted({key for row in seen.rows for key in row if not key.startswith("_")})
     if keys:
-        told = f"logged only {join_names(keys)} {took}, by which nothing can be judged"
+        told = f"logged only {join_names(keys)} {took}, which does not show how good it is"
     else:
         told = f"logged no number {took}" if seen.logged else f"logged nothing {took}"
     return SetupError(f"{name} {told}.", f"Log what it is judged by: wandb.log({{'score': ...}}).{wait}")

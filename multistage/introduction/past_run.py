@@ -32,7 +32,7 @@ def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
     except TrackerError as error:
         raise UsageError(error.message, "Its page's address has its entity, project and id.") from error
     if classify_run(seen.state) in ("queued", "active"):
-        raise UsageError(f"The run {path} is {seen.state}.", "Take one that has ended.")
+        raise UsageError(f"The run {path} is {seen.state}.", "Choose one that has ended.")
     rows = join_summary(seen.rows, seen.summary)
     seconds = max((row["_runtime"] for row in rows if "_runtime" in row), default=0.0)
     origin = read_origin(connection, run_id)

@@ -94,7 +94,7 @@ class Probe:
         try:
             run_id = enqueue_run(connection, open_sweep(connection, self._sweep_id), name, values or {}, {})
             if run_id is None:
-                raise TrackerError(f"{connection.base_url} does not tell the id of a queued run.")
+                raise TrackerError(f"{connection.base_url} does not return the id of a queued run.")
             self._run_id = run_id
             self._worker = self._start_worker(directory, interpreter)
         except BaseException:

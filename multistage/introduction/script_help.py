@@ -1,4 +1,4 @@
-"""What a script says for ``--help``, asked for so that nothing is trained or logged where it does not heed it."""
+"""What a script says for ``--help``, asked for so that nothing is trained or logged where it does not obey it."""
 
 import os
 import subprocess

@@ -67,7 +67,7 @@ def check_module(program: str | None, command: Sequence[str], directory: Path, i
     )
     if looked.returncode == MISSING:
         raise UsageError(
-            f"The module {str(name)!r} isn't found on the trainings' path: the folder {directory} and {python}.",
+            f"The module {str(name)!r} is not on the trainings' path: the folder {directory} and {python}.",
             "Start where `python -m` finds it, or install it there; a file is named with its suffix: train.py.",
         )
 

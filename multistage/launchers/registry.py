@@ -84,16 +84,16 @@ def _load_foreign(point: EntryPoint) -> LauncherKind:
     except Exception as error:  # of code that is not this project's, whatever it raises
         raise UsageError(
             f"The launcher {point.name!r}, {point.value}, cannot be loaded: {type(error).__name__}: {error}.",
-            "Mend or update the package that brings it.",
+            "Fix or update the package that brings it.",
         ) from error
     if not isinstance(made, LauncherKind) or made.name != point.name:
         raise UsageError(
-            f"The launcher {point.name!r}, {point.value}, is no LauncherKind of that name.",
-            "Mend or update the package that brings it.",
+            f"The launcher {point.name!r}, {point.value}, is not a LauncherKind of that name.",
+            "Fix or update the package that brings it.",
         )
     if made.options is not None and (not point.name.isidentifier() or point.name in OPTIONS):
         raise UsageError(
-            f"The launcher {point.name!r}, {point.value}, has options, which cannot stand under that name.",
+            f"The launcher {point.name!r}, {point.value}, has options, which cannot have that name.",
             "Its package has to call it by another: a word of letters, digits and underscores that is no option's.",
         )
     return made

@@ -86,7 +86,7 @@ def plan(trains: Trains, params: Params, **options: Any) -> str:
 
 
 def resume(name: str | os.PathLike[str], *, quiet: bool = False, **options: Any) -> Result:
-    """Go on with a sweep that ended before its budget was used.
+    """Resume a sweep that ended before its budget was used.
 
     Args:
         name: The sweep's name, its folder or its ``state.json``.

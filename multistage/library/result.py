@@ -21,7 +21,7 @@ Belief = Recommended
 
 
 class Best(Model):
-    """The run with the best value, which luck flatters."""
+    """The run with the best value, partly by luck."""
 
     config: dict[str, Any]
     value: float

@@ -23,7 +23,7 @@ def name_gpu(text: str) -> tuple[str, int]:
     name = found[1].upper() if found else ""
     name = _SAME.get(name, name)
     if found is None or name not in GPUS:
-        raise ValueError(f"{text!r} is no GPU of Modal's; there are {', '.join(GPUS)}, and H100:2 means two")
+        raise ValueError(f"{text!r} is not one of Modal's GPUs; there are {', '.join(GPUS)}, and H100:2 means two")
     return name, int(found[2] or 1)
 
 

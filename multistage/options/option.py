@@ -54,7 +54,7 @@ class Option:
     elsewhere: str | None = None
     """What to do instead where another launcher trains."""
     idle_alone: bool = False
-    """Whether it has no meaning where a sweep is run as it is."""
+    """Whether it has no effect where a sweep is run as it is."""
 
 
 class Options(BaseModel):

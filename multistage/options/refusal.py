@@ -132,7 +132,7 @@ def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS
         first = next((part for part in list_parts(option) if part is option or part.name in given[option.name]), option)
         where = next((group.where for group in groups if group.only_with == launcher), f"with {launcher}")
         remedy = option.option.elsewhere or f"Add --launcher {option.group.only_with}."
-        raise UsageError(f"{first.flag} has no meaning {where}.", remedy)
+        raise UsageError(f"{first.flag} has no effect {where}.", remedy)
 
 
 @cache

@@ -23,7 +23,7 @@ class WorkerOptions(Options):
             common=True,
             told=True,
             sign="N",
-            usually="the cores, or fewer where the GPUs do not suffice; on Modal and Slurm 8",
+            usually="the cores, or fewer where there are fewer GPUs; on Modal and Slurm 8",
         ),
     ] = None
     """Trainings at once."""

@@ -174,4 +174,4 @@ class ResumeOptions(Options):
     mark: ClassVar[str] = "kept"
 
     resume: Annotated[bool, Option(flag=False, filed=False, usually="")] = False
-    """Go on with the sweep that the folder holds."""
+    """Continue with the sweep that the folder holds."""

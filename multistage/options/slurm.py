@@ -19,7 +19,7 @@ def parse_time(text: str) -> float:
     """
     found = _TIME.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no time as Slurm writes it: 90 (minutes), 2:00:00 or 1-12:00:00")
+        raise ValueError(f"{text!r} is not a time as Slurm writes it: 90 (minutes), 2:00:00 or 1-12:00:00")
     parts = [int(part) for part in found["rest"].split(":")]
     if found["days"] is not None:  # hours come first then
         hours, minutes, seconds = (*parts, 0, 0)[:3]
@@ -37,7 +37,7 @@ def parse_memory(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+)([KMGT]?)", text.upper())
     if found is None:
-        raise ValueError(f"{text!r} is no size as Slurm writes it: 8G, or 8000 for MiB")
+        raise ValueError(f"{text!r} is not a size as Slurm writes it: 8G, or 8000 for MiB")
     return int(found[1]) * _UNITS[found[2] or "M"]
 
 
@@ -49,7 +49,7 @@ def parse_gpus(text: str) -> tuple[str, int]:
     """
     found = re.fullmatch(r"(?:([A-Za-z0-9_.-]+):)?([1-9]\d*)", text)
     if found is None:
-        raise ValueError(f"{text!r} names no GPUs as Slurm writes them: 1, or a100:2")
+        raise ValueError(f"{text!r} does not name GPUs as Slurm writes them: 1, or a100:2")
     return found[1] or "", int(found[2])
 
 

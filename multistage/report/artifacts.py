@@ -49,7 +49,7 @@ def describe_plan(state: State, folder: Path, warnings: Sequence[str] = ()) -> s
     Args:
         state: The sweep.
         folder: Where it lies.
-        warnings: What its user should look at twice.
+        warnings: What its user should double-check.
     """
     settings = state.settings
     ranges = [
@@ -71,7 +71,7 @@ def describe_plan(state: State, folder: Path, warnings: Sequence[str] = ()) -> s
         f"{settings.goal.capitalize()} {_name(settings.metric)} in **{settings.budget} runs**, "
         f"{state.options.workers} at once.{fixed}\n\n"
         f"{_table(['range', 'the default'], ranges)}\n{_table(['stage', 'runs', 'search'], stages)}\n"
-        + (f"**To be looked at twice:**\n\n{advice}\n" if advice else "")
+        + (f"**Double-check:**\n\n{advice}\n" if advice else "")
         + f"{_list_links(state, folder)}"
     )
 
@@ -172,7 +172,7 @@ def describe_result(state: State, folder: Path) -> str:
         f"# {_text(state.config_id)}: {format_number(state.best_metric)}\n\n{told}\n\n"
         f"Best value of {_name(state.metric_name)} seen: {format_number(state.best_metric)}"
         + (f", in stage {state.best_stage}" if state.best_stage else "")
-        + f", in {state.budget_used} of {state.total_budget} runs. The best of many noisy runs flatters its config."
+        + f", in {state.budget_used} of {state.total_budget} runs. The best of many noisy runs is partly luck."
         + f"{early}\n\n{cost}{_table(['stage', 'search', 'runs', 'failed', 'best', 'config'], rows)}\n"
         f"{_list_links(state, folder)}"
     )
@@ -187,7 +187,7 @@ def _tabulate(notes: Sequence[ParameterNarrowing]) -> str:
         ]
         for note in notes
     ]  # fmt: skip
-    return _table(["parameter", "this stage", "next stage", "the best push against", "importance"], rows)
+    return _table(["parameter", "this stage", "next stage", "the best lie at", "importance"], rows)
 
 
 def _span(bounds: Sequence[Value]) -> str:

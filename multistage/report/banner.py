@@ -76,7 +76,7 @@ def format_banner(state: State, state_file: Path) -> str:
         *([f"Ended early: {_explain_end(state)}"] if state.budget_used < state.total_budget else []),
         f"Best metric: {format_number(state.best_metric)}"
         + (f" (Stage {state.best_stage})" if state.best_stage and len(state.plan) > 1 else ""),
-        *([f"             {maximum}, which luck flatters"] if maximum else []),
+        *([f"             {maximum}, partly by luck"] if maximum else []),
         f"Best config: {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
         f"             {describe_recommendation(state)}",
@@ -96,4 +96,6 @@ def _explain_end(state: State) -> str:
     flags = [flag for why, flag in (("deadline", "--stage-deadline"), ("cost cap", "--max-cost")) if why in cut]
     if not flags:
         return str(state.ended_because)
-    return f"{state.ended_because}. `multistage-sweep resume {state.name}` goes on; change {' and '.join(flags)}"
+    return (
+        f"{state.ended_because}. To continue, run `multistage-sweep resume {state.name}`; change {' and '.join(flags)}"
+    )

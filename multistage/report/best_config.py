@@ -22,7 +22,7 @@ def select_best(state: State) -> Config:
     if config is None:
         raise FolderError(
             f"The sweep {state.name} has no best config yet: no stage is complete.",
-            "Look again after stage 1.",
+            "Try again after stage 1.",
         )
     return config
 

@@ -112,7 +112,7 @@ def write_rows(rows: Sequence[RunRow], how: ExportFormat, output: Path | None, c
 
 
 def format_rows(rows: Sequence[RunRow], how: Literal["table", "csv", "json"]) -> str:
-    """Write rows as text: a table, CSV with a header, or a JSON array in which what is no number is null."""
+    """Write rows as text: a table, CSV with a header, or a JSON array in which NaN and infinities are null."""
     match how:
         case "json":
             return json.dumps([json.loads(row.model_dump_json()) for row in rows], indent=2) + "\n"

@@ -120,7 +120,7 @@ def _show_contenders(data: ReportData, figures: Figures) -> Markup:
     if not contenders:
         return section("contenders", "Finalists on fresh seeds", "",
                        Markup("<p class=none>No contender was trained again. Finalists (--finalists, on by "
-                              "itself from 51 runs on) tell a good config from a lucky run.</p>"))  # fmt: skip
+                              "itself from 51 runs on) distinguish a good config from a lucky run.</p>"))  # fmt: skip
     lead = (
         "Circles are single runs, diamonds their means, bars the means' 95% intervals, each with a noise between the "
         "config's own and that of all of these. The recommendation also weighs what the model expected beforehand."
@@ -161,7 +161,7 @@ def _show_ranges(data: ReportData, figures: Figures) -> Markup:
 
 
 def _show_influences(data: ReportData, figures: Figures, influences: list[Influence]) -> Markup:
-    few = "Too few runs to tell."
+    few = "Too few runs to say."
     bars = figures.show(beliefs.draw_influences(influences), "influences-plot", "Importance of the parameters", few)
     slices = []
     for number, parameter in enumerate(data.state.settings.space.parameters):

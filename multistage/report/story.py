@@ -12,7 +12,7 @@ def describe_start(state: State) -> str:
     stages = f"{len(state.plan)} stages" if len(state.plan) > 1 else "one stage"
     where = link_page(state)
     return (
-        f"{'Going on with' if begun else 'Beginning'} the sweep {state.name}: {state.config_id}, "
+        f"{'Resuming' if begun else 'Beginning'} the sweep {state.name}: {state.config_id}, "
         f"{f'{state.budget_used} of ' if begun else ''}{state.total_budget} runs in {stages}, "
         f"{state.options.workers} at once, to {settings.goal} {settings.metric}." + (f" {where}" if where else "")
     )

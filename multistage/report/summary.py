@@ -99,7 +99,7 @@ def _show_value(state: State) -> Markup:
     if found is None:
         return Markup(
             f"<p class=value><b>{format_number(state.best_metric)}</b> <span>the best value seen, "
-            f"which flatters its config</span></p>"
+            f"which is partly luck</span></p>"
         )
     low, high = (format_number(end) for end in found.interval)
     return Markup(
@@ -130,7 +130,7 @@ def _describe_certainty(state: State) -> list[str]:
     found = state.recommended
     seen = (
         f"Best value seen: {format_number(state.best_metric)}, in stage {state.best_stage}. The best of many noisy "
-        "runs flatters its config."
+        "runs is partly luck."
         if state.best_stage
         else ""
     )
@@ -182,7 +182,7 @@ def format_seconds(seconds: float) -> str:
 
 def _describe_influence(influences: Sequence[Influence]) -> list[str]:
     if not influences:
-        return ["Too few runs to tell"]
+        return ["Too few runs to say"]
     bars = "".join(
         f"<span class='bar{'' if one.matters else ' pale'}'><em>{render(one.name)}</em><b>{describe_share(one)}</b>"
         f"<i style='width:{100 * one.share:.0f}%'></i></span>"

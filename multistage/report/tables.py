@@ -61,7 +61,7 @@ def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> 
         f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config)}, {describe_recommendation(state)}"
         if state.recommended
-        else f"Go on with: {folder.resume_command}"
+        else f"Resume with: {folder.resume_command}"
         if state.status != "running" or driver is None
         else "",
     ]

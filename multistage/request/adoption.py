@@ -43,7 +43,9 @@ def adopt_sweep(parameters: Mapping[str, Any], directory: Path) -> Adoption | No
         return None
     *place, sweep_id = str(path).strip("/").split("/")
     if len(place) not in (0, 1, 2) or not sweep_id:
-        raise UsageError(f"{path!r} names no sweep.", "Give --sweep-id as ENTITY/PROJECT/ID, or as ID with --project.")
+        raise UsageError(
+            f"{path!r} does not name a sweep.", "Give --sweep-id as ENTITY/PROJECT/ID, or as ID with --project."
+        )
     for key, own in zip(("project", "entity"), reversed(place), strict=False):
         if parameters.get(key) not in (None, own):
             raise UsageError(
@@ -59,7 +61,7 @@ def adopt_sweep(parameters: Mapping[str, Any], directory: Path) -> Adoption | No
     connection = Connection(*find_server(account.kind), entity, project)
     found = read_sweep(connection, sweep_id)
     if found.state == "PAUSED":
-        raise UsageError(f"The sweep {sweep_id} is paused.", f"Go on with `wandb sweep --resume {path}` first.")
+        raise UsageError(f"The sweep {sweep_id} is paused.", f"Run `wandb sweep --resume {path}` first.")
     runs, newest = find_newest(connection, sweep_id)
     adopted = AdoptedSweep(
         sweep_id=sweep_id, state=found.state, runs=runs, newest=newest, run_cap=found.config.get("run_cap")

@@ -76,7 +76,7 @@ def _check_foreign(given: Mapping[str, Any]) -> None:
         return
     if launcher in LAUNCHERS:
         raise UsageError(
-            f"launcher_options has no meaning with the launcher {launcher}.",
+            f"launcher_options has no effect with the launcher {launcher}.",
             "Give it those of its options by their names, as parameters of their own.",
         )
     if find_kind(launcher).options is not None:
@@ -101,7 +101,9 @@ def locate_folder(parameters: Mapping[str, Any]) -> Path:
     if name is None:
         name = name_sweep(str(parameters["config_id"]))
     elif not name.strip() or name != Path(name).name or name == "..":
-        raise UsageError(f"{name!r} is no name of a sweep.", "Give --name one folder's name, and --runs-dir its place.")
+        raise UsageError(
+            f"{name!r} is not a valid name for a sweep.", "Give --name one folder's name, and --runs-dir its place."
+        )
     runs_dir = parameters.get("runs_dir") or find_runs_dir(
         Path.cwd(), parameters.get("settings"), parameters.get("config_id")
     )

@@ -1,4 +1,4 @@
-"""What can be said of a sweep before it runs: how long, and what should be looked at twice."""
+"""What can be said of a sweep before it runs: how long, and what should be double-checked."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,7 +21,7 @@ class Pace(Model):
 def warn_of(
     plan: SweepPlan, options: RunOptions, rows: int | None = None, notes: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """List what a sweep's user should look at twice, what matters most first; see `multistage.domain.sweep.advice`.
+    """List what a sweep's user should double-check, what matters most first; see `multistage.domain.sweep.advice`.
 
     Args:
         plan: The sweep.

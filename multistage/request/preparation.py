@@ -33,7 +33,7 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
         progress = f"{state.budget_used} of {state.total_budget} runs, {state.status}"
         raise FolderError(
             f"{folder.path} holds a sweep of {state.config_id} already ({progress}).",
-            f"Go on with it by `{folder.resume_command}`, look at it with "
+            f"Resume it with `{folder.resume_command}`, look at it with "
             f"`multistage-sweep status {folder.name}`, or start another one with --name.",
         )
     changes = state.settings.compare_identity(proposed.settings, state.has_counted)

@@ -162,7 +162,7 @@ def _warn_of_seeds(subject: Subject) -> Iterator[str]:
         *_, key = name.lower().replace("-", "_").split(".")
         if SEEDS & {key, *key.split("_")}:
             yield (
-                f"{name} is searched like a hyperparameter, though the seed that trains best does so by luck: "
+                f"{name} is searched like a hyperparameter, but the best seed is only the luckiest: "
                 f"take it out of the swept ones and add --seed-param {name}, by which each run gets its own."
             )
 
@@ -188,7 +188,7 @@ def _list_idle_flags(request: SweepRequest, plan: SweepPlan) -> Iterator[str]:
     settings = plan.settings
     if settings.baseline and not any(stage.defaults or stage.finalists for stage in plan.stages):
         why = "W&B's engine proposes every run" if settings.proposer == "server" else "stage 1 is the grid alone"
-        yield f"The usual values are trained in no run, since {why}: nothing will tell whether they were beaten."
+        yield f"The usual values are trained in no run, since {why}: the report cannot say whether they were beaten."
     if request.seed_param and settings.proposer == "server":
         yield f"W&B's engine proposes every run, and gives none a seed: {request.seed_param} stays the program's own."
     for text in request.baseline:

@@ -31,13 +31,13 @@ FRESH = 9
 """Stage number from which fresh seeds are drawn: no stage of a sweep has it."""
 
 
-def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -> Comparison:
+def compare_methods(session: Session, count: int, report: Callable[[str], None]) -> Comparison:
     """Run what is missing of a comparison: two single-stage searches, and each winner again on fresh seeds.
 
     Args:
         session: The multi-stage sweep, its lock held.
         count: Fresh seeds.
-        tell: Told how far it is, in a line.
+        report: Told how far it is, in a line.
 
     Raises:
         UsageError: The sweep is not complete.
@@ -45,7 +45,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     """
     state = session.state
     if session.settings.definition is not None:
-        raise UsageError(f"The sweep {state.name} has one stage itself.", "Compare one of three stages.")
+        raise UsageError(f"The sweep {state.name} has only one stage.", "Compare one of three stages.")
     if state.status != "completed":
         raise UsageError(
             f"The sweep {state.name} is {state.status}, not completed.",
@@ -60,7 +60,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     )
     for method, open_sweep in singles:
         sweep = open_sweep(session)
-        slots = sweep.train(lambda slots, method=method: tell(_describe(method, slots, state.budget_used)))  # type: ignore[misc]
+        slots = sweep.train(lambda slots, method=method: report(_describe(method, slots, state.budget_used)))  # type: ignore[misc]
         dollars.append(sweep.dollars)
         evaluations = slots.list_evaluations()
         ranked = rank(evaluations, state.goal)
@@ -73,7 +73,7 @@ def compare_methods(session: Session, count: int, tell: Callable[[str], None]) -
     values: dict[Method, list[float | None]] = {}
     for method, _, _, _, config, _ in found:
         again = replicate(session, f"comparison, {method} again", config, seeds)
-        slots = again.train(lambda slots, method=method: tell(_describe(f"{method} again", slots, count)))  # type: ignore[misc]
+        slots = again.train(lambda slots, method=method: report(_describe(f"{method} again", slots, count)))  # type: ignore[misc]
         dollars.append(again.dollars)
         values[method] = [_read_value(slots[index]) for index in sorted(slots)]
     results = [

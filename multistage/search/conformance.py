@@ -119,7 +119,7 @@ def _expect_configs(configs: Sequence[Config], space: SearchSpace, count: int, t
     for config in configs:
         _expect(space.contains(config), f"{told}: {config} is not in the box {space.bounds}")
         plain = all(type(value) in (bool, int, float, str) for value in config.values())
-        _expect(plain, f"{told}: {config} has a value that is no plain Python one")
+        _expect(plain, f"{told}: {config} has a value that is not a plain Python one")
 
 
 def _deal(space: SearchSpace, values: Sequence[float | None], goal: str = "maximize") -> list[Evaluation]:

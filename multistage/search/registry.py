@@ -107,12 +107,12 @@ def _import(entry: EntryPoint) -> SearcherKind:
     except Exception as error:
         raise UsageError(
             f"The searcher {entry.name!r} of {package} cannot be loaded: {type(error).__name__}: {error}.",
-            f"Mend or reinstall {package}, or choose another --search.",
+            f"Fix or reinstall {package}, or choose another --search.",
         ) from error
     if not callable(kind) or not callable(getattr(kind, "check", None)):
         raise UsageError(
-            f"The searcher {entry.name!r} of {package} is none: {entry.value} cannot be called, or lacks `check`.",
-            "docs/search.md says what makes one.",
+            f"The searcher {entry.name!r} of {package} is not one: {entry.value} cannot be called, or lacks `check`.",
+            "docs/search.md says what a searcher needs.",
         )
     found: SearcherKind = kind
     return found

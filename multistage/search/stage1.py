@@ -41,7 +41,7 @@ def plan_stage1(
     size = space.grid_size(resolution)
     if method == "grid" and size > budget:
         raise BudgetError(
-            f"A grid of {resolution} values a parameter has {size} configs, and stage 1 has {budget} runs.",
+            f"A grid of {resolution} values per parameter has {size} configs, and stage 1 has {budget} runs.",
             "Use `--stage1 auto` or `--stage1 sobol`, a smaller `--grid-resolution`, fewer parameters or a larger "
             "`--budget`.",
         )

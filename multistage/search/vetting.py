@@ -87,5 +87,5 @@ class VettedSearcher:
     def _fail(self, what: str) -> SweepFailedError:
         return SweepFailedError(
             f"The searcher {self._name!r} {what}.",
-            "Mend its package, and resume; multistage.search.conformance shows such mistakes before a sweep.",
+            "Fix its package, and resume; multistage.search.conformance shows such mistakes before a sweep.",
         )

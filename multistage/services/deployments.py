@@ -84,7 +84,7 @@ def parse_schedule(cron: str, timezone: str) -> Schedule:
     except ValidationError as error:
         if error.errors()[0]["loc"] == ("timezone",):
             raise UsageError(f"There is no time zone {timezone!r}.", "Name one such as Europe/Berlin.") from error
-        raise UsageError(f"{cron!r} is no cron expression.", "Every night at ten is --cron '0 22 * * *'.") from error
+        raise UsageError(f"{cron!r} is not a cron expression.", "Every night at ten is --cron '0 22 * * *'.") from error
     return Schedule(cron=cron, timezone=timezone)
 
 

@@ -115,7 +115,7 @@ def ensure_wandb_server(settings: Settings, host: str | None = None) -> WandbSer
 
 
 def renew_wandb_server(settings: Settings) -> str:
-    """End the user's embedded server where it runs other code than this: the next use starts it anew.
+    """End the user's embedded server where it runs other code than this: the next use restarts it.
 
     Call it while no sweep is live: the data stays, and so do address and key, but the server is away for a moment.
 
@@ -126,8 +126,8 @@ def renew_wandb_server(settings: Settings) -> str:
     if announcement is None or announcement.release == describe_release():
         return ""
     if build_wandb_service(settings).stop():
-        return "The embedded W&B server ran other code than this one, and was ended: it is started anew."
-    return f"The W&B server at {announcement.url} runs other code than this one; it was started by hand: restart it."
+        return "The embedded W&B server ran another release's code, and was stopped; it is being restarted."
+    return f"The W&B server at {announcement.url} runs another release's code and was started by hand: restart it."
 
 
 def find_wandb_server(settings: Settings) -> WandbServer | None:

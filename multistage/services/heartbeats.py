@@ -47,7 +47,7 @@ def watch_heartbeats(client: "SyncPrefectClient") -> None:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message=f"Its process gave no sign of life for {silence} s. `multistage-sweep resume NAME` goes on.",
+                message=f"Its process was not heard from for {silence} s. `multistage-sweep resume NAME` continues it.",
             )
         ],
     )

@@ -46,12 +46,12 @@ def choose_host(requested: str | None, peer: str | None) -> str | None:
         peer: A machine on which workers will be; None where none is known.
 
     Raises:
-        UsageError: It is no address of this machine, or this machine has none.
+        UsageError: It is not an address of this machine, or this machine has none.
     """
     host = find_address(peer) if requested in (None, AUTO) else requested
     if host is None:
         raise UsageError(
-            "This machine has no address that other machines could see.", "Name one: --server-host ADDRESS."
+            "This machine has no address that other machines could reach.", "Name one: --server-host ADDRESS."
         )
     if is_loopback_host(host):
         return None
@@ -59,7 +59,7 @@ def choose_host(requested: str | None, peer: str | None) -> str | None:
         bind(host, 0).close()
     except ServiceError as error:
         raise UsageError(
-            f"{host} is no address of this machine: {error.__cause__}.", "`hostname -I` lists those that it has."
+            f"{host} is not an address of this machine: {error.__cause__}.", "`hostname -I` lists those that it has."
         ) from error
     return host
 

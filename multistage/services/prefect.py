@@ -34,7 +34,7 @@ class PrefectServer(Model):
         started: Whether this call started it.
         note: What the user should know about the start; empty for nothing.
         secret: What a client takes as ``PREFECT_API_AUTH_STRING``, and its pages as password; None for a configured
-            server, whose secret is its users' own affair, and for one that an older release started without any.
+            server, whose users keep its secret themselves, and for one that an older release started without any.
     """
 
     api_url: str
@@ -186,7 +186,7 @@ def read_configured_url(directory: Path) -> str | None:
     ``prefect.toml``, ``pyproject.toml``, active profile.
 
     Raises:
-        ServiceError: If one of these files is no TOML.
+        ServiceError: If one of these files is not valid TOML.
     """
     variables = ClientVariables(_env_file=directory / ".env")
     profiles = _read_toml(variables.profiles_path or variables.home / "profiles.toml")
@@ -206,7 +206,9 @@ def _read_toml(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:
-        raise ServiceError(f"{path} is no TOML: {error}.", "Mend it: Prefect reads its settings there.") from error
+        raise ServiceError(
+            f"{path} is not valid TOML: {error}.", "Fix it: Prefect reads its settings there."
+        ) from error
 
 
 def derive_ui_url(api_url: str) -> str:
@@ -224,7 +226,7 @@ def check_reachable(api_url: str) -> None:
         ServiceError: If nothing does.
     """
     if not api_url.startswith(("http://", "https://")):
-        raise ServiceError(f"The configured PREFECT_API_URL {api_url!r} is no http address.", _hint_foreign())
+        raise ServiceError(f"The configured PREFECT_API_URL {api_url!r} is not an http address.", _hint_foreign())
     try:
         with urllib.request.urlopen(f"{api_url}/health", timeout=ANSWER_TIMEOUT):  # noqa: S310
             pass

@@ -54,7 +54,7 @@ def _explain_refusal(server: PrefectServer, status: int, path: str) -> ServiceEr
     if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return ServiceError(f"The Prefect server {server.api_url} answered {status} to {path}.")
     return ServiceError(
-        f"The Prefect server {server.api_url} lets nobody in without its secret ({status}).",
+        f"The Prefect server {server.api_url} refuses requests without its key ({status}).",
         "`multistage-sweep down`, then `multistage-sweep up`, makes a new one."
         if server.secret
         else "Set PREFECT_API_KEY for Prefect Cloud, or PREFECT_API_AUTH_STRING for a server with a password.",

@@ -42,8 +42,8 @@ def renew_prefect(settings: Settings, is_idle: Callable[[], bool]) -> str:
     ui_url = url.removesuffix("/api")
     if not is_idle():
         return (
-            f"The Prefect server at {ui_url} was started by an older release, and lets everyone on this machine in. "
-            "It is started anew by the next sweep, or by `multistage-sweep up`, once no sweep is live."
+            f"The Prefect server at {ui_url} was started by an older release, and is open to everyone on this machine. "
+            "It is restarted by the next sweep, or by `multistage-sweep up`, once no sweep is live."
         )
     if running is not None and is_open:
         service.replace(running)
@@ -51,7 +51,7 @@ def renew_prefect(settings: Settings, is_idle: Callable[[], bool]) -> str:
         service.ensure()
     if worker is not None:
         build_worker_service(settings, find_own_prefect_server(settings)).replace(worker)
-    return f"The Prefect server at {ui_url} was started by an older release, and was started anew, with a password."
+    return f"The Prefect server at {ui_url} was started by an older release, and was restarted, with a password."
 
 
 def _find_outdated_worker(settings: Settings, api_url: str) -> ServiceRecord | None:

@@ -32,13 +32,13 @@ class StartProgress:
         record: Its process.
         log: Its log.
         patience: Seconds without any progress (processor time, a longer log) after which it is given up.
-        tell: Takes a line for the user now and then.
+        report: Takes a line for the user now and then.
     """
 
     def __init__(
-        self, name: str, record: ProcessRecord, log: Path, patience: float, tell: Callable[[str], None] = say
+        self, name: str, record: ProcessRecord, log: Path, patience: float, report: Callable[[str], None] = say
     ) -> None:
-        self._name, self._record, self._log, self._patience, self._report = name, record, log, patience, tell
+        self._name, self._record, self._log, self._patience, self._report = name, record, log, patience, report
         self._began = self._moved = self._looked = time.monotonic()
         self._told = self._began + FIRST_LINE - LINE_EVERY
         self._done = self._measure()

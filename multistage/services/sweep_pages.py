@@ -30,7 +30,7 @@ class SweepPage(Model):
     driver_key: str = Field(repr=False)
     """What alone may write there. It stays with the driver: workers and trainings are not given it."""
 
-    def tell(self, body: bytes) -> None:
+    def send(self, body: bytes) -> None:
         """Send a summary to the page, as JSON.
 
         Raises:
@@ -51,7 +51,7 @@ class SweepPage(Model):
             told = json.loads(found)
             return LiveSummary.model_validate({**told["summary"], "runs": told["runs"]})
         except (ValidationError, ValueError, LookupError, TypeError) as error:
-            raise ServiceError(f"The page {self.address} was told something else by another release.", "") from error
+            raise ServiceError(f"The page {self.address} was written by another release.", "") from error
 
     def _ask(self, method: str, address: str, body: bytes | None = None) -> bytes | None:
         token = b64encode(f"api:{self.driver_key}".encode()).decode()
@@ -99,7 +99,7 @@ def _open(settings: Settings, server: WandbServer, uid: str) -> SweepPage:
     except OSError as error:
         raise ServiceError(
             f"The W&B server at {server.url} runs older code, which shows no page of a whole sweep.",
-            "It is started anew by the next sweep, once no sweep is live.",
+            "It is restarted by the next sweep, once no sweep is live.",
         ) from error
     return SweepPage(address=f"{server.url}{SWEEPS_PATH}{uid}", driver_key=key)
 

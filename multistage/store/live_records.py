@@ -1,6 +1,6 @@
 """What is kept of each live sweep apart from its folder, so that it can be ended when its state cannot be read.
 
-One file a sweep in ``MULTISTAGE_HOME/sweeps``: where the sweep lies, who drives it, and its workers.
+One file per sweep in ``MULTISTAGE_HOME/sweeps``: where the sweep lies, who drives it, and its workers.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""``CartPole-v1:ppo``: balance a pole, by proximal policy optimization; some ten seconds a run."""
+"""``CartPole-v1:ppo``: balance a pole, by proximal policy optimization; some ten seconds per run."""
 
 from multistage.training.ppo import train_ppo
 from multistage.training.recorder import Recorder

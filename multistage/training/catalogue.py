@@ -56,7 +56,7 @@ class Trainer(Model):
     """The history key that a sweep optimizes unless told otherwise."""
     goal: Goal
     parameters: Mapping[str, Parameter]
-    """Known ranges, so that ``--params name`` suffices."""
+    """Known ranges, so that ``--params name`` is enough."""
     settings: type[TrainerSettings]
     module: str
     """Dotted name of the module that trains."""

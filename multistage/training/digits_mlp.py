@@ -1,4 +1,4 @@
-"""``digits:mlp``: a perceptron on scikit-learn's digits; a second a run, with a real optimum to find."""
+"""``digits:mlp``: a perceptron on scikit-learn's digits; a second per run, with a real optimum to find."""
 
 import math
 from functools import cache

@@ -1,1 +1,1 @@
-"""Every use of the wandb package on the orchestrator's side: connection, sweeps, runs."""
+"""Every use of the wandb package on the driver's side: connection, sweeps, runs."""

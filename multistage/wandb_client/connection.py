@@ -67,5 +67,5 @@ class Connection:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise TrackerError(
                 f"The W&B server at {self.base_url} did not do {getattr(function, '__name__', 'a request')}: {reason}.",
-                "Runs that were started go on; --resume goes on with the sweep when the server is back.",
+                "Runs that were started go on; --resume continues the sweep when the server is back.",
             ) from error

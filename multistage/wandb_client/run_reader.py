@@ -217,7 +217,7 @@ class RunReader:
             raise TrackerError(
                 f"The W&B server at {self._connection.base_url} counts {told} runs in sweep {self._sweep_id} and lists "
                 f"{len(runs)} of them.",
-                "Its lists may be behind; it is asked again.",
+                "Its lists may lag behind; it is asked again.",
             )
         return runs
 

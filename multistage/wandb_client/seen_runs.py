@@ -43,7 +43,7 @@ def parse_run_path(path: str) -> tuple[str, str, str]:
     """
     found = _PATH.fullmatch(path.strip())
     if found is None:
-        raise UsageError(f"{path!r} names no run.", "Write ENTITY/PROJECT/ID, as its page's address has them.")
+        raise UsageError(f"{path!r} does not name a run.", "Write ENTITY/PROJECT/ID, as its page's address has them.")
     return found[1], found[2], found[3]
 
 

@@ -113,7 +113,7 @@ class SlotLedger:
             raise FolderError(
                 f"{self._path} is damaged: {error.errors()[0]['msg']}.",
                 "It says which run is which slot's. Restore it, or delete it: runs are then told apart by their names, "
-                "as far as the training script has left those alone.",
+                "unless the training script changed those.",
             ) from error
 
     def _append(self, entry: SlotEntry) -> None:

@@ -116,7 +116,11 @@ def review_surroundings(
     strays = list_strays(environment, server)
     return (
         *([f"{offline} is overridden for trainings: a sweep's runs must reach its server."] if offline else []),
-        *([f"Trainings do not get {', '.join(strays)} of your environment: a sweep fails by it."] if strays else []),
+        *(
+            [f"Trainings do not get {', '.join(strays)} of your environment: they would break a sweep."]
+            if strays
+            else []
+        ),
         *_warn_of_base_url(files, server),
         *_review_dotenv(directory, program),
     )
@@ -126,10 +130,10 @@ def _refuse_files(files: Mapping[str, FileSetting], is_local: bool) -> None:
     for key in (*FATAL_KEYS, *(PROXY_KEYS if is_local else ())):
         if key in files:
             raise UsageError(
-                f"{files[key].path} sets {key}, with which W&B's client begins no run of this sweep.",
-                "Take that line out; a proxy can stand in the environment's https_proxy."
+                f"{files[key].path} sets {key}, which keeps W&B's client from starting any run of this sweep.",
+                "Remove that line; a proxy can stand in the environment's https_proxy."
                 if key in PROXY_KEYS
-                else "Take that line out.",
+                else "Remove that line.",
             )
 
 
@@ -160,8 +164,8 @@ def _review_dotenv(directory: Path, program: Path | None) -> Iterator[str]:
         )
     if loose and _READS_DOTENV.search(code):
         raise UsageError(
-            f"{program} loads {path}, which sets {loose[0]}: meant for one run, it spoils a sweep's.",
-            "Take that line out of the file.",
+            f"{program} loads {path}, which sets {loose[0]}: meant for one run, it would break those of a sweep.",
+            "Remove that line from the file.",
         )
     telling = [name for name in held if name != "WANDB_API_KEY"]
     if telling:

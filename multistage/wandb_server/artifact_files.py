@@ -67,7 +67,7 @@ def _announce(request: Request, file: dict[str, Any]) -> dict[str, Any]:
     if not digest:
         raise RefusedError(f"The file {name[:60]!r} needs its MD5: this server compares no other digest.", 400)
     if not _is_md5(digest):
-        raise RefusedError(f"{digest[:60]!r} is no MD5 in Base64.", 400)
+        raise RefusedError(f"{digest[:60]!r} is not an MD5 in Base64.", 400)
     storage = request.state.storage
     artifact = require_artifact(request.store, file["artifactID"])
     project_id = get_collection(request.store, artifact)["project_id"]

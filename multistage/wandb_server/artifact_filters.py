@@ -27,7 +27,7 @@ def read_filter(text: str | None) -> dict[str, Any]:
     """A filter as the client writes it.
 
     Raises:
-        RefusedError: It is no JSON object.
+        RefusedError: It is not valid JSON object.
     """
     return parse_object("The filter", text) if text else {}
 

@@ -61,7 +61,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise RefusedError("The body is no UTF-8.", 400) from error
+        raise RefusedError("The body is not UTF-8.", 400) from error
     return parse_object("The body", text)
 
 
@@ -108,7 +108,7 @@ async def _allow_pauses(http: HttpRequest) -> AsyncIterator[bytes]:
             async with asyncio.timeout(PATIENCE):
                 part = await anext(parts, None)
         except TimeoutError as error:
-            raise RefusedError(f"The upload stood still for {PATIENCE:.0f} s.", 408) from error
+            raise RefusedError(f"The upload stalled for {PATIENCE:.0f} s.", 408) from error
         if part is None:
             return
         yield part

@@ -62,7 +62,7 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
-        """Go on with the next request; a body that was not read has as long to end as a head to come."""
+        """Continue with the next request; a body that was not read has as long to end as a head to come."""
         self._stop_waiting()
         super().on_response_complete()
 
@@ -115,7 +115,7 @@ class Reception:
             try:
                 connection, _ = await loop.sock_accept(listener)
             except OSError as error:
-                logger.warning("No connection can be accepted: %s", error)
+                logger.warning("Connections cannot be accepted: %s", error)
                 if not self._make_room():
                     await asyncio.sleep(0.05)
                 continue

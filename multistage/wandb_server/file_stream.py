@@ -76,7 +76,7 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
         The answer's body; ``stopped`` asks the run to end itself.
 
     Raises:
-        RefusedError: There is no such run (404), or a row is no JSON object (400).
+        RefusedError: There is no such run (404), or a row is not valid JSON object (400).
     """
     parts = [
         (STREAMS[name], part)

@@ -79,12 +79,12 @@ def translate_filters(text: str | None, table: Table = "runs") -> Clause:
         table: Which one.
 
     Raises:
-        RefusedError: It is no JSON object, knows an unknown operator or column, or is too large.
+        RefusedError: It is not valid JSON object, knows an unknown operator or column, or is too large.
     """
     try:
         condition = json.loads(text) if text else {}
     except (ValueError, RecursionError) as error:
-        raise RefusedError(f"The filter is no JSON: {error}.", 400) from error
+        raise RefusedError(f"The filter is not valid JSON: {error}.", 400) from error
     if table == "sweeps":
         _check_keys(condition, 0)
     clause = _translate(condition, 0)
@@ -191,7 +191,7 @@ def _search(field: Clause, operand: Any) -> Clause:
     try:
         compile_pattern(operand)
     except SchemaError as error:
-        raise RefusedError(f"$regex {operand[:60]!r} is no regular expression.", 400) from error
+        raise RefusedError(f"$regex {operand[:60]!r} is not a regular expression.", 400) from error
     return Clause(f"({field.sql}) REGEXP ?", (*field.parameters, operand))
 
 

@@ -62,7 +62,7 @@ class Guard:
             elif self._is_known(http):
                 scope[TRUSTED] = True
                 if http.method not in ("GET", "HEAD") and http.scope["path"].startswith(login_links.SWEEPS_PATH):
-                    app = refuse("Only the process that drives a sweep tells of it.", 403)
+                    app = refuse("Only the process that drives a sweep may report on it.", 403)
             elif (sweep := read_worker_key(http.headers.get("authorization"), self.key)) is not None:
                 scope[TRUSTED], scope[WORKER] = True, sweep
                 if not _is_for_workers(http):

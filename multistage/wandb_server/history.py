@@ -90,7 +90,7 @@ def _sample(run: Row, request: Request, spec: str) -> list[dict[str, Any]]:
     try:
         wanted = json.loads(spec)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(f"A history spec is no JSON: {error}.", 400) from error
+        raise RefusedError(f"A history spec is not valid JSON: {error}.", 400) from error
     keys = wanted.get("keys") if isinstance(wanted, dict) else None
     if keys is None:
         return []

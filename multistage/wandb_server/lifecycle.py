@@ -114,7 +114,7 @@ class Lifecycle:
         self.settle(run["id"], state, exitcode)
 
     def give_up(self, run: Row) -> None:
-        """Settle a run that ended without a word."""
+        """Settle a run that ended without a message."""
         state: RunState
         if run["state"] == "preempting":
             state = "preempted"

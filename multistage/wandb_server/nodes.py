@@ -79,7 +79,7 @@ def _parse_leniently(what: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(f"{what} is no JSON: {error}.", 400) from error
+        raise RefusedError(f"{what} is not valid JSON: {error}.", 400) from error
 
 
 def _measure_depth(text: str) -> int:

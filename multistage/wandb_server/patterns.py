@@ -11,7 +11,7 @@ def compile_pattern(pattern: str) -> SchemaValidator:
     """Compile a pattern with pydantic's engine, which matches in linear time: no pattern can hang the server.
 
     Raises:
-        pydantic_core.SchemaError: It is no regular expression of that engine.
+        pydantic_core.SchemaError: It is not a regular expression of that engine.
     """
     return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
 

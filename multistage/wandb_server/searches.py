@@ -24,7 +24,7 @@ def parse_config(text: str) -> dict[str, Any]:
     """A sweep's config from the YAML that the client sent.
 
     Raises:
-        RefusedError: It is no YAML mapping, or too large.
+        RefusedError: It is not valid YAML mapping, or too large.
     """
     try:
         return sweep_config.parse_config(text)
@@ -37,7 +37,7 @@ def parse_plan(text: str) -> SearchPlan:
     """How the server searches a sweep with this config.
 
     Raises:
-        RefusedError: It cannot be searched; says why, and how to mend it.
+        RefusedError: It cannot be searched; says why, and how to fix it.
     """
     try:
         return read_plan(parse_config(text))

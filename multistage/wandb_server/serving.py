@@ -166,5 +166,5 @@ def _open_lock(folder: Path) -> TextIO:
 
 def _refuse(folder: Path, error: OSError) -> ServiceError:
     return ServiceError(
-        f"The data folder {folder} cannot be used: {error}.", "Free some space or mend it, or name another one."
+        f"The data folder {folder} cannot be used: {error}.", "Free some space or fix it, or choose another one."
     )

@@ -250,7 +250,7 @@ async def keep_house(state: State) -> None:
         elapsed += REAP_SECONDS
         try:
             for run_id in state.lifecycle.reap():
-                logger.info("Run %s went silent and is settled", run_id)
+                logger.info("Run %s has not been heard from and is settled", run_id)
             if elapsed >= FLUSH_SECONDS:
                 elapsed = 0.0
                 state.presence.flush()

@@ -64,7 +64,7 @@ def explain_move(output: str, home: tuple[str, str, str]) -> str:
     told = " and ".join(named)
     return (
         f"The program sets {told} in its environment, so its run is {'/'.join(found.groups())} and none of the "
-        f"sweep's. Take {told} out of the program; arguments of wandb.init do no harm."
+        f"sweep's. Take {told} out of the program; arguments of wandb.init are fine."
     )
 
 
@@ -77,11 +77,11 @@ def suggest_remedy(command: Sequence[str]) -> str:
     if name is not None:
         flag = find_flag(text, name)
         way = f"{flag} added to --command" if flag else f"--train-arg {name}=True"
-        return f"Its text asks for {flag or name} first: turn that on by default, or start a new sweep with {way}."
+        return f"Its source asks for {flag or name} first: turn that on by default, or start a new sweep with {way}."
     if off := _OFF.search(text):
-        return f"Its text turns wandb off ({off[0]}): take that out."
+        return f"Its source turns wandb off ({off[0]}): take that out."
     if "wandb" not in text:
-        return "Its text doesn't mention wandb: does it log elsewhere?"
+        return "Its source does not mention wandb: does it log elsewhere?"
     return "Make it call wandb.init in every run."
 
 

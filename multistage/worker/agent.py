@@ -160,7 +160,7 @@ class SweepAgent(wandb_agent.Agent):
         self._end_core(next((training.poll() for training in trainings if not training.ended_in_order), None))
 
     def is_flapping(self) -> bool:
-        """Never: whether a sweep with failing runs goes on is the orchestrator's decision."""
+        """Never: whether a sweep with failing runs goes on is the driver's decision."""
         return False
 
     def is_failing(self) -> bool:
@@ -194,10 +194,10 @@ class SweepAgent(wandb_agent.Agent):
         if self._run_processes or not self._running:
             return
         if self._max_runs is not None and self._finished >= self._max_runs:
-            logger.info("Trained %d runs: leaving.", self._finished)
+            logger.info("Trained %d runs: exiting.", self._finished)
             self._running = False
         elif self._deadline is not None and time.monotonic() + CAUTION * self._longest > self._deadline:
-            logger.info("No time for another run: leaving.")
+            logger.info("No time for another run: exiting.")
             self._running = False
 
     def _end_lingering(self) -> None:
@@ -211,7 +211,7 @@ class SweepAgent(wandb_agent.Agent):
                 logger.debug("The state of run %s cannot be read: %s", training.run_id, error)
                 continue
             if overdue:
-                logger.info("Run %s has ended, and its program lives on after %g s: it is ended.",
+                logger.info("Run %s has ended, and its program is still running after %g s: it is ended.",
                             training.run_id, lingering.GRACE)  # fmt: skip
                 training.outlived = True
                 end_trainings([training])
@@ -237,7 +237,7 @@ class SweepAgent(wandb_agent.Agent):
         if outcome == "stuck":
             self._restart_core(-signal.SIGKILL)
         elif outcome == "unfit":
-            logger.info("No other run would fare better: leaving.")
+            logger.info("No other run would do better: exiting.")
             self._running = False
 
     def _command_run(self, command: dict[str, Any]) -> None:
@@ -286,10 +286,10 @@ class SweepAgent(wandb_agent.Agent):
         if commands or self._run_processes:
             self._worked_at = time.monotonic()
         elif rested > self._idle:
-            logger.info("No run for %g s: leaving.", self._idle)
+            logger.info("No run for %g s: exiting.", self._idle)
             self._running = False
         elif (self._finished or rested > ARRIVAL) and self._supply.is_used_up(self._api):
-            logger.info("The sweep has handed out all its runs: leaving.")
+            logger.info("The sweep has handed out all its runs: exiting.")
             self._running = False
         return commands
 

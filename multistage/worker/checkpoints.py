@@ -45,6 +45,6 @@ def find_name(api: wandb.Api, folder: Path, run_id: str) -> str:
     try:
         found = parse_slot_name(str(api.run(locate_run(run_id)).name))
     except (wandb.Error, WandbApiFailedError, ValueError) as error:
-        logger.warning("The slot of run %s is not known, so it begins anew: %s", run_id, error)
+        logger.warning("The slot of run %s is not known, so it starts from the beginning: %s", run_id, error)
         found = None
     return str(found.model_copy(update={"attempt": 0})) if found else run_id

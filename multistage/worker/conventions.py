@@ -10,7 +10,7 @@ RUN_VARIABLE = "MULTISTAGE_RUN"
 program's to change."""
 
 RUN_LOGS_VARIABLE = "MULTISTAGE_RUN_LOGS"
-"""Names the folder of the runs' outputs, one file a run (``<run id>.log``); unset: the worker's own output."""
+"""Names the folder of the runs' outputs, one file per run (``<run id>.log``); unset: the worker's own output."""
 
 CHECKPOINTS_VARIABLE = "MULTISTAGE_CHECKPOINTS"
 """Names the folder of all runs' checkpoints, where a sweep keeps them."""

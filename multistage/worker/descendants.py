@@ -33,7 +33,7 @@ _RUN_FILE = re.compile(r"/run-([^/]+)\.wandb$")
 
 
 def adopt_orphans() -> None:
-    """Make this process the parent of all orphans below it (Linux only), to be buried with `end_orphans`."""
+    """Make this process the parent of all orphans below it (Linux only), to be ended with `end_orphans`."""
     if CAN_FORK:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:

@@ -58,7 +58,7 @@ class Follower:
         while not self._ended:
             place = self._look(worked_at)
             if place is not None and place.is_done:
-                logger.info("The sweep is done: leaving.")
+                logger.info("The sweep is done: exiting.")
                 return
             sweep = place.sweep if place else None
             if sweep is not None:
@@ -67,9 +67,9 @@ class Follower:
                 if self._count_runs() > trained:
                     worked_at = time.monotonic()
                 elif not can_work and time.monotonic() - began < QUICK and not self._ended:
-                    raise TrackerError(f"No worker can work for {sweep} here.", "What it printed says why.")
+                    raise TrackerError(f"No worker can run for {sweep} here.", "What it printed says why.")
             if time.monotonic() - worked_at > self._idle:
-                logger.info("No work for %g s: leaving.", self._idle)
+                logger.info("No work for %g s: exiting.", self._idle)
                 return
             time.sleep(LOOK_AGAIN)
 

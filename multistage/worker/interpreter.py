@@ -89,14 +89,16 @@ def inspect_interpreter(path: Path) -> Interpreter:
         )
         found = Interpreter.model_validate({**json.loads(done.stdout), "path": located})
     except (OSError, subprocess.TimeoutExpired, ValueError, TypeError) as error:
-        raise UsageError(f"{path} is no Python interpreter.", "Give --python one, such as .venv/bin/python.") from error
+        raise UsageError(
+            f"{path} is not a Python interpreter.", "Give --python one, such as .venv/bin/python."
+        ) from error
     return _check_client(found)
 
 
 def _check_client(found: Interpreter) -> Interpreter:
     remedy = f"Install one: {found.path} -m pip install 'wandb>={OLDEST_WANDB}'."
     if found.wandb is None:
-        raise UsageError(f"The interpreter {found.path} has no wandb, by which trainings report.", remedy)
+        raise UsageError(f"The interpreter {found.path} lacks wandb, with which trainings report.", remedy)
     if Version(found.wandb) < OLDEST_WANDB:
         raise UsageError(f"The interpreter {found.path} has wandb {found.wandb}, older than {OLDEST_WANDB}.", remedy)
     return found

@@ -32,7 +32,7 @@ def read_last_lines(log: Path | None, count: int = 5) -> list[str]:
 
 
 class _NoLog:
-    """A file that is none: the process inherits the worker's output."""
+    """A file that is not one: the process inherits the worker's output."""
 
     def __enter__(self) -> None:
         return None

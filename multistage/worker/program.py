@@ -109,7 +109,7 @@ def work(
     """
     parts = sweep.split("/")
     if len(parts) != 3 or not all(parts):
-        raise UsageError(f"{sweep!r} names no sweep.", "Give it as ENTITY/PROJECT/ID.")
+        raise UsageError(f"{sweep!r} does not name a sweep.", "Give it as ENTITY/PROJECT/ID.")
     prepare_environment(*parts)
     started_at = time.monotonic()
     deadline = None if seconds is None else started_at + seconds
@@ -126,7 +126,7 @@ def work(
                 return
             except (wandb.Error, WandbApiFailedError, TimeoutError) as error:
                 if is_refused(error):
-                    raise TrackerError(f"The worker cannot work for sweep {sweep}: {error}") from error
+                    raise TrackerError(f"The worker cannot run for sweep {sweep}: {error}") from error
                 if time.monotonic() - started_at > idle:
                     raise _explain_silence(sweep, error, reached=agent is not None) from error
                 logger.warning("The server does not answer; trying again: %s", error)
@@ -139,7 +139,7 @@ def work(
 def _explain_silence(sweep: str, error: Exception, *, reached: bool) -> TrackerError:
     """Say that the server was asked in vain, from the first or by now."""
     if reached:
-        return TrackerError(f"The worker cannot work for sweep {sweep}: {error}")
+        return TrackerError(f"The worker cannot run for sweep {sweep}: {error}")
     server = os.environ.get("WANDB_BASE_URL", "")
     reason = " ".join(str(error).split()).rstrip(".")
     return TrackerError(f"{socket.gethostname()} cannot reach the W&B server at {server}: {reason}.")

@@ -84,7 +84,7 @@ def parse_address(text: str) -> Address:
             return Address(name=name, base_url=base_url)
     elif len(parts := text.split("/")) == 3 and all(parts):
         return Address(entity=parts[0], project=parts[1], name=parts[2])
-    raise UsageError(f"{text!r} names no sweep.", "Give it as URL/NAME, or as ENTITY/PROJECT/NAME of W&B's.")
+    raise UsageError(f"{text!r} does not name a sweep.", "Give it as URL/NAME, or as ENTITY/PROJECT/NAME of W&B's.")
 
 
 def find_workplace(address: Address) -> Workplace | None:
@@ -131,7 +131,7 @@ def _ask_wandb(address: Address) -> Workplace | None:
     except ValueError:  # the client's word for a project that does not exist
         return None
     except wandb.Error as error:
-        raise TrackerError(f"W&B does not tell of {address.entity}/{address.project}: {error}.") from error
+        raise TrackerError(f"W&B shows nothing about {address.entity}/{address.project}: {error}.") from error
     named = [(sweep, found) for sweep in sweeps if (found := _NAME.fullmatch(str(sweep.name)))]
     own = [(sweep, found) for sweep, found in named if found["name"] == address.name]
     if not own:

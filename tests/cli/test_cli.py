@@ -1,4 +1,4 @@
-"""Misuse: exit code 2, one line that says what and how to mend it, nothing started and nothing written."""
+"""Misuse: exit code 2, one line that says what and how to fix it, nothing started and nothing written."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ),
         (("digits:mlp", "--params", "learning_rate", "--budget", "many"), "--budget cannot be 'many'", "--help"),
         ((*LR, "--split", "30/50/30"), "sums to 110", "30/50/20"),
-        ((*LR, "--split", "50/50"), "no split", "30/50/20"),
+        ((*LR, "--split", "50/50"), "not a split", "30/50/20"),
         ((*LR, "--stage1", "grid", "--grid-resolution", "50"), "grid of 50 points", "--grid-resolution"),
         ((*LR, "--stage1", "all"), "--stage1 cannot be 'all': it takes auto, grid or sobol", "--help"),
         ((*LR, "--grid-resolution", "1"), "--grid-resolution cannot be 1", "--help"),
@@ -71,17 +71,17 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--train-arg", "learning_rate=1"), "swept and fixed", "Take it out"),
         ((*LR, "--seed-param", "learning_rate"), "takes its seed as `seed`", "Leave --seed-param out"),
         ((*OWN, "--seed-param", "x"), "x, which is swept or fixed", "Leave one of the two out"),
-        ((*OWN, "--baseline", "y=1"), "says nothing of x", "--baseline x="),
-        ((*OWN, "--baseline", "x=inf"), "the value 'inf', which is no number", "--baseline x=0.5"),
+        ((*OWN, "--baseline", "y=1"), "does not name x", "--baseline x="),
+        ((*OWN, "--baseline", "x=inf"), "the value 'inf', which is not a number", "--baseline x=0.5"),
         ((*OWN[:-2], "--goal", "minimize"), "No --metric says which", "--goal minimize --metric KEY"),
         ((*LR, "--baseline", "rate=1"), "no hyperparameter 'rate'", "learning_rate"),
-        ((*LR, "--name", "../elsewhere"), "'../elsewhere' is no name", "--runs-dir"),
-        ((*LR, "--name", ""), "'' is no name", "--name"),
+        ((*LR, "--name", "../elsewhere"), "'../elsewhere' is not a valid name", "--runs-dir"),
+        ((*LR, "--name", ""), "'' is not a valid name", "--name"),
         ((*LR, "--nope"), "--nope", "--help"),
         (("nobody:knows", "--params", "x:0-1"), "'nobody:knows'", "digits:mlp"),
         (("my:own", "--params", "x:0-1", "--program", "nope.py"), "'nope.py' does not exist", "--program"),
         (("my:own", "--params", "x:0-1", "--command", "'python"), "cannot be split", "quotes"),
-        (("my:own", "--params", "x:0-1", "--metric", "y", "--program", "pkg.nope"), "'pkg.nope' isn't found", "-m"),
+        (("my:own", "--params", "x:0-1", "--metric", "y", "--program", "pkg.nope"), "'pkg.nope' is not", "-m"),
         ((*OWN, "--style", "hydra"), "--style and --command both say", "one of the two"),
         (
             ("my:own", "--params", "x:0-1", "--program", __file__, "--style", "hydr"),
@@ -105,12 +105,12 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         (("plan", *RUN, "nope"), "nope has no range", "learning_rate"),
         (("deploy", *RUN, "nope"), "nope has no range", "learning_rate"),
         (("deploy", "--cron", "0 22 * * *"), "what to train", "CONFIG_ID"),
-        (("deploy", *LR, "--cron", "at ten"), "'at ten' is no cron expression", "0 22 * * *"),
+        (("deploy", *LR, "--cron", "at ten"), "'at ten' is not a cron expression", "0 22 * * *"),
         (("deploy", *LR, "--cron", "0 22 * * *", "--timezone", "Nowhere"), "time zone 'Nowhere'", "Europe/Berlin"),
-        (("deploy", *LR, "--as", "every/night"), "'every/night' is no name", "hyphens"),
-        (("deploy", "--list", "--remove", "nightly"), "each stand alone", "rest"),
-        (("deploy", "--list"), "Prefect server does not run", "up --worker"),
-        (("deploy", "--remove", "nightly"), "Prefect server does not run", "up --worker"),
+        (("deploy", *LR, "--as", "every/night"), "'every/night' is not a valid name", "hyphens"),
+        (("deploy", "--list", "--remove", "nightly"), "take no other option", "rest"),
+        (("deploy", "--list"), "Prefect server is not running", "up --worker"),
+        (("deploy", "--remove", "nightly"), "Prefect server is not running", "up --worker"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
 )
@@ -281,7 +281,7 @@ def test_there_is_nothing_to_set_where_nothing_runs(capsys: pytest.CaptureFixtur
     assert ended.value.code == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "multistage-sweep: The local services do not run. `multistage-sweep up` starts them.\n"
+    assert captured.err == "multistage-sweep: The local services are not running. `multistage-sweep up` starts them.\n"
 
 
 @pytest.mark.parametrize("arguments", ["--help", "plan --help", "status", "--version"])

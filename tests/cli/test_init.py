@@ -69,7 +69,7 @@ def test_a_file_that_is_there_is_shown_its_changes_and_left_alone(
 ) -> None:
     path = workplace / "multistage.toml"
     path.write_text("budget = 77\n")
-    with pytest.raises(UsageError, match="was left as it is") as refused:
+    with pytest.raises(UsageError, match="was not changed") as refused:
         _write(proposal, path, Console(), force=False)
     assert refused.value.exit_code == 2
     assert path.read_text() == "budget = 77\n"
@@ -123,7 +123,7 @@ def test_without_a_run_its_help_and_text_are_read(workplace: Path, capsys: pytes
         )
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert "metric, pace and memory are not known. Its text logs val/loss." in " ".join(shown.split())
+    assert "metric, pace and memory are not known. Its source logs val/loss." in " ".join(shown.split())
     assert "multistage-sweep my:v1 --metric KEY" in shown
     own = parse_settings((workplace / "multistage.toml").read_text(), workplace / "multistage.toml").configs["my:v1"]
     given = own.list_given()

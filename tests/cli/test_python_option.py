@@ -46,9 +46,9 @@ def make_environment(folder: Path, wandb: str | None = None) -> Path:
 @pytest.mark.parametrize(
     ("python", "words"),
     [
-        ("train.py", "train.py is no Python interpreter."),
-        ("elsewhere", "elsewhere is no Python interpreter."),
-        ("bare", "bin/python has no wandb, by which trainings report. Install one:"),
+        ("train.py", "train.py is not a Python interpreter."),
+        ("elsewhere", "elsewhere is not a Python interpreter."),
+        ("bare", "bin/python lacks wandb, with which trainings report. Install one:"),
         ("old", "has wandb 0.25.1, older than 0.26. Install one:"),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_module_is_looked_for_by_the_interpreter_that_was_named(
     assert call(capsys, "plan", *sweep)[0] == 0, "this one has it"
     code, printed, said = call(capsys, *sweep, "--python", str(make_environment(place / "new", "0.26.1")))
     assert (code, printed, said.count("\n")) == (2, "", 1)
-    assert "The module 'rich.tree' isn't found on the trainings' path" in said
+    assert "The module 'rich.tree' is not on the trainings' path" in said
     assert str(place / "new" / "bin" / "python") in said
     assert not (place / "services").exists()
     assert not (place / "runs").exists()
@@ -86,7 +86,7 @@ def test_a_bundled_trainer_runs_in_this_one(capsys: pytest.CaptureFixture[str]) 
 def test_containers_have_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, said = call(capsys, *SWEEP, "--launcher", "modal", "--python", sys.executable)
     assert code == 2
-    assert "--python has no meaning on Modal. Containers have their own: --image-python" in said
+    assert "--python has no effect on Modal. Containers have their own: --image-python" in said
 
 
 @pytest.mark.parametrize("by", ["flag", "variable", "file"])

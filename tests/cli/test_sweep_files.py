@@ -12,7 +12,7 @@ MAKE = 'mutation M($c: String) {upsertSweep(input: {projectName: "bad", config: 
 METHOD = "method: random\nprogram: train.py\nparameters:\n"
 
 BAD = {
-    "no YAML": "method: [random\nparameters: }",
+    "not valid YAML": "method: [random\nparameters: }",
     "no mapping": "- random",
     "no method": "parameters: {x: {min: 0.1, max: 1.0}}",
     "unknown method": "method: annealing\nparameters: {x: {min: 0.1, max: 1.0}}",
@@ -27,7 +27,7 @@ BAD = {
     "exponents beyond all numbers": METHOD + "  x: {distribution: log_uniform, min: 0, max: 1000}",
     "a bell without width": METHOD + "  x: {distribution: normal, mu: 0, sigma: 0}",
     "no step": METHOD + "  x: {distribution: q_uniform, min: 0, max: 1, q: 0}",
-    "no multiple of the step": METHOD + "  x: {distribution: q_uniform, min: 10, max: 50, q: 64}",
+    "not a multiple of the step": METHOD + "  x: {distribution: q_uniform, min: 10, max: 50, q: 64}",
     "no choices": METHOD + "  x: {values: []}",
     "odd probabilities": METHOD + "  x: {values: [1, 2], probabilities: [0.5, 0.4]}",
     "a bare value": METHOD + "  x: 3",

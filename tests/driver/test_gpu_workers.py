@@ -47,10 +47,10 @@ def test_workers_follow_from_the_gpus(
     ("arguments", "words"),
     [
         (("--gpus-per-run", "3"), "2 GPUs were found, and --gpus-per-run asks for 3."),
-        (("--gpus-per-run", "1", "--workers", "3"), "suffice for 2 workers"),
+        (("--gpus-per-run", "1", "--workers", "3"), "are enough for 2 workers"),
         (("--gpus-per-run", "1.5"), "--gpus-per-run cannot be 1.5"),
         (("--gpus-per-run", "-1"), "--gpus-per-run cannot be -1"),
-        (("--gpus-per-run", "1", "--launcher", "modal"), "--gpus-per-run has no meaning on Modal"),
+        (("--gpus-per-run", "1", "--launcher", "modal"), "--gpus-per-run has no effect on Modal"),
     ],
 )
 def test_too_much_is_one_line_and_starts_nothing(

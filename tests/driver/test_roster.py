@@ -207,7 +207,7 @@ def test_what_all_workers_share_ends_the_sweep(tmp_path: Path, launcher: MemoryL
     roster = open_roster(tmp_path, launcher)
     roster.launch(SWEEP, 1)
     launcher.ends["w1"] = WorkerEnd(fault="setup", reason="No module named 'x'")
-    with pytest.raises(LaunchError, match="Workers cannot work: No module named 'x'"):
+    with pytest.raises(LaunchError, match="Workers cannot run: No module named 'x'"):
         roster.list_alive(SWEEP)
 
 
@@ -219,7 +219,7 @@ def test_workers_that_die_without_any_progress_are_not_replaced_for_ever(
     for number in range(1, 4):
         fleet.adjust(5, 0, progressed=False)
         launcher.ends[f"w{number}"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
-    with pytest.raises(LaunchError, match="ended 3 times without any run having moved"):
+    with pytest.raises(LaunchError, match="ended 3 times without progress in any run"):
         fleet.adjust(5, 0, progressed=False)
     assert len(read_workers(tmp_path)) == 3
 

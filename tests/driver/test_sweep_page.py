@@ -83,7 +83,7 @@ def test_the_page_is_told_runs_workers_and_warnings(settings: Settings, journal:
     wait_for(lambda: len(read(settings).runs) == 3)
     told = read(settings)
     assert (told.status, told.used, told.present) == ("running", 1, 2)
-    assert told.waits[0].why == "All 2 workers train others."
+    assert told.waits[0].why == "All 2 workers are busy with other runs."
     assert told.leader is not None
     assert told.leader.run == "run0"
     logging.getLogger("multistage.driver").warning("Worker %s is retired.", "w1")
@@ -168,9 +168,9 @@ def test_a_worker_s_key_tells_no_page(settings: Settings, keeper: PageKeeper) ->
         ask(page.address, server.key, "PUT", b"{}")
     stranger = SweepPage(address=page.address, driver_key="a" * 40)
     with pytest.raises(ServiceError, match="answers 401"):
-        stranger.tell(b"{}")
+        stranger.send(b"{}")
     with pytest.raises(ServiceError, match="answers 400"):
-        page.tell(b"{}")
+        page.send(b"{}")
 
 
 def test_a_terminal_is_shown_a_login_and_a_file_is_not(settings: Settings, tmp_path: Path) -> None:

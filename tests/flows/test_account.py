@@ -66,7 +66,7 @@ def check_page(commands: CommandLine, state: State, account: dict[str, str]) -> 
     assert [stage.link for stage in told.stages] == [f"{site}/sweeps/{one.sweep_id}" for one in state.stages_completed]
     worker = SweepPage(address=page.address, driver_key=account["WANDB_API_KEY"])
     with pytest.raises(ServiceError, match="answers 401"):
-        worker.tell(told.model_dump_json().encode())
+        worker.send(told.model_dump_json().encode())
 
 
 def test_a_sweep_file_is_swept_by_the_gaussian_process(

@@ -84,7 +84,7 @@ def test_a_person_changes_ranges_and_they_are_searched(commands: CommandLine, wo
         refused = commands.run("approve", "approved", "--ranges", "nope:1-2", code=2)
         assert "nope is not swept" in refused.stderr
         told = commands.run("approve", "approved")
-        assert "go on with stage 3" in told.stdout
+        assert "continue with stage 3" in told.stdout
         assert process.wait(120) == 0
     counted = check_budget(commands, folder)
     state = folder.load_state()

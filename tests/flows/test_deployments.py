@@ -301,7 +301,7 @@ def test_a_silently_killed_flow_run_is_marked_as_crashed(clone: Clone) -> None:
     run = clone.wait(run_id, 240)
     assert run.state_name == "Crashed"
     assert run.state is not None
-    assert "no sign of life for 90 s" in (run.state.message or "")
+    assert "was not heard from for 90 s" in (run.state.message or "")
     clone.commands.run("down", "--force")
 
 

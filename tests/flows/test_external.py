@@ -54,7 +54,7 @@ def test_workers_that_come_by_themselves_train_a_sweep_and_leave(commands: Comma
                 workers.append(subprocess.Popen([COMMAND, "work", address], env=environment, stderr=output))
         assert driver.wait(250) == 0
         assert [worker.wait(60) for worker in workers] == [0, 0]
-    assert all("The sweep is done: leaving." in log.read_text() for log in logs)
+    assert all("The sweep is done: exiting." in log.read_text() for log in logs)
     check_budget(commands, folder)
     assert folder.load_state().workers == ()
 

@@ -62,7 +62,7 @@ def test_a_script_is_met_and_its_run_taken_again(commands: CommandLine, workplac
 
 FAILING = {
     "a failure": ("print('on its way')\nraise ValueError('no data here')", "its last lines are: .*no data here"),
-    "no wandb": ("print('trained')", "wandb.init"),
+    "lacks wandb": ("print('trained')", "wandb.init"),
     "no row": ("import wandb\nwandb.init(config={'lr': 1.0}).finish()", "logged nothing"),
     "no number at all": ("import wandb\nwandb.init().log({'text': 'x'})", "logged no number"),
     "no metric": ("import wandb\nwandb.init().log({'text': 'x'})\nwandb.run.log({'epoch': 1})", "logged only epoch"),

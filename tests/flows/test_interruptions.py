@@ -46,7 +46,7 @@ def test_the_orchestrator_is_killed_and_a_resume_goes_on(commands: CommandLine, 
     before = folder.load_state()
     assert before.status == "running"
     assert before.budget_used < BUDGET
-    assert list_workers(folder), "workers outlive the orchestrator"
+    assert list_workers(folder), "workers outlive the driver"
     assert "--resume" in commands.run("status", folder.name).stdout
     done = commands.run("--resume", str(folder.state_file))
     assert "MULTI-STAGE SWEEP COMPLETE!" in done.stdout
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
     told = page.read()
     assert told is not None
     assert (told.status, told.waits) == ("stopped", ())
-    assert told.resume == line.partition("Go on with: ")[2]
+    assert told.resume == line.partition("Resume with: ")[2]
 
     ended = [run for runs in commands.list_runs(folder).values() for run in runs if run.phase != "queued"]
     assert {run.state for run in ended} == {"killed"}, "the tracker was not told that the trainings ended"
@@ -154,7 +154,7 @@ def test_a_cancel_on_prefects_pages_is_told_within_seconds(commands: CommandLine
 
 def check_cancelled(commands: CommandLine, folder: SweepFolder) -> None:
     """Check that Prefect has an interrupted sweep as cancelled, and says how to go on."""
-    told = f"Its workers and trainings were ended. Go on with: multistage-sweep --resume {folder.state_file}"
+    told = f"Its workers and trainings were ended. Resume with: multistage-sweep --resume {folder.state_file}"
     parent = folder.load_state().flow_run_id
     stages = commands.list_stage_runs(parent)
     for run_id in (parent, stages[-1].id):

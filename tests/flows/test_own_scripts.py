@@ -117,7 +117,7 @@ def test_a_script_that_never_begins_a_run_is_said_after_the_first_and_costs_no_s
     script = Path("train.py")
     script.write_text(UNTRACKED)
     done = commands.run(*SWEEP, "--workers", "1", code=1)
-    assert "never reached wandb.init. Its text asks for --track first" in done.stderr
+    assert "never reached wandb.init. Its source asks for --track first" in done.stderr
     assert "Traceback" not in done.stderr
     folder = SweepFolder(workplace / "runs" / "multistage_sweep_my_script")
     [runs] = commands.list_runs(folder).values()

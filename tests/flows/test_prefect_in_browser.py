@@ -103,7 +103,7 @@ def test_a_sweep_runs_and_is_interrupted(commands: CommandLine, workplace: Path,
         driver.send_signal(signal.SIGINT)
         assert driver.wait(30) == 130
     for version in VERSIONS:
-        told = look(version, folder.load_state(), "Go on with: multistage-sweep --resume")
+        told = look(version, folder.load_state(), "Resume with: multistage-sweep --resume")
         assert "Cancelled" in told
         assert "Interrupted. Its workers and trainings were ended." in told
         assert "Crash" not in told

@@ -96,7 +96,7 @@ def test_a_configured_server_is_not_shown_the_secret(
     commands.run("up")
     held = commands.read_exports() | {"PREFECT_API_URL": url}
     turned_away = commands.run("up", code=1, variables=held)
-    assert "lets nobody in without its secret (401)" in turned_away.stderr
+    assert "refuses requests without its key (401)" in turned_away.stderr
     assert "Traceback" not in turned_away.stderr
     assert len(shown) > 1
     assert set(shown) == {""}

@@ -66,11 +66,11 @@ def list_files(folder: Path) -> list[Path]:
         (("--gpus-per-run", "1"), "No node of partition main has the GPUs 1."),
         (("--gpus-per-run", "0.5"), "a job has whole GPUs"),
         (("--slurm-time", "5:00:00"), "may take 120 minutes at most"),
-        (("--slurm-time", "soon"), "'soon' is no time as Slurm writes it"),
+        (("--slurm-time", "soon"), "'soon' is not a time as Slurm writes it"),
         (("--slurm-constraint", "h100"), "Slurm refuses: Invalid feature specification"),
         (("--slurm-arg", "no-such-option=1"), "Slurm refuses: unrecognized option"),
-        (("--server-host", "192.0.2.77"), "192.0.2.77 is no address of this machine"),
-        (("--modal-cpu", "1"), "--modal-cpu has no meaning on Slurm"),
+        (("--server-host", "192.0.2.77"), "192.0.2.77 is not an address of this machine"),
+        (("--modal-cpu", "1"), "--modal-cpu has no effect on Slurm"),
     ],
 )
 def test_what_no_node_has_is_refused_before_anything_is_submitted(

@@ -59,10 +59,10 @@ def test_another_interpreter_is_written_down(workplace: Path) -> None:
     ("words", "told"),
     [
         (["missing.py"], "missing.py' does not exist"),
-        (["python", "missing.py"], "No training script"),
-        (["sh", "-c", "true"], "No training script"),
+        (["python", "missing.py"], "no training script"),
+        (["sh", "-c", "true"], "no training script"),
         (["no-such-command", "train.py"], "no-such-command' does not exist"),
-        (["plain.sh"], "cannot be executed"),
+        (["plain.sh"], "is not executable"),
     ],
 )
 def test_a_program_that_is_not_there_is_refused(words: list[str], told: str) -> None:
@@ -74,5 +74,5 @@ def test_an_interpreter_without_wandb_is_refused(workplace: Path) -> None:
     bare = workplace / "python3"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     bare.chmod(0o700)
-    with pytest.raises(UsageError, match="no wandb"):
+    with pytest.raises(UsageError, match="lacks wandb"):
         read_words(["./python3", "train.py"], workplace)

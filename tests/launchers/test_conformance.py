@@ -64,8 +64,8 @@ def test_a_launcher_of_another_package_conforms(
     ("point", "words"),
     [
         ("broken = nowhere_to_be_found:Kind", "cannot be loaded: ModuleNotFoundError"),
-        ("broken = spare_launcher:SpareKind", "is no LauncherKind of that name"),
-        ("broken = spare_launcher:Path", "is no LauncherKind of that name"),
+        ("broken = spare_launcher:SpareKind", "is not a LauncherKind of that name"),
+        ("broken = spare_launcher:Path", "is not a LauncherKind of that name"),
     ],
 )
 def test_a_launcher_that_cannot_be_loaded_is_named_and_leaves_the_others(

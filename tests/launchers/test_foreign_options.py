@@ -34,7 +34,7 @@ def test_flags_know_them(place: Path) -> None:
     assert "--spare-nice cannot be 20: it takes a whole number from 0 to 19." in refused.stderr
     refused = call(place, "plan", "digits:mlp", "--params", "alpha", "--spare-nice", "2")
     assert refused.returncode == 2
-    assert "--spare-nice has no meaning on this machine. Add --launcher spare." in refused.stderr
+    assert "--spare-nice has no effect on this machine. Add --launcher spare." in refused.stderr
 
 
 def test_the_file_knows_them(place: Path) -> None:
@@ -71,6 +71,6 @@ def test_one_whose_options_could_not_stand_under_its_name_is_refused(
     import spare_launcher  # type: ignore[import-not-found]
 
     monkeypatch.setattr(spare_launcher.SpareKind, "name", name)
-    with pytest.raises(UsageError, match="cannot stand under that name"):
+    with pytest.raises(UsageError, match="cannot have that name"):
         find_kind(name)
     assert [one.name for one in list_all(list_groups())] == [one.name for one in list_all(GROUPS)]

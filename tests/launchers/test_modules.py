@@ -28,7 +28,7 @@ def test_what_python_finds_is_found(name: str, package: Path) -> None:
 
 @pytest.mark.parametrize("name", ["pkg", "pkg.nope", "pkg.train.deeper", "nope"])
 def test_what_python_does_not_run_is_refused(name: str, package: Path) -> None:
-    with pytest.raises(UsageError, match=f"The module '{name}' isn't found on the trainings' path") as refused:
+    with pytest.raises(UsageError, match=f"The module '{name}' is not on the trainings' path") as refused:
         check_module(name, COMMAND, package)
     assert sys.executable in refused.value.message
 

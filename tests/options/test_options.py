@@ -121,9 +121,9 @@ def test_the_options_of_another_packages_launcher_stand_under_its_name(
     gathered = gather_flags({"config_id": "a:b", "launcher": "farm"}, place, groups=FOREIGN).parameters
     assert gathered["launcher_options"] == {"partition": "gpu", "hours": 3}
     assert "farm" not in gather_flags({"config_id": "a:b"}, place, groups=FOREIGN).parameters
-    with pytest.raises(UsageError, match=r"^--farm-hours has no meaning on this machine\. Add --launcher farm\."):
+    with pytest.raises(UsageError, match=r"^--farm-hours has no effect on this machine\. Add --launcher farm\."):
         gather_flags({"config_id": "a:b", "farm": {"hours": 8}}, place, groups=FOREIGN)
-    with pytest.raises(UsageError, match=r"^--max-cost has no meaning with farm\."):
+    with pytest.raises(UsageError, match=r"^--max-cost has no effect with farm\."):
         gather_flags({"config_id": "a:b", "launcher": "farm", "max_cost": 3.0}, place, groups=FOREIGN)
 
 
@@ -178,7 +178,7 @@ WRONG: tuple[tuple[str, Any, str], ...] = (
     ("worker_idle", 0, "it takes a number above 0"),
     ("image_python", "3.9", "it takes 3.11, 3.12, 3.13 or 3.14"),
     ("modal.cpu", 0, "it takes a number from 0.125 to 64"),
-    ("modal.gpu", "XT", "'XT' is no GPU of Modal's"),
+    ("modal.gpu", "XT", "'XT' is not one of Modal's GPUs"),
 )
 
 

@@ -117,7 +117,7 @@ def test_the_ranges_tell_their_evidence_and_mark_edges() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_few_runs_are_said_to_be_few(count: int) -> None:
     page = build_report(make_data((LR, NOISE), make_runs(count)))
-    assert "Too few runs to tell" in page
+    assert "Too few runs to say" in page
     assert ("No run has a value yet" in page) == (count == 0)
 
 

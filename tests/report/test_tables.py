@@ -49,7 +49,7 @@ def test_the_banner_says_what_the_guides_does_and_what_can_be_expected() -> None
         'Recommended: {"lr": 0.002}',
         "0.85 expected (95%: 0.8 to 0.9, 3 runs of it)",
         "State saved to: runs/made/state.json",
-        "the highest of 27 single runs, which luck flatters",
+        "the highest of 27 single runs, partly by luck",
     ):
         assert line in banner
     assert "Lost to the machine" not in banner
@@ -62,9 +62,9 @@ def test_the_banner_says_what_the_guides_does_and_what_can_be_expected() -> None
         (
             "deadline",
             "stage 3's deadline",
-            "deadline. `multistage-sweep resume made` goes on; change --stage-deadline",
+            "deadline. To continue, run `multistage-sweep resume made`; change --stage-deadline",
         ),
-        ("cost cap", "cost cap", "cost cap. `multistage-sweep resume made` goes on; change --max-cost"),
+        ("cost cap", "cost cap", "cost cap. To continue, run `multistage-sweep resume made`; change --max-cost"),
         (None, "settled race", "Ended early: settled race\n"),
     ],
 )

@@ -45,7 +45,7 @@ def test_none_stands_for_a_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "/a", "../a", "a/"])
 def test_a_name_that_is_no_single_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="no name of a sweep"):
+    with pytest.raises(UsageError, match="not a valid name for a sweep"):
         ask(tmp_path, name=name)
 
 

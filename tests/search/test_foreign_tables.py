@@ -166,9 +166,9 @@ def test_a_finished_cell_is_never_run_again(
         ("--methods multistage,hyperopt", "there are multistage, multistage/SEARCH with any --search, random,"),
         ("--methods multistage+rep", "no method 'multistage+rep'"),
         ("--tables known,other", "no table 'other'; it holds known"),
-        ("--budgets 50,x", "'x' is no whole number"),
+        ("--budgets 50,x", "'x' is not a whole number"),
         ("--budgets 9", "below 10"),
-        ("--workers 0", "'0' is no whole number"),
+        ("--workers 0", "'0' is not a whole number"),
     ],
 )
 def test_what_there_is_not_is_refused_with_what_there_is(

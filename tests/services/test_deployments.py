@@ -86,5 +86,5 @@ def test_what_cannot_run_any_more_says_so(server: PrefectServer, tmp_path: Path)
         "removed": f"its Python {tmp_path / 'python'} is gone",
     }
     told = {what: remedy for _, what, remedy in look_at_deployments(server, Settings(home=tmp_path))}
-    assert told["No worker runs the 3 deployments."] == "`multistage-sweep up --worker`"
+    assert told["No worker serves the 3 deployments."] == "`multistage-sweep up --worker`"
     assert f"again in {tmp_path}, or" in told[f"The deployment before: {OLDER}."]

@@ -21,7 +21,7 @@ def test_this_machine_serves_workers_on_this_machine_on_loopback_alone() -> None
 
 @pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])
 def test_an_address_of_another_machine_is_refused(host: str) -> None:
-    with pytest.raises(UsageError, match=f"{host} is no address of this machine"):
+    with pytest.raises(UsageError, match=f"{host} is not an address of this machine"):
         choose_host(host, None)
 
 

@@ -160,7 +160,7 @@ def test_the_configured_address_is_read_as_prefect_reads_it(
 
 def test_a_damaged_settings_file_is_named(unconfigured: Path) -> None:
     (unconfigured / "prefect.toml").write_text("[api")
-    with pytest.raises(ServiceError, match=r"prefect\.toml is no TOML"):
+    with pytest.raises(ServiceError, match=r"prefect\.toml is not valid TOML"):
         read_configured_url(unconfigured)
 
 

@@ -92,7 +92,7 @@ def test_what_is_no_result_of_a_step_is_left_alone(tmp_path: Path, content: byte
 
 
 def test_an_unknown_result_is_neither_kept_nor_guessed() -> None:
-    with pytest.raises(TypeError, match="cannot keep a PosixPath"):
+    with pytest.raises(TypeError, match="cannot store a PosixPath"):
         ResultSerializer().dumps(Path())
     with pytest.raises(ValueError, match="which this release does not know"):
         ResultSerializer().loads(b'{"kind": "later", "data": "{}"}')

@@ -82,7 +82,7 @@ def test_the_page_shows_all_of_a_sweep(
     assert visitor.read("#best_note")[0].endswith("interim")
     assert visitor.read("#interim") == ["interim"]
     assert visitor.read("#verdict") == ["That it beats the defaults is 97% likely."]
-    assert visitor.read("#waits li") == ["3 runs wait for a worker. All 6 workers train others."]
+    assert visitor.read("#waits li") == ["3 runs wait for a worker. All 6 workers are busy with other runs."]
 
     assert visitor.read("#stages b") == ["Stage 1", "Stage 2", "Stage 3"]
     assert visitor.find("#stages .now")[0].text.startswith("Stage 3")
@@ -119,7 +119,7 @@ def test_what_a_driver_tells_appears_without_a_reload(
     )
     assert tell(driver, over) == 204
     visitor.wait(lambda: visitor.read("#state") == ["stopped"])
-    assert "stopped: Ctrl+C. Go on with: multistage-sweep --resume" in visitor.read("#notice")[0]
+    assert "stopped: Ctrl+C. Resume with: multistage-sweep --resume" in visitor.read("#notice")[0]
     assert not visitor.find("#running article")
     assert visitor.run("return window.untouched")
     assert_quiet(visitor)

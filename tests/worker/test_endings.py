@@ -80,8 +80,8 @@ def test_a_program_that_outlives_its_last_run_is_ended(
     assert {name: (run.state, run.summary["score"]) for name, run in runs.items()} == {
         f"run-{index}": ("finished", 1) for index in range(3)
     }
-    assert f"Run {runs['run-0'].id} has ended, and its program lives on after 4 s" in log
-    assert log.count("lives on") == 1
+    assert f"Run {runs['run-0'].id} has ended, and its program is still running after 4 s" in log
+    assert log.count("still running") == 1
     assert not find_marked(runs["run-0"].id)
     assert (workplace / "done-2").exists(), "work of less than the grace"
     assert (workplace / "done-3").exists(), "another run in progress"
@@ -223,7 +223,7 @@ def see_unfit(api: wandb.Api, tracker: dict[str, str], folder: Path, program: Pa
     runs = list_runs(sweep)
     assert runs["run-0"].summary["_multistage_fault"] == "setup"
     assert (runs["run-0"].state, runs["run-1"].state) == ("failed", "pending"), "no other run is wasted"
-    assert "No other run would fare better: leaving." in log
+    assert "No other run would do better: exiting." in log
     assert runs["run-0"].summary["error"] in log
     return runs["run-0"], log
 
@@ -232,7 +232,7 @@ def test_a_program_that_never_reaches_wandb_is_told_with_its_remedy(
     api: wandb.Api, tracker: dict[str, str], workplace: Path
 ) -> None:
     run, _ = see_unfit(api, tracker, workplace, write_script(workplace / "train.py", NEVER))
-    assert "never reached wandb.init. Its text asks for --track first" in run.summary["error"]
+    assert "never reached wandb.init. Its source asks for --track first" in run.summary["error"]
 
 
 def test_a_run_with_an_id_of_the_program_s_own_names_the_variable(
@@ -304,7 +304,7 @@ def test_the_variable_that_has_moved_a_run_is_named(printed: str, named: str) ->
         ("wandb_log = False\nif wandb_log and master_process:\n    import wandb\n", "with --train-arg wandb_log=True"),
         ("import wandb\nwandb.init(mode='disabled')\n", "turns wandb off (mode='disabled')"),
         ("import os, wandb\nos.environ['WANDB_MODE'] = 'offline'\n", "turns wandb off (WANDB_MODE)"),
-        ("print('trained')\n", "doesn't mention wandb"),
+        ("print('trained')\n", "does not mention wandb"),
         (
             "import wandb\ndef train():\n    wandb.init()\nif __name__ == '__main__':\n    wandb\n",
             "call wandb.init in every run",

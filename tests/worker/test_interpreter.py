@@ -39,11 +39,11 @@ def test_what_is_no_interpreter_is_refused(workplace: Path, content: str) -> Non
     (workplace / "python").write_text(content)
     (workplace / "python").chmod(0o755)
     for path in (workplace / "python", workplace / "nowhere", workplace):
-        with pytest.raises(UsageError, match="is no Python interpreter"):
+        with pytest.raises(UsageError, match="is not a Python interpreter"):
             inspect_interpreter(path)
 
 
-@pytest.mark.parametrize(("wandb", "said"), [(None, "has no wandb"), ("0.25.1", "has wandb 0.25.1, older than 0.26")])
+@pytest.mark.parametrize(("wandb", "said"), [(None, "lacks wandb"), ("0.25.1", "has wandb 0.25.1, older than 0.26")])
 def test_a_client_that_is_missing_or_too_old_is_refused(workplace: Path, wandb: str | None, said: str) -> None:
     path = make_fake(workplace / "env" / "bin" / "python", wandb=wandb)
     with pytest.raises(UsageError, match=said) as refused:

@@ -79,7 +79,7 @@ def test_runs_are_trained_one_after_the_other_without_a_pause(
     for earlier, later in pairwise(runs):
         # Generous: the benchmark measures, this tells a fork from a fresh interpreter on a busy machine.
         assert 0 < later.summary["time/first_step"] - earlier.summary["time/last_step"] < 2
-    assert "No run for 2 s: leaving." in read_log(workplace)
+    assert "No run for 2 s: exiting." in read_log(workplace)
     assert all(f"run {run.id} exit code 0" in read_log(workplace) for run in runs)
 
 
@@ -282,7 +282,7 @@ def test_nobody_waits_for_a_sweep_that_has_handed_out_all_its_runs(
         with working(tracker, elsewhere, sweep) as idle:
             assert idle.wait(30) == 0
         assert busy.poll() is None
-    assert "handed out all its runs: leaving." in read_log(elsewhere)
+    assert "handed out all its runs: exiting." in read_log(elsewhere)
 
 
 @pytest.mark.parametrize("paused", [False, True], ids=["one is to come", "all wait"])
@@ -296,7 +296,7 @@ def test_whoever_may_get_a_run_yet_waits(
             _set_sweep_state(api, sweep_id, state, entity=entity, project=project)
     with working(tracker, workplace, sweep, idle=2) as worker:
         assert worker.wait(30) == 0
-    assert "No run for 2 s: leaving." in read_log(workplace)
+    assert "No run for 2 s: exiting." in read_log(workplace)
 
 
 def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +325,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest
         ({}, "local/work/nosuchid", 1, "Sweep local/work/nosuchid not found"),
         ({"WANDB_API_KEY": "f" * 40}, "local/work/nosuchid", 1, "key"),
         ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, "local/work/nosuchid", 1, "connection refused"),
-        ({}, "nosuchid", 2, "'nosuchid' names no sweep. Give it as ENTITY/PROJECT/ID."),
+        ({}, "nosuchid", 2, "'nosuchid' does not name a sweep. Give it as ENTITY/PROJECT/ID."),
     ],
 )
 def test_a_worker_that_cannot_work_says_why(

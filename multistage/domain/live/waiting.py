@@ -34,10 +34,11 @@ def _find_waits(state: State, sight: Sight) -> Iterator[Wait]:
         return
     if sight.intake == "paused":
         yield Wait(
-            what=f"Stage {now.stage} is paused.", why="Somebody paused its sweep; it goes on when it is resumed, there."
+            what=f"Stage {now.stage} is paused.",
+            why="Somebody paused its sweep; it continues when it is resumed there.",
         )
     elif sight.exhausted:
-        yield Wait(what="No worker is left.", why="The cost cap allows no further one.")
+        yield Wait(what="No worker is left.", why="The cost cap allows no more.")
     elif now.queued:
         runs = "1 run waits" if now.queued == 1 else f"{now.queued} runs wait"
         yield Wait(what=f"{runs} for a worker.", why=_explain_queue(state, sight))
@@ -48,7 +49,11 @@ def _explain_queue(state: State, sight: Sight) -> str:
     if state.current_stage is not None and (told := state.current_stage.waiting):
         return f"{told[0].upper()}{told[1:]}."
     if not present:
-        return "Workers are being started." if present is None or not sight.runs else "None is there; some are started."
+        return (
+            "Workers are being started."
+            if present is None or not sight.runs
+            else "None is running; some are being started."
+        )
     if present < most:
-        return f"{present} of {most} workers are there; the others are on their way, or are not needed yet."
-    return "The worker trains another." if most == 1 else f"All {most} workers train others."
+        return f"{present} of {most} workers are running; the others are starting, or not needed yet."
+    return "The worker is busy with another run." if most == 1 else f"All {most} workers are busy with other runs."

@@ -31,7 +31,7 @@ def amend(proposal: Proposal, text: str) -> Proposal:
     if first[:1] in ("+", "-") and len(first) > 1 and not told:
         return _toggle(proposal, first[1:], swept=first[0] == "+")
     if not told:
-        raise UsageError(f"{text.strip()!r} is no change.", FORMS)
+        raise UsageError(f"{text.strip()!r} is not a change.", FORMS)
     change = _CHANGES.get(first)
     return change(proposal, told) if change else _set_range(proposal, first, told)
 
@@ -47,7 +47,7 @@ def _toggle(proposal: Proposal, name: str, *, swept: bool) -> Proposal:
 
 def _set_range(proposal: Proposal, name: str, text: str) -> Proposal:
     if any(letter in text for letter in ", "):
-        raise UsageError(f"{text!r} is no range of {name}.", FORMS)
+        raise UsageError(f"{text!r} is not a range for {name}.", FORMS)
     (parameter,) = parse_params(f"{name}:{text}", {one.name: one.parameter for one in proposal.candidates}).parameters
     before = next((one for one in proposal.candidates if one.name == name), None)
     if before is not None:
@@ -60,7 +60,7 @@ def _set_range(proposal: Proposal, name: str, text: str) -> Proposal:
 def _set_usual(proposal: Proposal, text: str) -> Proposal:
     name, _, value = text.partition(" ")
     if not value.strip() or name not in [one.name for one in proposal.candidates]:
-        raise UsageError(f"`usual {text}` names no hyperparameter of the table and its value.", FORMS)
+        raise UsageError(f"`usual {text}` does not name a hyperparameter of the table and its value.", FORMS)
     return _change_candidate(proposal, name, {"usual": read_value(value.strip())})
 
 
@@ -77,7 +77,7 @@ def _set_metric(proposal: Proposal, text: str) -> Proposal:
 
 def _set_goal(proposal: Proposal, text: str) -> Proposal:
     if text not in ("maximize", "minimize"):
-        raise UsageError(f"{text!r} is no goal.", "Write `goal maximize` or `goal minimize`.")
+        raise UsageError(f"{text!r} is not a goal.", "Write `goal maximize` or `goal minimize`.")
     return proposal.model_copy(update={"goal": text, "metric_reason": "as told"})
 
 
@@ -96,7 +96,7 @@ def _set_seed(proposal: Proposal, text: str) -> Proposal:
 def _read_count(what: str, text: str, least: int) -> int:
     number = require_number(text)
     if not isinstance(number, int) or number < least:
-        raise SpaceError(f"`{what} {text}` is no whole number from {least} on.", f"Write `{what} {max(least, 10)}`.")
+        raise SpaceError(f"`{what} {text}` is not a whole number from {least} on.", f"Write `{what} {max(least, 10)}`.")
     return number
 
 

@@ -82,7 +82,7 @@ class Proposal(Model):
     def _check_names(self) -> Self:
         names = [one.name for one in self.candidates]
         if len(set(names)) < len(names):
-            raise ValueError("a hyperparameter stands among the candidates twice")
+            raise ValueError("a hyperparameter is listed twice among the candidates")
         return self
 
     @property

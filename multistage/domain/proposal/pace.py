@@ -85,7 +85,7 @@ def count_workers(cores: int, memory: float, peak: float | None) -> int:
     """Count the trainings that a machine is for.
 
     Args:
-        cores: Trainings that its processor or its GPUs suffice for.
+        cores: Trainings that its processor or its GPUs allow.
         memory: Bytes that it has.
         peak: Bytes that one training took; None where that is not known.
     """

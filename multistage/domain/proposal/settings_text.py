@@ -14,7 +14,7 @@ from multistage.domain.space.grammar import format_range, parse_params
 from multistage.domain.space.parameters import Parameter
 from multistage.errors import SpaceError, UsageError
 
-HEADING = "# Written by `multistage-sweep init`. `multistage-sweep settings --schema` says what else may stand here.\n"
+HEADING = "# Written by `multistage-sweep init`. `multistage-sweep settings --schema` says what else can be set here.\n"
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WORDS: Mapping[str, tuple[str, ...]] = {
@@ -164,7 +164,9 @@ def _read(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The settings file is no TOML: {error}.", "Mend it; https://toml.io shows how.") from error
+        raise UsageError(
+            f"The settings file is not valid TOML: {error}.", "Fix it; https://toml.io shows how."
+        ) from error
 
 
 def _shorten(comment: str) -> str:

@@ -41,7 +41,7 @@ def parse_metric_value(text: str) -> MetricValue:
         return MetricValue(kind="last" if text == "last" else "best")
     found = re.fullmatch(r"mean:([1-9]\d*)", text)
     if found is None:
-        raise UsageError(f"{text!r} is no way to value a run.", "Use `last`, `best` or `mean:N`, such as `mean:10`.")
+        raise UsageError(f"{text!r} is not a way to value a run.", "Use `last`, `best` or `mean:N`, such as `mean:10`.")
     return MetricValue(kind="mean", window=int(found[1]))
 
 

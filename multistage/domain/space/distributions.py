@@ -92,7 +92,7 @@ def parse_parameters(parameters: Any, prefix: tuple[str, ...] = ()) -> list[Swee
     """The ``parameters`` section of a sweep's config.
 
     Raises:
-        SpaceError: A parameter is malformed; says which, and how to mend it.
+        SpaceError: A parameter is malformed; says which, and how to fix it.
     """
     if not isinstance(parameters, Mapping) or not parameters:
         name = f"The parameter {'.'.join(prefix)}" if prefix else "The sweep"
@@ -107,8 +107,8 @@ def parse_parameters(parameters: Any, prefix: tuple[str, ...] = ()) -> list[Swee
         if "parameters" in spec:
             found.extend(parse_parameters(spec["parameters"], path))
         else:
-            mended, notes = correct_spec(".".join(path), spec)
-            found.append(replace(_parse(path, mended), notes=notes))
+            fixed, notes = correct_spec(".".join(path), spec)
+            found.append(replace(_parse(path, fixed), notes=notes))
     return found
 
 
@@ -177,7 +177,7 @@ def _parse_range(path: tuple[str, ...], kind: str, spec: Mapping[str, Any]) -> S
         raise SpaceError(f"The parameter {name} has its minimum {low:g} above its maximum {high:g}.", "Swap them.")
     if kind == "int_uniform":
         if low != int(low) or high != int(high):
-            raise SpaceError(f"The parameter {name} has bounds that are no integers.", "Use `uniform`, or integers.")
+            raise SpaceError(f"The parameter {name} has bounds that are not integers.", "Use `uniform`, or integers.")
         first, count = int(low), int(high) - int(low) + 1
         values = tuple(range(first, first + count)) if count <= MAX_VALUES else ()
         return SweepParameter(

@@ -128,28 +128,30 @@ def _format_choice(choice: Value) -> str:
 
 def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
     if not item:
-        raise SpaceError("The list of parameters has an empty place.", "Remove the comma that stands alone.")
+        raise SpaceError("The list of parameters has an empty entry.", "Remove the extra comma.")
     name, *words = (part.strip() for part in re.split(r":(?![^\[]*\])", item))
     if not _NAME.fullmatch(name):
         raise SpaceError(
-            f"{name!r} is no name for a parameter.", "Use letters, digits and the characters _ . / - only."
+            f"{name!r} is not a valid name for a parameter.", "Use letters, digits and the characters _ . / - only."
         )
     scale: Scale | None = None
     kind: str | None = None
     while words and words[0] in (*_SCALES, *_KINDS):
         word = words.pop(0)
         if (word in _SCALES and scale) or (word in _KINDS and kind):
-            raise SpaceError(f"{name} has two words for one thing in {item!r}.", _FORMS)
+            raise SpaceError(f"{name} says the same thing twice in {item!r}.", _FORMS)
         scale, kind = (_SCALES[word], kind) if word in _SCALES else (scale, word)
     if len(words) > 1:
-        raise SpaceError(f"{name} has a word that is not known in {item!r}.", _FORMS)
+        raise SpaceError(f"{name} has an unknown word in {item!r}.", _FORMS)
     usual = known.get(name)
     if usual is None and not words:
         raise SpaceError(f"{name} has no range of its own.", _suggest(name, known))
     try:
         if words and words[0].startswith("["):
             if scale or kind:
-                raise SpaceError(f"{name} has choices, which have no scale and no kind.", f"Write `{name}:{words[0]}`.")
+                raise SpaceError(
+                    f"{name} has choices, which take neither a scale nor a kind.", f"Write `{name}:{words[0]}`."
+                )
             return CategoricalParameter(name=name, choices=_parse_choices(name, words[0]))
         if usual is not None and not words and not scale and not kind:
             return usual
@@ -161,7 +163,7 @@ def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
 
 def _build(name: str, low: str, high: str, kind: str | None, scale: Scale | None, usual: Parameter | None) -> Parameter:
     if float(low) == float(high):
-        raise SpaceError(f"{name} has a range without width.", f"Write `{name}:[{low}]` to keep it at that value.")
+        raise SpaceError(f"{name} has a range of width zero.", f"Write `{name}:[{low}]` to keep it at that value.")
     numbers = float(low), float(high)
     whole = all(number.is_integer() for number in numbers)
     if kind is None:
@@ -183,7 +185,7 @@ def _build(name: str, low: str, high: str, kind: str | None, scale: Scale | None
         return FloatParameter(name=name, low=numbers[0], high=numbers[1], scale=scale or "linear")
     if not whole:
         raise SpaceError(
-            f"{name} takes whole numbers, and {low} to {high} has bounds that are none.",
+            f"{name} takes whole numbers, and {low} to {high} has bounds that are not whole.",
             f"Write whole bounds, or `{name}:float:{low}-{high}`.",
         )
     if kind == "int":

@@ -104,7 +104,7 @@ class FloatParameter(NumericParameter):
     def _check_scale(self) -> Self:
         _check_log(self.name, self.low, self.scale)
         if self.step is not None and any(quantize(bound, self.step) != bound for bound in (self.low, self.high)):
-            raise ValueError(f"{self.name} has a bound that is no multiple of {self.step:g}.")
+            raise ValueError(f"{self.name} has a bound that is not a multiple of {self.step:g}.")
         return self
 
     @property
@@ -229,7 +229,7 @@ class PowerOfTwoParameter(NumericParameter):
     def _check_powers(self) -> Self:
         for bound in (self.low, self.high):
             if not is_power_of_two(bound):
-                raise ValueError(f"{self.name} takes powers of two, and its bound {bound} is none.")
+                raise ValueError(f"{self.name} takes powers of two, and its bound {bound} is not one.")
         return self
 
     @property
@@ -284,7 +284,7 @@ class CategoricalParameter(Model):
             raise ValueError(f"{self.name} has a choice that is not a finite number.")
         # `1 == True` in Python, and they are two values to the programs that read them.
         if len({(isinstance(choice, bool), choice) for choice in self.choices}) < len(self.choices):
-            raise ValueError(f"{self.name} names the same choice twice.")
+            raise ValueError(f"{self.name} has the same choice twice.")
         return self
 
     @property

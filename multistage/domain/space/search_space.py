@@ -69,7 +69,7 @@ class SearchSpace(Model):
         }
 
     def grid(self, resolution: int) -> list[Config]:
-        """Every combination of ``resolution`` values a parameter (fewer where a parameter has fewer)."""
+        """Every combination of ``resolution`` values per parameter (fewer where a parameter has fewer)."""
         return list(self._combine([parameter.grid(resolution) for parameter in self.parameters]))
 
     def list_configs(self) -> list[Config]:

@@ -23,32 +23,32 @@ class CorrectedSpec(NamedTuple):
 
 
 def correct_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Mend a whole section of parameters, nested ones too; what is malformed stays as it is."""
-    mended: dict[str, Any] = {}
+    """Correct a whole section of parameters, nested ones too; what is malformed stays as it is."""
+    fixed: dict[str, Any] = {}
     for key, spec in parameters.items():
         if not isinstance(spec, Mapping):
-            mended[key] = spec
+            fixed[key] = spec
         elif isinstance(spec.get("parameters"), Mapping):
-            mended[key] = {**spec, "parameters": correct_parameters(spec["parameters"])}
+            fixed[key] = {**spec, "parameters": correct_parameters(spec["parameters"])}
         else:
-            mended[key] = correct_spec(str(key), spec).spec
-    return mended
+            fixed[key] = correct_spec(str(key), spec).spec
+    return fixed
 
 
 def correct_spec(name: str, spec: Mapping[str, Any]) -> CorrectedSpec:
-    """Mend one parameter's specification.
+    """Correct one parameter's specification.
 
     Args:
         name: For the notes.
         spec: As the sweep's config has it.
     """
     texts: list[str] = []
-    mended = {key: _read_numbers(value, texts, key in NUMBERS) for key, value in spec.items()}
+    fixed = {key: _read_numbers(value, texts, key in NUMBERS) for key, value in spec.items()}
     notes = [f"{name} has {_list(texts)} as text, read as the number that it says."] if texts else []
-    notes += _correct_bounds(name, mended)
-    notes += _correct_multiples(name, mended)
-    notes += _correct_values(name, mended)
-    return CorrectedSpec(mended, tuple(notes))
+    notes += _correct_bounds(name, fixed)
+    notes += _correct_multiples(name, fixed)
+    notes += _correct_values(name, fixed)
+    return CorrectedSpec(fixed, tuple(notes))
 
 
 def _read_numbers(value: Any, texts: list[str], is_number: bool) -> Any:

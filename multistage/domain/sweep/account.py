@@ -11,11 +11,11 @@ EMBEDDED_ENTITY = "local"
 
 
 class Account(Model):
-    """A W&B server as its client finds it. It holds no key."""
+    """A W&B server as its client finds it. Keys are kept elsewhere."""
 
     kind: TrackerKind
     base_url: str | None = None
-    """The server; None for the embedded one, whose port is its own affair."""
+    """The server; None for the embedded one, which chooses its own port."""
     entity: str
     """User or team that a sweep belongs to unless told otherwise."""
     can_enqueue: bool

@@ -73,7 +73,7 @@ def _look_at_parameter(parameter: Parameter) -> str | None:
             )
         if WIDE <= ratio < math.inf:
             return (
-                f"{name} spans a factor of {ratio:.3g} on a linear scale, so its small values are hardly tried; "
+                f"{name} spans a factor of {ratio:.3g} on a linear scale, so its small values are hardly ever tried; "
                 f"write {name}:log:{bounds}."
             )
     whole = parameter.low.is_integer() and parameter.high.is_integer() and parameter.high > 1
@@ -88,9 +88,9 @@ def _look_at_metric(plan: SweepPlan) -> Iterator[str]:
     settings = plan.settings
     better = guess_goal(settings.metric)
     if better == "minimize" and settings.goal == "maximize":
-        yield f"{settings.metric} is maximized, and its name says that less is better; --goal minimize turns it round."
+        yield f"{settings.metric} is maximized, and its name says that less is better; --goal minimize reverses it."
     if better == "maximize" and settings.goal == "minimize":
-        yield f"{settings.metric} is minimized, and its name says that more is better; --goal maximize turns it round."
+        yield f"{settings.metric} is minimized, and its name says that more is better; --goal maximize reverses it."
 
 
 def _look_at_usual_values(plan: SweepPlan) -> Iterator[str]:
@@ -100,7 +100,7 @@ def _look_at_usual_values(plan: SweepPlan) -> Iterator[str]:
         parameter = settings.space[name]
         if not parameter.contains(value):
             is_choice = isinstance(parameter, CategoricalParameter)
-            where = "none of its choices" if is_choice else f"outside {format_range(parameter)}"
+            where = "not one of its choices" if is_choice else f"outside {format_range(parameter)}"
             outside.append(f"{name} {value} ({where})")
     if outside:
         yield f"Usual values lie outside the ranges, so the sweep can miss what works today: {', '.join(outside)}."
@@ -126,7 +126,7 @@ def _look_at_evidence(plan: SweepPlan, workers: int) -> Iterator[str]:
     if first.runs < needed and settings.space.size is None:
         parameters = "parameter" if count == 1 else "parameters"
         reasons.append(
-            f"stage 1 has {first.runs} for {count} {parameters}, and some {RUNS_A_PARAMETER} each are a good look"
+            f"stage 1 has {first.runs} for {count} {parameters}, and about {RUNS_A_PARAMETER} each are enough"
         )
         enough = max(enough, math.ceil(needed * 100 / settings.split.shares[0]))
     if enough:

@@ -52,7 +52,7 @@ def read_ranges(texts: Mapping[str, str], proposed: SearchSpace, first: SearchSp
         first: Those of the whole sweep, which are never left.
 
     Raises:
-        SpaceError: One of them is no range, of another kind, or beyond the sweep's own bounds.
+        SpaceError: One of them is not a range, of another kind, or beyond the sweep's own bounds.
     """
     unknown = sorted(set(texts) - set(proposed.names))
     if unknown:
@@ -117,11 +117,11 @@ def describe_proposal(record: StageRecord, problem: str = "") -> str:
     """
     best = "none" if record.best_metric is None else f"{record.best_metric:.5g}"
     lines = [
-        *([f"**That cannot be: {problem}**", ""] if problem else []),
+        *([f"**That does not work: {problem}**", ""] if problem else []),
         f"Stage {record.stage} is done: {record.runs_completed} runs, best {best}.",
         "",
         *(f"- {note.evidence}" for note in record.narrowing),
         "",
-        f"This is what stage {record.stage + 1} would search. Change what you know better, within the sweep's ranges.",
+        f"This is what stage {record.stage + 1} would search. Change any range that you know better.",
     ]
     return "\n".join(lines)

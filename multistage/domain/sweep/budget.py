@@ -40,7 +40,7 @@ def parse_split(text: str) -> Split:
     hint = "Give three whole percentages that sum to 100, such as 30/50/20."
     found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*/\s*(\d+)\s*", text)
     if found is None:
-        raise BudgetError(f"{text!r} is no split of a budget.", hint)
+        raise BudgetError(f"{text!r} is not a split of a budget.", hint)
     shares = int(found[1]), int(found[2]), int(found[3])
     try:
         return Split(shares=shares)
@@ -107,7 +107,7 @@ def parse_finalists(text: str, total: int, stage3_runs: int) -> int:
     found = re.fullmatch(r"(\d+)(%?)", text.strip())
     if found is None:
         raise BudgetError(
-            f"{text!r} is no number of finalist runs.",
+            f"{text!r} is not a number of finalist runs.",
             "Use `auto`, a number such as 20, or a share such as 12%.",
         )
     count = round(total * int(found[1]) / 100) if found[2] else int(found[1])

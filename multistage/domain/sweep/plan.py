@@ -100,7 +100,7 @@ class SweepSettings(Model):
     project: str
     tracker: TrackerKind = "embedded"
     server: str | None = None
-    """The W&B server's address; None for the embedded one, whose port is its own affair."""
+    """The W&B server's address; None for the embedded one, which chooses its own port."""
     definition: dict[str, Any] | None = None
     """The config of the one W&B sweep that is run as it is; None for three stages of this project's own."""
     adopted: AdoptedSweep | None = None

@@ -199,9 +199,9 @@ def parse_state(text: str, where: str) -> State:
         where: The file's path, for the error.
 
     Raises:
-        FolderError: If it is no JSON, of a newer schema version, or its content is damaged.
+        FolderError: If it is not valid JSON, of a newer schema version, or its content is damaged.
     """
-    hint = "The file is left as it is: mend it or move it away, or start another sweep with --name."
+    hint = "The file is left as it is: fix it or move it away, or start another sweep with --name."
     try:
         raw: Any = json.loads(text)
         return _read_version(raw, where, hint)
@@ -213,7 +213,7 @@ def parse_state(text: str, where: str) -> State:
 
 def _read_version(raw: Any, where: str, hint: str) -> State:
     if not isinstance(raw, dict):
-        raise FolderError(f"{where} is damaged: it holds no JSON object.", hint)
+        raise FolderError(f"{where} is damaged: it does not hold a JSON object.", hint)
     version = find_version(raw)
     try:
         raw = upgrade_state(raw, where)
@@ -224,7 +224,7 @@ def _read_version(raw: Any, where: str, hint: str) -> State:
         place = ".".join(str(part) for part in first["loc"])
         raise FolderError(f"{where} is damaged at {place or 'its top'}: {first['msg']}.", hint) from error
     except UsageError as error:
-        raise FolderError(f"{where} holds no sweep: {error.message}", hint) from error
+        raise FolderError(f"{where} does not hold a sweep: {error.message}", hint) from error
     newer = isinstance(version, int) and version > SCHEMA_VERSION
     raise FolderError(
         f"{where} has schema version {version!r:.40}, and this release reads up to {SCHEMA_VERSION}.",

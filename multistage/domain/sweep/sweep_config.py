@@ -60,14 +60,14 @@ def parse_config(text: str) -> dict[str, Any]:
     """Read a sweep's config from YAML, as plain JSON data: keys are texts, and dates too.
 
     Raises:
-        SpaceError: It is no YAML mapping, or too large.
+        SpaceError: It is not valid YAML mapping, or too large.
     """
     if len(text) > MAX_LETTERS:
         raise SpaceError(f"The sweep's config has {len(text)} characters; the limit is {MAX_LETTERS}.")
     try:
         config = make_plain(yaml.load(text, LOADER))  # noqa: S506 - both are safe ones
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SpaceError(f"The sweep's config is no YAML: {' '.join(str(error).split())}.") from error
+        raise SpaceError(f"The sweep's config is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(config, dict):
         raise SpaceError("The sweep's config must be a mapping.", "Its keys are method, metric, parameters and so on.")
     return config
@@ -107,7 +107,7 @@ def read_plan(config: Mapping[str, Any]) -> SearchPlan:
     """A sweep's config, checked.
 
     Raises:
-        SpaceError: The config cannot be searched; one sentence says why, and one how to mend it.
+        SpaceError: The config cannot be searched; one sentence says why, and one how to fix it.
     """
     method = config.get("method")
     if method not in METHODS:

@@ -115,7 +115,7 @@ def _map_parameter(one: SweepParameter, is_json: bool) -> tuple[Parameter, str]:
             return CategoricalParameter(name=one.name, choices=choices), note
         return _map_range(one)
     except ValidationError as error:
-        raise SpaceError(_read_reason(error), f"Mend the parameter {one.name}.") from None
+        raise SpaceError(_read_reason(error), f"Fix the parameter {one.name}.") from None
 
 
 def _map_range(one: SweepParameter) -> tuple[Parameter, str]:

@@ -16,7 +16,7 @@ class GpuShare(Model):
     """Workers that one GPU has."""
 
     def count_workers(self, gpus: int) -> int:
-        """Count the workers that so many GPUs suffice for."""
+        """Count the workers that so many GPUs allow."""
         return gpus // self.each * self.sharers
 
 
@@ -41,7 +41,7 @@ def share_gpus(gpus: int, workers: int) -> GpuShare:
 
 
 def check_share(gpus: int, per_run: float, workers: int | None = None) -> None:
-    """Refuse what a machine's GPUs do not suffice for.
+    """Refuse more workers than a machine's GPUs allow.
 
     Args:
         gpus: That it has.
@@ -61,7 +61,7 @@ def check_share(gpus: int, per_run: float, workers: int | None = None) -> None:
     most = share.count_workers(gpus)
     if workers is not None and workers > most:
         raise UsageError(
-            f"{found}, which suffice for {most} workers with --gpus-per-run {per_run:g}, not for {workers}.",
+            f"{found}, which are enough for {most} workers with --gpus-per-run {per_run:g}, not for {workers}.",
             f"Use --workers {most}, or a smaller --gpus-per-run.",
         )
 

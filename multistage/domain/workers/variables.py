@@ -20,7 +20,7 @@ SINGLE_RUN_VARIABLES = (
 )  # fmt: skip
 """Meant for one run, or left by another: with them all runs of a sweep get one name, fail, or go to another run."""
 CLIENT_PROXY_VARIABLES = ("WANDB_HTTP_PROXY", "WANDB_HTTPS_PROXY")
-"""The W&B client's own, which it heeds on the way to this machine too, whatever ``no_proxy`` says."""
+"""The W&B client's own, which it obeys on the way to this machine too, whatever ``no_proxy`` says."""
 
 PREFECT_AUTH = "PREFECT_API_AUTH_STRING"
 """What a client shows to a Prefect server."""
@@ -79,7 +79,7 @@ def withhold_secrets(environment: MutableMapping[str, str]) -> None:
 def spare_loopback(environment: MutableMapping[str, str], *hosts: str) -> None:
     """Complete ``no_proxy`` so that this machine's own services are asked for without a proxy.
 
-    Does nothing where there is no proxy, or where none is used for anything (``*``). Some programs heed capitals first,
+    Does nothing where there is no proxy, or where none is used for anything (``*``). Some programs obey capitals first,
     others small letters, so that whichever is missing gets what the other says.
 
     Args:

@@ -42,7 +42,7 @@ class ExternalKind(LauncherKind):
 
     def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
         """Say that nobody is started."""
-        return ("Nobody is started: trainings run wherever `multistage-sweep work` does.",)
+        return ("No worker is started: trainings run wherever `multistage-sweep work` does.",)
 
     def examine(self) -> Iterator[Look]:
         """Nothing to look at."""

@@ -2,7 +2,7 @@
 
 A fresh interpreter imports torch, Stable-Baselines3 and wandb for seconds; a fork takes milliseconds, at each stage
 and for each worker that must be replaced. The fork server has a single Python thread, so its forks are sound, and lives
-until its standard input is closed, which happens when its orchestrator ends, however it ends. Its workers live on.
+until its standard input is closed, which happens when its driver ends, however it ends. Its workers live on.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--config_id", help="the bundled trainer to have ready")
     options = parser.parse_args(arguments)
     spare_loopback(os.environ)
-    # What libraries print while they are imported must not reach the orchestrator as an answer.
+    # What libraries print while they are imported must not reach the driver as an answer.
     births = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warm_up_wandb()

@@ -51,7 +51,7 @@ class LocalKind(LauncherKind):
         return LocalLauncher(logs)
 
     def count_workers(self, request: SweepRequest, requested: RunRequest, is_bundled: bool) -> int:
-        """Count the trainings that this machine is for: its cores, or what its GPUs suffice for."""
+        """Count the trainings that this machine is for: its cores, or as many as its GPUs allow."""
         per_run = _read(requested).gpus_per_run
         gpus = 0 if per_run == 0 or is_bundled else len(find_gpus().devices)
         if not gpus:

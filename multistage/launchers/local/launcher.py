@@ -141,7 +141,7 @@ class LocalLauncher:
         if survivors:
             left = ", ".join(str(process.pid) for process in survivors)
             raise LaunchError(
-                f"Processes cannot be ended: {left}.", "Look at them with ps; they may hang in the kernel."
+                f"Processes cannot be ended: {left}.", "Look at them with ps; they may be stuck in the kernel."
             )
 
     def explain_waiting(self, records: Sequence[WorkerRecord]) -> str:
@@ -238,8 +238,8 @@ class LocalLauncher:
             self._close_fork_server()
         log = self._fork_server_log.read_text(errors="replace").strip().splitlines()
         raise LaunchError(
-            f"No worker can be started: {log[-1] if log else 'the fork server ended without a word'}",
-            f"The whole story is in {self._fork_server_log}.",
+            f"No worker can be started: {log[-1] if log else 'the fork server ended without a message'}",
+            f"The details are in {self._fork_server_log}.",
         )
 
     def _ask_fork_server(self, order: WorkerOrder) -> str:

@@ -23,7 +23,7 @@ def judge_training(error: str) -> LaunchError | None:
     if not _IMPORT_FAILED.search(error):
         return None
     return LaunchError(
-        f"The training cannot work in its container: {error}",
+        f"The training cannot run in its container: {error}",
         "Add what it imports to the project's requirements; --project-dir names the project.",
     )
 
@@ -87,7 +87,7 @@ def explain_refusal(error: Exception) -> LaunchError:
                 f"Make it with `modal secret create {SECRET} {SECRET_KEY}=...`; the key is at wandb.ai/authorize.",
             )
         case refusals.ImageBuildError():
-            return LaunchError(f"Modal cannot build the image: {reason}.", "Mend the requirements that it names.")
+            return LaunchError(f"Modal cannot build the image: {reason}.", "Fix the requirements that it names.")
         case (
             refusals.ServiceError()
             | refusals.ConnectionError()
@@ -98,4 +98,4 @@ def explain_refusal(error: Exception) -> LaunchError:
         ):
             return CloudAwayError(f"Modal does not answer: {reason}.", "Look at https://status.modal.com.")
         case _:
-            return LaunchError(f"Modal does not start workers: {reason}.", "Mend what it names.")
+            return LaunchError(f"Modal does not start workers: {reason}.", "Fix what it names.")

@@ -92,7 +92,7 @@ class ModalKind(LauncherKind):
         environment: Mapping[str, str],
     ) -> tuple[str, ...]:
         """Say that an interpreter of this machine means nothing in a container."""
-        return ("Containers have a Python of their own: --python counts for nothing.",) if options.python else ()
+        return ("Containers have a Python of their own: --python is ignored.",) if options.python else ()
 
     def reaches(self, account: Account) -> bool:
         """Whether containers reach a W&B server; those of a Modal on this machine reach one that listens here."""

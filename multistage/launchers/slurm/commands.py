@@ -53,7 +53,7 @@ def call(*command: str, stdin: str | None = None, limit: float = PATIENCE, direc
     reason = quote(done.stderr) or f"{command[0]} ended with exit code {done.returncode}"
     if _AWAY.search(done.stderr):
         raise CloudAwayError(f"Slurm does not answer: {reason}.", PATIENTLY)
-    raise LaunchError(f"Slurm refuses: {reason}.", "Mend what it names; --slurm-arg passes anything on to sbatch.")
+    raise LaunchError(f"Slurm refuses: {reason}.", "Fix what it names; --slurm-arg passes anything on to sbatch.")
 
 
 def quote(text: str) -> str:
@@ -85,6 +85,6 @@ def require_slurm() -> None:
     """
     if shutil.which("sbatch") is None:
         raise UsageError(
-            "There is no sbatch on this machine, so it starts no jobs on Slurm.",
+            "There is no sbatch on this machine, so no jobs can be started on Slurm.",
             f"{WHERE} There `module load slurm` may bring it.",
         )

@@ -44,7 +44,9 @@ def judge_end(record: WorkerRecord, job: Job | None, logs: LogFolder) -> WorkerE
     if state == "COMPLETED":
         return WorkerEnd(fault="none")
     if state != "FAILED":
-        return WorkerEnd(fault="machine" if state else "none", reason=SENTENCES.get(state, "Slurm knows it no more."))
+        return WorkerEnd(
+            fault="machine" if state else "none", reason=SENTENCES.get(state, "Slurm has no record of it any more.")
+        )
     words = _TIME.sub("", "".join(read_last_lines(Path(read_job(record).log), 1)))
     if not words:
         words = f"It printed nothing: is {logs.path} on a disk that all nodes share?"

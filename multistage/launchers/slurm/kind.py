@@ -75,7 +75,7 @@ class SlurmKind(LauncherKind):
         limit = find_limit(groups, own)
         if limit is not None and limit < SHORTEST_LIMIT:
             raise UsageError(
-                f"A job of {limit:g} s is over before it has trained.", "Give it minutes at least: --slurm-time 30."
+                f"A job of {limit:g} s ends before it has trained.", "Give it at least a few minutes: --slurm-time 30."
             )
 
     def review(

@@ -19,13 +19,13 @@ class JobOptions(JobResources):
         """Return the GPUs of a job as Slurm writes them; None for none.
 
         Raises:
-            UsageError: They are no whole ones.
+            UsageError: They are not whole.
         """
         if self.gpus is not None or not self.gpus_per_run:
             return self.gpus
         if not self.gpus_per_run.is_integer():
             raise UsageError(
-                f"--gpus-per-run {self.gpus_per_run:g} has no meaning on Slurm: a job has whole GPUs.",
+                f"--gpus-per-run {self.gpus_per_run:g} has no effect on Slurm: a job has whole GPUs.",
                 "Give a whole number, or a slice as your cluster names it: --slurm-gpus 1g.10gb:1.",
             )
         return str(int(self.gpus_per_run))

@@ -120,7 +120,7 @@ def draw_funnel(data: ReportData, parameter: Parameter) -> go.Figure:
             figure.add_scatter(
                 x=place_all(parameter, [at]), y=[row], mode="markers",
                 marker={"symbol": symbol, "size": 13, "color": BAD, "line": {"width": 1, "color": CARD}},
-                hovertemplate="The best push against this bound<extra></extra>",
+                hovertemplate="The best configs lie at this bound<extra></extra>",
             )  # fmt: skip
     figure.update_xaxes(**build_axis(parameter))
     figure.update_yaxes(categoryorder="array", categoryarray=[f"stage {stage}" for stage in reversed(bounds)],

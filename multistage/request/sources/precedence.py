@@ -101,7 +101,7 @@ def gather_parameters(
     if parameters.get("launcher_options") and "launcher_options" not in sources:
         sources["launcher_options"] = sources.pop(parameters["launcher"])
     left = [*_find_other_places(given, layers), *_leave_to_sweep(parameters, sources, given, directory)]
-    note = f"The sweep goes by its own words, so these settings are left out: {', '.join(left)}."
+    note = f"The sweep is run as its own file says, so these settings are ignored: {', '.join(left)}."
     trainer = find_trainer(str(config_id))
     is_own = parameters.get("program") or parameters.get("command")
     known = trainer.parameters if trainer and not is_own else GUIDE_PARAMETERS
@@ -190,7 +190,7 @@ def read_settings_file(path: Path | None, groups: Groups | None = None) -> Setti
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.", "Mend it, or name another with --settings.") from error
+        raise UsageError(f"{path} cannot be read: {error}.", "Fix it, or name another with --settings.") from error
     return parse_settings(text, path, groups)
 
 

@@ -89,13 +89,13 @@ def parse_settings(text: str, path: Path, groups: Groups | None = None) -> Setti
         groups: The options that it may set; by default this package's and those of installed launchers.
 
     Raises:
-        UsageError: It is no TOML, has an unknown key (the hint names the nearest), or a value that makes no sense.
+        UsageError: It is not valid TOML, has an unknown key (the hint names the nearest), or a bad value.
     """
     groups = groups or list_groups()
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}.", "Mend it there; https://toml.io shows how.") from error
+        raise UsageError(f"{path} is not valid TOML: {error}.", "Fix it there; https://toml.io shows how.") from error
     configs = content.get("configs")
     for section in (content, *(configs.values() if isinstance(configs, dict) else ())):
         if isinstance(section, dict):

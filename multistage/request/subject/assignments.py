@@ -24,7 +24,7 @@ def parse_assignments(option: str, texts: Sequence[str]) -> Config:
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator or not name:
-            raise UsageError(f"--{option} {text!r} is no key=value.", f"Write it as --{option} total_timesteps=2000.")
+            raise UsageError(f"--{option} {text!r} is not key=value.", f"Write it as --{option} total_timesteps=2000.")
         values[name] = read_value(value)
     return values
 

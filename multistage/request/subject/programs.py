@@ -116,8 +116,8 @@ def _judge_file(path: Path) -> ProgramKind:
         return "executable"
     if is_foreign or path.suffix == ".sh":
         raise UsageError(
-            f"The program {path} is no Python script, and cannot be executed by itself.",
-            f"Make it so (`chmod +x {shlex.quote(path.name)}`, with a first line such as #!/bin/bash), or say how: "
+            f"The program {path} is not a Python script, and is not executable.",
+            f"Make it executable (`chmod +x {shlex.quote(path.name)}`, first line like #!/bin/bash), or say how: "
             "--command 'bash ${program} ${args}'.",
         )
     return "script"

@@ -30,7 +30,7 @@ def count_runs(content: Mapping[str, Any]) -> int:
     file = read_sweep_file(content)
     bounds = [bound for bound in (file.run_cap, file.size) if bound is not None]
     if not bounds:
-        raise UsageError("The sweep has no end of its own.", "Say how many runs: --count 100.")
+        raise UsageError("The sweep has no bound of its own.", "Say how many runs: --count 100.")
     return min(bounds)
 
 
@@ -38,7 +38,7 @@ def _warn_of_metric(request: SweepRequest, file: SweepFile, subject: Subject) ->
     """Say of a sweep that was there before that its engine does not go by another metric than its own."""
     if request.adopted and file.metric and (file.metric, file.goal) != (subject.metric, subject.goal):
         yield (
-            f"The sweep {request.adopted.sweep_id} goes on by its own metric, {file.metric} ({file.goal}); "
+            f"The sweep {request.adopted.sweep_id} keeps its own metric, {file.metric} ({file.goal}); "
             f"{subject.metric} ({subject.goal}) only says which of its runs are best here."
         )
 
@@ -61,7 +61,7 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
     file = read_sweep_file(content)
     if file.method is None:
         raise UsageError(
-            "Nobody proposes this sweep's runs: its method is custom, or it has a scheduler or controller of its own.",
+            "Nothing proposes this sweep's runs: its method is custom, or it has a scheduler or controller of its own.",
             "Give it the method grid, random or bayes; `multistage-sweep run --sweep-file` needs none.",
         )
     before = request.adopted.runs if request.adopted else 0

@@ -14,12 +14,12 @@ def read_content(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: If it cannot be read.
-        SpaceError: If it is no YAML mapping.
+        SpaceError: If it is not valid YAML mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"The sweep file {path} cannot be read: {reason}.", "Name a YAML file of W&B's.") from error
     return parse_config(text)
 

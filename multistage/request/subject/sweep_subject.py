@@ -69,9 +69,7 @@ def read_subject(request: SweepRequest, directory: Path, runs_dir: Path | None =
         )
     both = sorted(set(subject.fixed) & set(subject.space.names))
     if both:
-        raise UsageError(
-            f"{both[0]} is swept and fixed at once.", "Take it out of the swept ones, or out of --train-arg."
-        )
+        raise UsageError(f"{both[0]} is both swept and fixed.", "Take it out of --params, or out of --train-arg.")
     if subject.trainer is not None:
         subject.trainer.check_extra()
         if request.style is not None:
@@ -181,7 +179,7 @@ def _check_hyperparameters(trainer: Trainer, space: SearchSpace, fixed: Config, 
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"The trainer {trainer.config_id} refuses {place or 'these settings'}: {first['msg']}.", "Mend --train-arg."
+            f"The trainer {trainer.config_id} refuses {place or 'these settings'}: {first['msg']}.", "Fix --train-arg."
         ) from error
     for parameter in space.parameters:
         for value in parameter.bounds:
@@ -198,7 +196,7 @@ def _check_names(trainer: Trainer, names: Iterable[str]) -> None:
 
 
 def _check_value(trainer: Trainer, name: str, value: Any) -> None:
-    """Refuse a bound, or a choice, that the trainer refuses by itself; how values go together is each run's affair."""
+    """Refuse a bound, or a choice, that the trainer refuses by itself; each run checks how values go together."""
     try:
         trainer.settings.model_validate(dict(trainer.defaults) | {name: value})
     except ValidationError as error:
@@ -234,8 +232,8 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
     missing = [name for name in subject.space.names if name not in known]
     if told and missing:
         raise UsageError(
-            f"--baseline says nothing of {missing[0]}, which is swept.",
-            f"Add --baseline {missing[0]}=..., or leave --baseline out: usual values race together or not at all.",
+            f"--baseline does not name {missing[0]}, which is swept.",
+            f"Add --baseline {missing[0]}=..., or leave --baseline out: usual values are trained as one config.",
         )
     for parameter in subject.space.parameters:
         if parameter.name in told:
@@ -255,13 +253,13 @@ def _check_usual(parameter: Parameter, value: Value) -> Value:
             if meant is not None and parameter.contains(meant):
                 return parameter.choices[parameter.choices.index(meant)]
         choices = ", ".join(map(str, parameter.choices))
-        raise UsageError(f"{wrong}none of its choices: {choices}.", "Add it to them, or leave --baseline out.")
+        raise UsageError(f"{wrong}not one of its choices: {choices}.", "Add it to them, or leave --baseline out.")
     if number is None:
-        raise UsageError(f"{wrong}no number.", f"Write it as --baseline {parameter.name}=0.5.")
+        raise UsageError(f"{wrong}not a number.", f"Write it as --baseline {parameter.name}=0.5.")
     if isinstance(parameter, FloatParameter):
         return float(number)
     if not float(number).is_integer():
-        raise UsageError(f"{wrong}no whole number.", "Sweep it without int:, or give it a whole one.")
+        raise UsageError(f"{wrong}not a whole number.", "Sweep it without int:, or give it a whole one.")
     return int(number)
 
 
@@ -273,12 +271,12 @@ def choose_seed_parameter(subject: Subject, name: str | None) -> str | None:
         name: What ``--seed-param`` says.
 
     Raises:
-        UsageError: It is no name, or one that is given a value otherwise.
+        UsageError: It is not a name, or one that is given a value otherwise.
     """
     if name is None:
         return "seed" if subject.trainer else None
     if not name or set(name) & set("= ") or name.startswith("-"):
-        raise UsageError(f"--seed-param {name!r} is no name.", "Give it the name alone: --seed-param seed.")
+        raise UsageError(f"--seed-param {name!r} is not a name.", "Give it the name alone: --seed-param seed.")
     if subject.trainer and name != "seed":
         raise UsageError(
             f"--seed-param names {name}, and the trainer {subject.trainer.config_id} takes its seed as `seed`.",
@@ -292,7 +290,7 @@ def choose_seed_parameter(subject: Subject, name: str | None) -> str | None:
         flag = word.partition("=")[0].lstrip("-+").replace("-", "_")
         if flag == name.replace("-", "_") and (word.startswith("-") or "=" in word):
             raise UsageError(
-                f"--seed-param names {name}, and the command sets it: {word}.", "Take it out of the command."
+                f"--seed-param names {name}, and the command sets it: {word}.", "Remove it from the command."
             )
     return name
 

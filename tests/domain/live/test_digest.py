@@ -182,9 +182,9 @@ def test_ranges_close_in_stage_by_stage() -> None:
         (make_state(), look(), "Stage 1 is about to begin.", "are being made"),
         (make_state(3), look(), "All stages are done.", "being settled"),
         (in_stage(queued=1), look(), "1 run waits for a worker.", "being started"),
-        (in_stage(queued=2), look(make_run(0), present=0), "2 runs wait for a worker.", "None is there"),
-        (in_stage(queued=2), look(present=1), "2 runs wait for a worker.", "1 of 2 workers are there"),
-        (in_stage(queued=2), look(present=2), "2 runs wait for a worker.", "All 2 workers train others."),
+        (in_stage(queued=2), look(make_run(0), present=0), "2 runs wait for a worker.", "None is running"),
+        (in_stage(queued=2), look(present=1), "2 runs wait for a worker.", "1 of 2 workers are running"),
+        (in_stage(queued=2), look(present=2), "2 runs wait for a worker.", "All 2 workers are busy with other runs."),
         (
             in_stage(queued=2, waiting="2 jobs wait in Slurm's queue: Resources"), look(present=0),
             "2 runs wait for a worker.", "2 jobs wait in Slurm's queue: Resources.",
@@ -203,7 +203,7 @@ def test_what_waits_is_told_with_the_reason(state: State, sight: Sight, what: st
 def test_one_worker_is_one_worker() -> None:
     state = in_stage(queued=1)
     alone = state.model_copy(update={"options": state.options.model_copy(update={"workers": 1})})
-    assert sum_up(alone, look(present=1)).waits[0].why == "The worker trains another."
+    assert sum_up(alone, look(present=1)).waits[0].why == "The worker is busy with another run."
 
 
 def test_a_person_who_is_waited_for_is_told_where() -> None:

@@ -133,8 +133,8 @@ def test_a_trainers_own_parameters_replace_the_guides() -> None:
         ("x:0-inf", "where a range should be", "name:min-max"),
         ("x:0-1e999", "finite", "Write"),
         ("x:quadratic:1-2", "not known", "name:log"),
-        ("x:log:linear:1-2", "two words", "name:log"),
-        ("x:int:int:1-2", "two words", "name:log"),
+        ("x:log:linear:1-2", "the same thing twice", "name:log"),
+        ("x:int:int:1-2", "the same thing twice", "name:log"),
         ("x:int:0.5-2", "whole numbers", "x:float:0.5-2"),
         ("x:pow2:0.5-2", "whole numbers", "x:float:0.5-2"),
         ("x:pow2:3-8", "powers of two", "x:int"),
@@ -142,7 +142,7 @@ def test_a_trainers_own_parameters_replace_the_guides() -> None:
         ("x:[]", "where choices", "x:[a|b|c]"),
         ("x:[a||b]", "where choices", "x:[a|b|c]"),
         ("x:[a|b", "where choices", "x:[a|b|c]"),
-        ("x:int:[1|2]", "no scale and no kind", "x:[1|2]"),
+        ("x:int:[1|2]", "neither a scale nor a kind", "x:[1|2]"),
     ],
 )
 def test_nonsense_is_refused_with_a_remedy(text: str, message: str, hint: str) -> None:

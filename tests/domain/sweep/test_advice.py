@@ -71,7 +71,7 @@ def test_a_goal_against_the_metrics_name_is_named(metric: str, goal: str, warned
 def test_usual_values_outside_the_ranges_are_named() -> None:
     space = parse_params("lr:log:1e-5-1e-2,act:[relu|tanh]", {})
     (told,) = advise(plan_sweep(make_settings(space=space, budget=500, baseline={"lr": 0.1, "act": "elu"})), 2)
-    assert told.endswith("lr 0.1 (outside 1e-05-0.01), act elu (none of its choices).")
+    assert told.endswith("lr 0.1 (outside 1e-05-0.01), act elu (not one of its choices).")
     inside = make_settings(space=space, budget=500, baseline={"lr": 1e-3, "act": "relu"})
     assert advise(plan_sweep(inside), 2) == ()
 

@@ -93,7 +93,7 @@ def test_the_question_says_what_happened_and_what_was_wrong_with_the_last_answer
     assert "Stage 1 is done: 9 runs, best 0.9." in text
     assert "- lr goes down." in text
     assert "what stage 2 would search" in text
-    assert describe_proposal(finish(best_metric=None), "no").startswith("**That cannot be: no**")
+    assert describe_proposal(finish(best_metric=None), "no").startswith("**That does not work: no**")
 
 
 def test_every_parameter_has_a_field_of_its_own() -> None:

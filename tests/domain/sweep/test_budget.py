@@ -47,10 +47,10 @@ def test_a_split_reads_and_prints_itself(text: str) -> None:
     [
         ("30/50/30", "sums to 110, not to 100"),
         ("0/80/20", "leaves a stage without runs"),
-        ("30/70", "no split"),
-        ("a/b/c", "no split"),
-        ("-10/90/20", "no split"),
-        ("33.3/33.3/33.4", "no split"),
+        ("30/70", "not a split"),
+        ("a/b/c", "not a split"),
+        ("-10/90/20", "not a split"),
+        ("33.3/33.3/33.4", "not a split"),
     ],
 )
 def test_a_wrong_split_is_refused(text: str, message: str) -> None:

@@ -168,7 +168,7 @@ def test_a_stepped_range_never_narrows_to_nothing() -> None:
 
 
 def test_a_stepped_range_has_bounds_on_its_steps() -> None:
-    with pytest.raises(ValueError, match=r"no multiple of 0\.2"):
+    with pytest.raises(ValueError, match=r"not a multiple of 0\.2"):
         FloatParameter(name="x", low=0.1, high=0.7, step=0.2)
 
 

@@ -1,4 +1,4 @@
-"""Which GPUs a worker gets, and what a machine's do not suffice for."""
+"""Which GPUs a worker gets, and more than a machine has."""
 
 import pytest
 
@@ -49,8 +49,14 @@ def test_a_new_worker_gets_what_no_living_one_has() -> None:
         (2, 3, None, "2 GPUs were found, and --gpus-per-run asks for 3", "--gpus-per-run 2"),
         (1, 2, None, "1 GPU was found", "--gpus-per-run 1"),
         (0, 1, None, "No GPU was found", "0"),
-        (2, 0.5, 5, "2 GPUs were found, which suffice for 4 workers with --gpus-per-run 0.5, not for 5", "--workers 4"),
-        (2, 1, 3, "suffice for 2 workers", "--workers 2"),
+        (
+            2,
+            0.5,
+            5,
+            "2 GPUs were found, which are enough for 4 workers with --gpus-per-run 0.5, not for 5",
+            "--workers 4",
+        ),
+        (2, 1, 3, "are enough for 2 workers", "--workers 2"),
     ],
 )
 def test_what_is_too_much_is_refused(gpus: int, per_run: float, workers: int | None, words: str, remedy: str) -> None:

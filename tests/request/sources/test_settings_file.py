@@ -84,13 +84,13 @@ def test_it_takes_all_that_the_command_line_takes() -> None:
             "m.toml: grid_resolution cannot be 1: it takes a whole number from 2 to 100",
             "settings --schema",
         ),
-        ("modal.gpu = 'XT'", "modal.gpu cannot be 'XT': 'XT' is no GPU", "settings --schema"),
+        ("modal.gpu = 'XT'", "modal.gpu cannot be 'XT': 'XT' is not one of Modal's GPUs", "settings --schema"),
         ("configs = 3", "configs cannot be 3", "settings --schema"),
         ("configs.x = 3", "configs.x cannot be 3", "settings --schema"),
         ("ranges.lr = 'a'", "m.toml, ranges.lr: lr has 'a'", "name:min-max"),
         ("ranges.lr = '0-1,b:0-1'", "ranges.lr: '0-1,b:0-1' is more than one", "line of its own"),
         ("[configs.x]\nranges.lr = '2-1'", "ranges.lr: lr has its minimum 2", "smaller bound first"),
-        ("budget = ", "m.toml is no TOML", "toml.io"),
+        ("budget = ", "m.toml is not valid TOML", "toml.io"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(text: str, what: str, remedy: str) -> None:

@@ -27,7 +27,7 @@ def test_whatever_a_fixed_value_is_a_state_file_gives_it_back(text: str) -> None
     settings = resolve(Path(), params="x:0-1", train_arg=(f"a={text}",)).plan.settings
     assert not isinstance(settings.fixed["a"], float) or math.isfinite(settings.fixed["a"])
     written = settings.model_dump_json()
-    json.loads(written, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    json.loads(written, parse_constant=lambda word: pytest.fail(f"{word} is not valid JSON"))
     again = SweepSettings.model_validate_json(written)
     assert again == settings
     assert type(again.fixed["a"]) is type(settings.fixed["a"])

@@ -64,7 +64,7 @@ def test_a_folder_that_python_runs_is_a_script(tmp_path: Path) -> None:
 def test_what_starts_by_itself_is_started_so(tmp_path: Path) -> None:
     script = tmp_path / "run it.sh"
     script.write_text('#!/bin/sh\npython train.py "$@"\n')
-    with pytest.raises(UsageError, match="no Python script, and cannot be executed") as refused:
+    with pytest.raises(UsageError, match="not a Python script, and is not executable") as refused:
         read(tmp_path, program=script.name)
     assert "chmod +x 'run it.sh'" in refused.value.hint
     script.chmod(0o755)
@@ -75,7 +75,7 @@ def test_what_starts_by_itself_is_started_so(tmp_path: Path) -> None:
 def test_a_shell_script_needs_its_first_line(tmp_path: Path) -> None:
     (tmp_path / "run.sh").write_text("python train.py\n")
     (tmp_path / "run.sh").chmod(0o755)
-    with pytest.raises(UsageError, match="no Python script"):
+    with pytest.raises(UsageError, match="not a Python script"):
         read(tmp_path, program="run.sh")
     assert read(tmp_path, program="run.sh", command="bash ${program}").command == ("bash", "${program}")
 

@@ -23,7 +23,7 @@ FILE: dict[str, Any] = {
     "program": "train.py",
     "parameters": {"x": {"min": 0.0, "max": 1.0}},
 }
-LEFT_OUT = "The sweep goes by its own words, so these settings are left out: {}."
+LEFT_OUT = "The sweep is run as its own file says, so these settings are ignored: {}."
 SETTINGS = """
 project = "other"
 workers = 2
@@ -123,5 +123,5 @@ def test_the_metric_of_a_sweep_that_is_there_stays_its_own(place: Path, sweep_id
     (place / "train.py").touch()
     assert tell() == tell(metric="loss") == ()
     (told,) = tell(metric="accuracy", goal="maximize")
-    assert told.startswith(f"The sweep {sweep_id} goes on by its own metric, loss (minimize);")
+    assert told.startswith(f"The sweep {sweep_id} keeps its own metric, loss (minimize);")
     assert "accuracy (maximize) only says which of its runs are best here." in told

@@ -105,7 +105,7 @@ def test_flags_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("content", "changes", "words"),
     [
         (OWN, {"params": "x:0-1"}, "both name the swept hyperparameters"),
-        (OWN, {"train_arg": ("x=1",)}, "x is swept and fixed at once"),
+        (OWN, {"train_arg": ("x=1",)}, "x is both swept and fixed"),
         (OWN | {"program": "nope.py"}, {}, "'nope.py' does not exist"),
         (OWN | {"run_cap": 50}, {}, "above the sweep file's run_cap of 50"),
         (BUNDLED, {"config_id": "CartPole-v1:ppo"}, "trains digits:mlp, and CartPole-v1:ppo was asked for"),

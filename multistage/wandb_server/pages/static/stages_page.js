@@ -73,7 +73,7 @@ function describeSpending({ dollars, most, trained, in_vain: vain }) {
 function showNotice(answer) {
   const notice = find("#notice");
   const silent = answer.now - answer.heard;
-  const goOn = summary.resume ? [" Go on with: ", element("code", {}, summary.resume)] : [];
+  const goOn = summary.resume ? [" Resume with: ", element("code", {}, summary.resume)] : [];
   let parts = null;
   if (summary.status === "running" && silent > answer.silent) {
     parts = [`Nothing was heard of the process that drives this sweep for ${formatSpan(silent)}. If it has ended:`, element("code", {}, ` ${summary.resume}`)];
