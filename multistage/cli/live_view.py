@@ -1,7 +1,8 @@
-"""What the terminal shows while a sweep runs, read from its ``state.json`` alone."""
+"""What the terminal shows while a sweep runs: its ``state.json``, and below it the trainings of the sweep's page."""
 
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -13,9 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from multistage.cli.page_line import print_page
+from multistage.cli.running_table import PageReader, count_starting, draw_runs
+from multistage.domain.live.summary import LiveSummary
 from multistage.domain.sweep.state import State
 from multistage.report.banner import format_number
+from multistage.report.costs import describe_duration
 from multistage.report.story import describe_stage_end, describe_stage_start
+from multistage.report.tables import draw_state
+from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder
 
 REFRESH = 0.5
@@ -47,6 +53,7 @@ class LiveView:
         self._line_told = 0, ""
         self._page_told = False
         self._begun_at = datetime.now(UTC)
+        self._reader = PageReader(Settings())
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -69,7 +76,7 @@ class LiveView:
                 state = self._folder.read_state()
                 if state is not None:
                     self._print_stages(state)
-                    live.update(self._draw(state))
+                    live.update(self._draw(state, self._reader.read(state.uid) if state.page_url else None))
         state = self._folder.read_state()
         if state is not None:
             self._print_stages(state)
@@ -120,7 +127,9 @@ class LiveView:
             print_page(self._console, state.uid)
 
     def _estimate(self, state: State) -> float | None:
-        """Estimate the seconds left from the pace since the first run began; None before one has ended."""
+        """Estimate the seconds left from the pace so far; None before a run has ended, or while a person is asked."""
+        if state.pending_approval is not None:
+            return None
         now = time.monotonic()
         if self._began is None:
             if state.current_stage is not None and state.current_stage.running:
@@ -130,7 +139,7 @@ class LiveView:
         done = state.budget_used - used
         return (now - since) / done * (state.total_budget - state.budget_used) if done > 0 else None
 
-    def _draw(self, state: State) -> Group:
+    def _draw(self, state: State, summary: LiveSummary | None = None) -> Group:
         table = Table.grid(padding=(0, 2))
         completed = {record.stage: record for record in state.stages_completed}
         current = state.current_stage
@@ -140,7 +149,10 @@ class LiveView:
                 used, note, best = record.runs_completed, "done", record.best_metric
             elif current is not None and current.stage == plan.stage:
                 used, best = current.used, current.best_metric
-                note = f"{current.running} running, {current.queued} queued"
+                starting = count_starting(summary, plan.stage) if summary else 0
+                note = f"{current.running} running, "
+                note += f"{starting} starting, " if starting else ""
+                note += f"{max(0, current.queued - starting)} queued"
                 note += f", {current.failed} failed" if current.failed else ""
                 note += f"; {current.waiting}" if current.waiting else ""
             else:
@@ -154,7 +166,27 @@ class LiveView:
             )
         left = self._estimate(state)
         rest = f", about {describe_duration(left)} left" if left is not None else ""
-        return Group(table, Text(f"{state.budget_used} of {state.total_budget} runs{rest}"))
+        told = Text(f"{state.budget_used} of {state.total_budget} runs{rest}")
+        return Group(table, told) if summary is None else Group(table, told, draw_runs(summary))
+
+
+def watch_sweep(folder: SweepFolder, console: Console) -> None:
+    """Show a sweep that another process drives, until none does or Ctrl+C.
+
+    Args:
+        folder: The sweep's.
+        console: A terminal.
+    """
+    reader, pause = PageReader(Settings()), threading.Event()
+    with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=4) as live:
+        while True:
+            state, driver = folder.load_state(), folder.find_driver()
+            summary = reader.read(state.uid) if driver is not None else None
+            shown = draw_state(state, folder, driver)
+            live.update(Group(shown, draw_runs(summary)) if summary else shown)
+            if driver is None:
+                return
+            pause.wait(REFRESH)
 
 
 def describe_progress(state: State, seconds_left: float | None) -> str:
@@ -172,11 +204,3 @@ def describe_progress(state: State, seconds_left: float | None) -> str:
     if seconds_left is not None:
         line += f", about {describe_duration(seconds_left)} left"
     return line
-
-
-def describe_duration(seconds: float) -> str:
-    """Write a duration as people say it: ``40 s``, ``12 min``, ``3 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

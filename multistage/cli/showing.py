@@ -17,6 +17,7 @@ def status(
     /,
     *,
     runs_dir: Path | None = None,
+    watch: Annotated[bool, Parameter(negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Show where a sweep stands, or list all sweeps; on a terminal with the services' pages and how to get in.
@@ -24,14 +25,18 @@ def status(
     Args:
         name: The sweep's name, its folder or its state.json.
         runs_dir: Where the sweeps' folders lie. [default: runs, or as the settings file has it]
+        watch: Keep showing it, with its trainings, until no process drives it.
         as_json: Print its state.json instead.
     """
+    from multistage.cli.live_view import watch_sweep
     from multistage.report.tables import draw_state, draw_sweeps
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder, survey_sweeps
 
     console = Console()
     places = locate_runs(runs_dir)
+    if watch and (name is None or as_json or not console.is_terminal):
+        raise UsageError("--watch takes one sweep's name, and a terminal.", "Without it, the state is shown once.")
     if name is None:
         console.print(draw_sweeps(survey_sweeps(*places), places))
         if sys.stdout.isatty():
@@ -41,6 +46,8 @@ def status(
     state = folder.load_state()
     if as_json:
         print(state.model_dump_json(indent=2))
+    elif watch:
+        watch_sweep(folder, console)
     else:
         console.print(draw_state(state, folder, folder.find_driver()))
         if state.page_url:

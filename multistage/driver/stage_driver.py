@@ -292,8 +292,8 @@ class StageDriver:
 
 def measure_progress(progress: StageProgress, slots: Slots, goal: str) -> StageProgress:
     """Count where a stage stands."""
-    values = [value for value in slots.finished.values() if value is not None and math.isfinite(value)]
-    best = (max if goal == "maximize" else min)(values, default=None)
+    values = {slot: value for slot, value in slots.finished.items() if value is not None and math.isfinite(value)}
+    best = (max if goal == "maximize" else min)(values, key=values.__getitem__, default=None)
     latest = [run.phase for run in slots.live.values() if slots[run.name.index].last is run]
     return progress.model_copy(
         update={
@@ -302,6 +302,7 @@ def measure_progress(progress: StageProgress, slots: Slots, goal: str) -> StageP
             "queued": latest.count("queued"),
             "failed": len(slots.failed),
             "attempts_lost": sum(slots.lost.values()),
-            "best_metric": best,
+            "best_metric": None if best is None else values[best],
+            "best_config": None if best is None else dict(slots[best].last.config),
         }
     )

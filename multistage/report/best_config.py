@@ -18,13 +18,23 @@ def select_best(state: State) -> Config:
     Raises:
         FolderError: If no run has finished with a value yet.
     """
-    config = state.recommended.config if state.recommended else state.best_config
+    config = state.recommended.config if state.recommended else find_interim(state) or state.best_config
     if config is None:
         raise FolderError(
-            f"The sweep {state.name} has no best config yet: no stage is complete.",
-            "Try again after stage 1.",
+            f"The sweep {state.name} has no best config yet: no run has finished with a value.",
+            "Look again once one has.",
         )
     return config
+
+
+def find_interim(state: State) -> Config | None:
+    """Return the best config of the stage that is running, where it is the best so far; None otherwise."""
+    now = state.current_stage
+    if state.recommended or now is None or now.best_metric is None:
+        return None
+    sign = 1 if state.goal == "maximize" else -1
+    is_first = state.best_metric is None or sign * now.best_metric > sign * state.best_metric
+    return now.best_config if is_first else None
 
 
 def format_best(state: State, how: Literal["json", "yaml", "args"]) -> str:

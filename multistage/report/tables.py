@@ -39,8 +39,9 @@ def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> 
     now = state.current_stage
     if now is not None:
         runs = f"{now.used}/{now.runs}, {now.running} running"
+        interim = f"{escape(format_config(now.best_config))} (interim)" if now.best_config else ""
         table.add_row(str(now.stage), state.plan[now.stage - 1].method, runs, str(now.failed), str(now.attempts_lost),
-                      format_number(now.best_metric), "")  # fmt: skip
+                      format_number(now.best_metric), interim)  # fmt: skip
     asked = state.pending_approval
     lines = [
         f"{state.name}: {state.status}"

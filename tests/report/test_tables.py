@@ -15,7 +15,7 @@ from multistage.domain.space.layout import Place
 from multistage.domain.space.parameters import CategoricalParameter
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.plan import RunOptions, plan_sweep
-from multistage.domain.sweep.state import CutShort, Recommended, State
+from multistage.domain.sweep.state import CutShort, Recommended, StageProgress, State
 from multistage.errors import FolderError
 from multistage.report.artifacts import describe_result
 from multistage.report.banner import format_banner, format_config, format_number
@@ -23,7 +23,7 @@ from multistage.report.best_config import format_best
 from multistage.report.plan import draw_plan
 from multistage.report.tables import draw_state, draw_sweeps
 from multistage.store.sweep_folder import SweepFolder
-from tests.states import make_settings, make_stage, make_state
+from tests.states import BEGAN, make_settings, make_stage, make_state
 
 RECOMMENDED = Recommended(config={"lr": 2e-3}, mean=0.85, interval=(0.8, 0.9), seeds=3)
 
@@ -214,3 +214,11 @@ def test_while_a_sweep_runs_its_best_config_is_the_best_seen_so_far() -> None:
     assert json.loads(format_best(make_state(1), "json")) == {"lr": 1e-3}
     with pytest.raises(FolderError, match="no best config yet"):
         format_best(make_state(0), "json")
+
+
+@pytest.mark.parametrize(("value", "first"), [(0.95, True), (0.5, False)])
+def test_the_best_of_the_running_stage_counts_where_it_is_the_best_so_far(value: float, first: bool) -> None:
+    now = StageProgress(stage=2, runs=15, used=3, best_metric=value, best_config={"lr": 5e-3}, started_at=BEGAN)
+    state = make_state(1, current_stage=now)
+    assert json.loads(format_best(state, "json")) == {"lr": 5e-3 if first else 1e-3}
+    assert "(interim)" in show(draw_state(state, SweepFolder(Path("runs/s"))))

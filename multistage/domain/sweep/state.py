@@ -110,6 +110,7 @@ class StageProgress(Model):
     waiting: str = ""
     """How many of its workers wait to begin, and why; empty where none does."""
     best_metric: float | None = None
+    best_config: Config | None = None
     started_at: datetime
 
 

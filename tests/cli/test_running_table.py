@@ -1,0 +1,45 @@
+"""The trainings below the live view's bars."""
+
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from multistage.cli.running_table import MOST_ENDED, MOST_RUNNING, count_starting, draw_runs
+from multistage.domain.live.summary import LiveSummary
+from tests.live_summaries import make_live
+
+
+def show(summary: LiveSummary, width: int) -> list[str]:
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(draw_runs(summary, datetime.fromtimestamp(summary.told_at, UTC)))
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_running_ones_and_the_last_that_ended_fit_a_line_each(width: int) -> None:
+    lines = show(make_live(workers=12), width)
+    assert len(lines) == MOST_RUNNING + 1 + MOST_ENDED
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert lines[MOST_RUNNING].strip() == "and 4 more"
+    for line in (*lines[:MOST_RUNNING], *lines[MOST_RUNNING + 1 :]):
+        name, _, duration, unit, config = line.split(maxsplit=4)
+        assert name.startswith("s3-")
+        assert float(duration) > 0
+        assert unit in ("s", "min")
+        assert config.startswith("policy_lr=")
+
+
+def test_of_next_to_nothing_next_to_nothing_is_shown() -> None:
+    summary = make_live(workers=1)
+    assert len(show(summary.model_copy(update={"runs": ()}), 80)) <= 1
+
+
+def test_a_run_that_a_worker_has_and_that_has_not_begun_is_starting() -> None:
+    summary = make_live(workers=6)
+    stage = summary.stages[2].model_copy(update={"running": 2, "queued": 3})
+    told = summary.model_copy(update={"stages": (*summary.stages[:2], stage), "present": 4})
+    assert count_starting(told, 3) == 2
+    assert count_starting(told.model_copy(update={"present": 9}), 3) == 3
+    assert count_starting(told.model_copy(update={"present": None}), 3) == 0
