@@ -27,6 +27,7 @@ def status(
         as_json: Print its state.json instead.
     """
     from multistage.report.tables import draw_state, draw_sweeps
+    from multistage.request.resume_line import write_resume
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder, survey_sweeps
 
@@ -42,7 +43,7 @@ def status(
     if as_json:
         print(state.model_dump_json(indent=2))
     else:
-        console.print(draw_state(state, folder, folder.find_driver()))
+        console.print(draw_state(state, folder, folder.find_driver(), write_resume(folder)))
         if state.page_url:
             print_page(console, state.uid)
     return 0
