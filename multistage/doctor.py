@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from multistage.domain.workers.variables import list_proxies
+from multistage.domain.workers.variables import NOTIFY_PREFIX, list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.installation import Finding, Look, Verdict
 from multistage.launchers.registry import find_kind, list_groups, list_launchers
@@ -119,7 +119,7 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
 def _is_variable(name: str) -> bool:
     key = name.removeprefix(VARIABLE_PREFIX).partition("__")[0].lower()
     keys = {*build_preferences(list_groups()).model_fields, *Settings.model_fields}
-    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys
+    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys or name.startswith(NOTIFY_PREFIX)
 
 
 def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Iterator[Look]:
