@@ -3,7 +3,6 @@
 Whether the packages are there, `installation` has looked before this module can be imported.
 """
 
-import difflib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from multistage.domain.workers.variables import list_proxies
+from multistage.domain.workers.variables import NOTIFY_PREFIX, list_proxies
 from multistage.errors import MissingExtraError, MultistageError
 from multistage.installation import Finding, Look, Verdict
 from multistage.launchers.registry import find_kind, list_groups, list_launchers
@@ -40,6 +39,7 @@ from multistage.services.prefect import (
 )
 from multistage.services.prefect_worker import build_worker_service
 from multistage.settings import Settings
+from multistage.spelling import suggest
 from multistage.training.catalogue import TRAINERS
 from multistage.wandb_client.login import find_credentials, open_account
 from multistage.wandb_client.surroundings import review_surroundings
@@ -108,8 +108,8 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
     known = build_preferences(list_groups()).model_fields
     unknown = sorted(name for name in os.environ if name.startswith(VARIABLE_PREFIX) and not _is_variable(name))
     for name in unknown:
-        near = difflib.get_close_matches(name, [f"{VARIABLE_PREFIX}{key.upper()}" for key in known], n=1)
-        yield "note", f"{name} is not a variable of multistage-sweep.", f"Did you mean {near[0]}?" if near else ""
+        meant = suggest(name, [f"{VARIABLE_PREFIX}{key.upper()}" for key in known])
+        yield "note", f"{name} is not a variable of multistage-sweep.", meant.strip()
     path = find_settings_file(directory)
     file = read_settings_file(path)
     named = f", with {', '.join(file.configs)}" if file.configs else ""
@@ -119,7 +119,7 @@ def _look_at_settings(directory: Path) -> Iterator[Look]:
 def _is_variable(name: str) -> bool:
     key = name.removeprefix(VARIABLE_PREFIX).partition("__")[0].lower()
     keys = {*build_preferences(list_groups()).model_fields, *Settings.model_fields}
-    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys
+    return name in (SETTINGS_VARIABLE, *OWN_VARIABLES) or key in keys or name.startswith(NOTIFY_PREFIX)
 
 
 def _look_at_environment(directory: Path, environment: Mapping[str, str]) -> Iterator[Look]:

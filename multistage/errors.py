@@ -7,6 +7,7 @@ The tree, and the exit code that the command line ends with::
     │   ├── SpaceError           a parameter, a range, a scale
     │   ├── BudgetError          a budget, a split, a grid that does not fit
     │   ├── FolderError          a sweep's folder: another sweep's, damaged, not writable
+    │   ├── ConfigUnknownError   no bundled trainer has the config id, and no program was named
     │   ├── MissingExtraError    an optional dependency is not installed
     │   └── MetricUnnamedError   nobody said what a script of the user's own is optimized by
     ├── SweepFailedError         the sweep ran and cannot go on
@@ -60,6 +61,19 @@ class BudgetError(UsageError):
 
 class FolderError(UsageError):
     """A sweep's folder holds another sweep, a damaged state, or cannot be written."""
+
+
+class ConfigUnknownError(UsageError):
+    """No bundled trainer has the config id, and no program was named.
+
+    Args:
+        config_id: As it was given.
+        hint: What to do.
+    """
+
+    def __init__(self, config_id: str, hint: str) -> None:
+        super().__init__(f"No bundled trainer has the config id {config_id!r}.", hint)
+        self.config_id = config_id
 
 
 class MissingExtraError(UsageError):

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         return self.prefect_folder / "key"
 
     @property
+    def notify_folder(self) -> Path:
+        """A file for each name that ``--notify`` knows, with the URL that it stands for."""
+        return self.home.absolute() / "notify"
+
+    @property
     def prefect_worker_folder(self) -> Path:
         """Pid file and log of the local Prefect worker."""
         return self.home.absolute() / "prefect_worker"

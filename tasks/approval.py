@@ -29,6 +29,7 @@ from multistage.domain.sweep.plan import StageNumber
 from multistage.domain.sweep.state import PendingApproval, StageRecord
 from multistage.driver.session import Session
 from multistage.errors import ApprovalError, SpaceError
+from multistage.pipeline.tasks.notices import notify
 
 POLL_INTERVAL = 2
 """Seconds between two looks whether somebody answered."""
@@ -51,6 +52,7 @@ def await_approval(session: Session, number: StageNumber) -> None:
     pending = PendingApproval(stage=number, proposed=texts, url=f"{flow_run.ui_url}", until=until)
     session.update_state(pending_approval=pending)
     get_run_logger().info("Stage %d waits for approval of its ranges", number)
+    notify(session.state, f"stage {number} waits for you")
     try:
         space, by = _ask(session, record, record.next_space, until)
     finally:

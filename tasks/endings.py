@@ -157,12 +157,12 @@ def _stop(run: FlowRun, status: Literal["failed", "stopped"], reason: str) -> st
         stopped = stop_sweep(_locate_folder(run).path, status, reason, flow_run_id=parent)
         if stopped is None:
             return ""
-        fate = describe_workers_left(stopped.load_state().options, has_failed=status == "failed")
+        left = describe_workers_left(stopped.load_state().options, has_failed=status == "failed")
     except MultistageError as error:
         return "" if str(error) == reason else f"Its workers could not be ended: {error}"
     if str(stopped.state_file) in reason:  # which says how to go on, and with which changes
         return ""
-    return f"{fate[0].upper()}{fate[1:]}. {_describe_resume(stopped)}"
+    return f"{left[0].upper()}{left[1:]}. {_describe_resume(stopped)}"
 
 
 def _read_state(run: FlowRun) -> SweepState | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from prefect import get_run_logger, tags, task
 from prefect.client.orchestration import get_client
+from prefect.exceptions import CancelledRun
 from prefect.runtime import deployment, flow_run
 
 from multistage.domain.sweep.plan import StageBrief, StageNumber
@@ -20,6 +21,7 @@ from multistage.options.catalogue import FLOW_GROUPS
 from multistage.options.refusal import check_values, spell_key
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
 from multistage.pipeline.tasks.cancel_watch import CancelWatch
+from multistage.pipeline.tasks.notices import notify_end, prepare_notices
 from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED
@@ -70,15 +72,29 @@ def _open_folder(sweep: ResolvedSweep, run_id: str) -> Iterator[Session]:
         session = open_session(sweep.folder.path)
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
+        prepare_notices(session)
         try:
             session.show_page()
             logger.info("%s", describe_start(session.state))
             session.prepare_workers()
             publish_plan(session)
-            with tags(*label_run(session)):
+            with tags(*label_run(session)), _notify_at_end(session):
                 yield session
         finally:
             close_session(sweep.folder.path)
+
+
+@contextlib.contextmanager
+def _notify_at_end(session: Session) -> Iterator[None]:
+    """Notify the sweep's user of its end; of an interruption nobody need be told."""
+    try:
+        yield
+    except CancelledRun:
+        raise
+    except Exception as error:
+        notify_end(session.state, error)
+        raise
+    notify_end(session.state)
 
 
 def _resolve(parameters: Mapping[str, Any], run_id: str) -> ResolvedSweep:

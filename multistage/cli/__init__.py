@@ -21,11 +21,12 @@ from multistage.cli.services import down, env, serve, up
 from multistage.cli.settings import settings
 from multistage.cli.showing import best, report, runs, status
 from multistage.cli.single_sweeping import single
+from multistage.cli.slips import suggest_command, suggest_config
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
 from multistage.cli.training import compare, train
 from multistage.cli.working import work
 from multistage.domain.workers.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
-from multistage.errors import MetricUnnamedError, MultistageError, UsageError
+from multistage.errors import ConfigUnknownError, MetricUnnamedError, MultistageError, UsageError
 from multistage.installation import DISTRIBUTION, read_version
 
 app = App(
@@ -53,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         refusal = explain_flag(error) or UsageError(str(error), "See multistage-sweep --help.")
         code = _complain(refusal.message, refusal.hint, refusal.exit_code)
     except CycloptsError as error:
-        code = _complain(str(error), "See multistage-sweep --help.", UsageError.exit_code)
+        meant = suggest_command(given, app)
+        code = _complain(str(error), f"{meant}See multistage-sweep --help.", UsageError.exit_code)
+    except ConfigUnknownError as error:
+        meant = suggest_command([error.config_id], app) or suggest_config(error.config_id)
+        code = _complain(error.message, f"{meant}{error.hint}", error.exit_code)
     except MetricUnnamedError as error:
         typed = f"{shlex.join((app.name[0], *given))} {error.flags}"
         code = _complain(error.message, f"{error.hint} {typed}", error.exit_code)

@@ -29,6 +29,7 @@ def approve(
     """
     from multistage.domain.space.grammar import split_params
     from multistage.domain.sweep.approval_form import GO_ON, find_proposal, name_fields, read_ranges
+    from multistage.request.resume_line import write_resume
     from multistage.services.prefect import enter_prefect_server, find_prefect_server
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder
@@ -43,7 +44,7 @@ def approve(
         )
     if folder.find_driver() is None:
         raise UsageError(
-            f"The sweep {state.name} is not running: its driver is gone.", f"Resume with: {folder.resume_command}"
+            f"The sweep {state.name} is not running: its driver is gone.", f"Resume with: {write_resume(folder)}"
         )
     texts: dict[str, str] = {}
     for item in split_params(ranges) if ranges else ():

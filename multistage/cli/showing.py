@@ -30,6 +30,7 @@ def status(
     """
     from multistage.cli.live_view import watch_sweep
     from multistage.report.tables import draw_state, draw_sweeps
+    from multistage.request.resume_line import write_resume
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder, survey_sweeps
 
@@ -49,7 +50,7 @@ def status(
     elif watch:
         watch_sweep(folder, console)
     else:
-        console.print(draw_state(state, folder, folder.find_driver()))
+        console.print(draw_state(state, folder, folder.find_driver(), write_resume(folder)))
         if state.page_url:
             print_page(console, state.uid)
     return 0

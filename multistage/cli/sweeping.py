@@ -188,6 +188,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
     from multistage.request.preparation import check_folder
+    from multistage.request.resume_line import write_resume
     from multistage.services import ensure_prefect_server
 
     check_installation()
@@ -207,7 +208,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     asks = " (`multistage-sweep status` shows its password)" if server.secret else ""
     console.print(f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip(), highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    go_on = sweep.folder.resume_command
+    go_on = write_resume(sweep.folder)
     try:
         with LiveView(sweep.folder, console), show_warnings(console):
             state = _run_flow(sweep, server)

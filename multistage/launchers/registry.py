@@ -12,6 +12,7 @@ from multistage.errors import UsageError
 from multistage.launchers.base import LauncherKind
 from multistage.options.catalogue import GROUPS, OPTIONS, Groups, compose_groups
 from multistage.options.option import Options
+from multistage.spelling import suggest
 
 GROUP = "multistage.launchers"
 """Entry points of this group name further ones: ``NAME = "package.module:Kind"``."""
@@ -41,9 +42,10 @@ def find_kind(name: str) -> LauncherKind:
         return _load(BUILT_IN[name])
     found = next(iter(entry_points(group=GROUP, name=name)), None)
     if found is None:
+        known = list_launchers()
         raise UsageError(
             f"There is no launcher {name!r}.",
-            f"There are {', '.join(list_launchers())}; another one comes with a package that brings it.",
+            f"{suggest(name, known)}There are {', '.join(known)}; another one comes with a package that brings it.",
         )
     return _load_foreign(found)
 

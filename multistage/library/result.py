@@ -1,7 +1,9 @@
 """What became of a sweep, for programs."""
 
 import json
+from datetime import UTC, datetime
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from multistage.domain.model import Model
 from multistage.domain.sweep.state import Recommended, State
 from multistage.errors import UsageError
 from multistage.library.command import run_command
-from multistage.report.banner import format_banner
+from multistage.report.banner import describe_recommendation, format_banner, format_config, format_number
 from multistage.report.export import RunRow, flatten_row
 from multistage.store.sweep_folder import SweepFolder
 
@@ -95,6 +97,29 @@ class Result:
     def report(self) -> Path:
         """The page with all plots."""
         return self.folder / "report.html"
+
+    def draw_history(self) -> str | None:
+        """Draw what the runs reached, in their order, as SVG; None where no run has a value."""
+        from multistage.report.pictures import draw_history_picture
+        from multistage.report.row_data import RowData
+
+        data = RowData(state=self._state, runs=(), rows=self.rows, written_at=datetime.now(UTC))
+        return draw_history_picture(data)
+
+    def _repr_html_(self) -> str:
+        """Show the result in a notebook: the configs, and what the runs reached, as a picture that needs no network."""
+        best, found = self.best, self.recommended
+        rows = [
+            ("Recommended", found.config, describe_recommendation(self._state)) if found else None,
+            ("Best run", best.config, f"{format_number(best.value)}, in stage {best.stage}") if best else None,
+        ]
+        cells = "".join(
+            f"<tr><th>{title}</th><td><code>{escape(format_config(config))}</code></td><td>{escape(told)}</td></tr>"
+            for title, config, told in filter(None, rows)
+        )
+        state = self._state
+        told = f"<b>{escape(state.name)}</b>: {state.status}, {state.budget_used} of {state.total_budget} runs"
+        return f"<div>{told}<table>{cells}</table>{self.draw_history() or ''}</div>"
 
     def __repr__(self) -> str:
         state = self._state

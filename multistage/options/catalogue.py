@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 from multistage.options.local import LocalOptions
 from multistage.options.modal import ModalOptions
 from multistage.options.option import Declared, Options, list_options, list_parts
-from multistage.options.running import ApprovalOptions, ForeignOptions, WorkerOptions
+from multistage.options.running import ApprovalOptions, ForeignOptions, NotifyOptions, WorkerOptions
 from multistage.options.search import (
     FolderOptions,
     MetricOptions,
@@ -41,6 +41,7 @@ GROUPS: Groups = (
     TrackerOptions,
     FolderOptions,
     ResumeOptions,
+    NotifyOptions,
     WorkerOptions,
     *LAUNCHERS.values(),
 )

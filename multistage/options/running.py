@@ -58,6 +58,16 @@ class ApprovalOptions(Options):
     """What happens when nobody answers in time."""
 
 
+class NotifyOptions(Options):
+    """Whether somebody is told."""
+
+    title: ClassVar[str] = "Who is notified"
+    mark: ClassVar[str] = "notify"
+
+    notify: Annotated[str | None, Option(sign="NAME", usually="nobody")] = None
+    """Notify you when it is done, fails, waits for approval or reaches its cost cap; see docs/notifications.md."""
+
+
 class ForeignOptions(Options):
     """How the options of a launcher from another package reach a flow, whose parameters are fixed."""
 

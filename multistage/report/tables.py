@@ -15,13 +15,14 @@ from multistage.report.costs import describe_cost
 from multistage.store.sweep_folder import SweepFolder, join_places
 
 
-def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> Group:
+def draw_state(state: State, folder: SweepFolder, driver: int | None = None, resume: str = "") -> Group:
     """Draw where one sweep stands.
 
     Args:
         state: Its state.
         folder: Its folder.
         driver: The process that drives it; None where none does, so that a running sweep has lost it.
+        resume: The command that resumes it; the folder's own where none is given.
     """
     table = Table()
     for column in ("stage", "search", "runs", "failed", "lost", "best", "best config"):
@@ -62,7 +63,7 @@ def draw_state(state: State, folder: SweepFolder, driver: int | None = None) -> 
         f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",
         f"Recommended: {format_config(state.recommended.config)}, {describe_recommendation(state)}"
         if state.recommended
-        else f"Resume with: {folder.resume_command}"
+        else f"Resume with: {resume or folder.resume_command}"
         if state.status != "running" or driver is None
         else "",
     ]

@@ -15,6 +15,8 @@ from multistage.request.asked_sweep import read_parameters
 from multistage.request.feasibility import check_launching, review_launching
 from multistage.request.resolution import resolve_request
 from multistage.request.sources.precedence import GatheredParameters
+from multistage.services.notices import check_name
+from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.login import open_account
 
@@ -70,6 +72,8 @@ def resolve_sweep(
         lambda: account or open_account(request.tracker, request.entity),
         asked.folder_path.parent,
     )
+    if options.notify is not None:
+        check_name(options.notify, Settings())
     quote = check_launching(resolved.plan, options, resolved.account)
     notes = review_launching(resolved.plan.settings, options, resolved.account, environment)
     return ResolvedSweep(

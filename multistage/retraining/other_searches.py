@@ -16,6 +16,7 @@ from multistage.domain.sweep.plan import OWN_SEARCH, StagePlan, derive_seed
 from multistage.driver.session import Session
 from multistage.errors import UsageError
 from multistage.report.best_config import select_best
+from multistage.request.resume_line import write_resume
 from multistage.retraining.replication import (
     GivenConfigs,
     SideSweep,
@@ -49,7 +50,7 @@ def compare_methods(session: Session, count: int, report: Callable[[str], None])
     if state.status != "completed":
         raise UsageError(
             f"The sweep {state.name} is {state.status}, not completed.",
-            f"Finish it first: {session.folder.resume_command}",
+            f"Finish it first: {write_resume(session.folder)}",
         )
     seeds = [derive_seed(session.settings, FRESH, index) for index in range(count)]
     dollars: list[float | None] = []

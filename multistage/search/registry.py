@@ -6,7 +6,6 @@ the metadata of installed packages when a name is asked for that is not this pro
 it is made or its variant has to be checked: it may cost seconds.
 """
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from multistage.errors import MultistageError, UsageError
 from multistage.search.base import Searcher, SearcherKind, SearchProblem
 from multistage.search.vetting import VettedSearcher
+from multistage.spelling import suggest
 
 GROUP = "multistage.searchers"
 AUTO = "auto"
@@ -120,7 +120,5 @@ def _import(entry: EntryPoint) -> SearcherKind:
 
 def _refuse(search: str, name: str) -> UsageError:
     known = list_searchers()
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    meant = f"Did you mean {near[0]}? " if near else ""
     shown = [f"{one}:SAMPLER" if one in VARIANTS else one for one in known]
-    return UsageError(f"There is no searcher {search!r}.", f"{meant}There are {', '.join(shown)}.")
+    return UsageError(f"There is no searcher {search!r}.", f"{suggest(name, known, 0.5)}There are {', '.join(shown)}.")

@@ -108,8 +108,21 @@ class SweepFolder:
 
     @property
     def resume_command(self) -> str:
-        """What goes on with the sweep, from whatever folder it is typed."""
+        """The command that resumes the sweep, from whatever folder it is typed."""
         return f"multistage-sweep --resume {shlex.quote(str(self.state_file))}"
+
+    def write_resume(self, runs_dirs: Sequence[Path]) -> str:
+        """Write the command that resumes the sweep from the current folder: by name where that finds this very sweep.
+
+        Args:
+            runs_dirs: Where commands look for a sweep by its name.
+        """
+        try:
+            found = find_folder(self.name, *runs_dirs).path
+        except FolderError:
+            return self.resume_command
+        is_this = not self.name.startswith("-") and found.resolve() == self.path.resolve()
+        return f"multistage-sweep resume {shlex.quote(self.name)}" if is_this else self.resume_command
 
     @property
     def state_file(self) -> Path:

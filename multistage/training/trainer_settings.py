@@ -3,7 +3,6 @@
 Pure: importable without torch, scikit-learn or wandb, so that planning a sweep costs no heavy import.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from multistage.domain.model import Model
 from multistage.domain.runs.results import Value
 from multistage.errors import UsageError
+from multistage.spelling import find_near
 
 
 class TrainerSettings(Model):
@@ -163,8 +163,8 @@ def _explain(kind: type[TrainerSettings], detail: Mapping[str, Any]) -> str:
     """One sentence on one of pydantic's complaints."""
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, kind.model_fields, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(kind.model_fields)}."
+        near = find_near(name, kind.model_fields)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(kind.model_fields)}."
         return f"Unknown setting {name!r}: {hint}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])

@@ -41,6 +41,14 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
     ("arguments", "what", "remedy"),
     [
         ((*RUN, "nope"), "nope has no range", "learning_rate, alpha"),
+        (("staus",), "No bundled trainer has the config id 'staus'", "Did you mean `multistage-sweep status`?"),
+        (("staus", "mine"), "Unused Tokens", "Did you mean `multistage-sweep status`?"),
+        (("digit:mlp", "--params", "alpha"), "the config id 'digit:mlp'", "Did you mean digits:mlp? There are"),
+        ((*LR, "--launcher", "slrum"), "no launcher 'slrum'", "Did you mean slurm? There are local"),
+        ((*RUN, "alpha:lgo:0.1-1"), "the unknown word 'lgo'", "Did you mean log? Write `name`"),
+        ((*RUN, "alpha:lgo"), "has 'lgo' where a range should be", "Did you mean log? Write `name`"),
+        ((*RUN, "nope:0.1-1"), "no hyperparameter 'nope'", "It has "),
+        ((*RUN, "learning_rat:0.1-1"), "no hyperparameter 'learning_rat'", "Did you mean learning_rate? It has "),
         ((*RUN, "nope:1-2"), "has no hyperparameter 'nope'", "hidden_size"),
         ((*RUN, "learning_rate:0.1-0.01"), "minimum 0.1 above its maximum 0.01", "smaller bound first"),
         ((*RUN, "learning_rate:log:0-0.01"), "minimum 0 is not above 0", "minimum above 0"),
@@ -65,7 +73,7 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--workers", "0"), "--workers cannot be 0", "--help"),
         ((*LR, "--worker-idle", "0"), "--worker-idle cannot be 0", "--help"),
         ((*LR, "--seed", "-1"), "--seed cannot be -1", "--help"),
-        ((*LR, "--train-arg", "epochs"), "no key=value", "--train-arg"),
+        ((*LR, "--train-arg", "epochs"), "not key=value", "--train-arg"),
         ((*LR, "--train-arg", "epochs=zero"), "refuses epochs", "--train-arg"),
         ((*LR, "--train-arg", "alpha=inf"), "refuses alpha", "--train-arg"),
         ((*LR, "--train-arg", "learning_rate=1"), "swept and fixed", "Take it out"),
@@ -104,7 +112,7 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--settings", "gone.toml"), "no settings file", "--settings"),
         (("plan", *RUN, "nope"), "nope has no range", "learning_rate"),
         (("deploy", *RUN, "nope"), "nope has no range", "learning_rate"),
-        (("deploy", "--cron", "0 22 * * *"), "what to train", "CONFIG_ID"),
+        (("deploy", "--cron", "0 22 * * *"), "needs a config id", "CONFIG_ID"),
         (("deploy", *LR, "--cron", "at ten"), "'at ten' is not a cron expression", "0 22 * * *"),
         (("deploy", *LR, "--cron", "0 22 * * *", "--timezone", "Nowhere"), "time zone 'Nowhere'", "Europe/Berlin"),
         (("deploy", *LR, "--as", "every/night"), "'every/night' is not a valid name", "hyphens"),
@@ -171,7 +179,7 @@ def test_a_folder_with_another_sweep_offers_resume_and_name(place: Path, capsys:
         main(LR)
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"--resume {folder.state_file}" in line
+    assert "`multistage-sweep resume multistage_sweep_digits_mlp`" in line
     assert "--name" in line
     assert list_files(place.parent) == before
 
@@ -265,7 +273,7 @@ def test_best_and_status_of_a_sweep_that_has_none_yet(place: Path, capsys: pytes
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert "its driver is gone" in shown
-    assert "--resume" in shown
+    assert "Resume with: multistage-sweep resume mine" in shown
 
 
 def test_down_with_nothing_running_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:

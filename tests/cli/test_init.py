@@ -37,7 +37,7 @@ def test_changes_are_taken_until_enter(proposal: Proposal, monkeypatch: pytest.M
     edited, shown = edit(proposal, "?\nnonsense\n-n_steps\nmetric loss\n\n", monkeypatch)
     assert edited is not None
     assert ([one.name for one in edited.swept], edited.metric, edited.goal) == (["learning_rate"], "loss", "minimize")
-    assert "'nonsense' is no change" in shown
+    assert "'nonsense' is not a change" in shown
     assert "`goal minimize`" in shown
 
 
@@ -91,10 +91,10 @@ def test_a_file_elsewhere_has_whole_paths(proposal: Proposal, workplace: Path) -
     [
         (["missing.py"], "does not exist"),
         ([], "No script was named"),
-        (["--whole", "--no-run", "x.py"], "contradict"),
+        (["--whole", "--no-run", "x.py"], "exclude each other"),
         (["--init-timeout", "0", "x.py"], "--init-timeout"),
         (["--style", "hyphen", "x.py"], "Did you mean hyphens"),
-        (["--from-run", "x", "y.py"], "names no run"),
+        (["--from-run", "x", "y.py"], "does not name a run"),
     ],
 )
 def test_misuse_starts_nothing(

@@ -47,7 +47,7 @@ def test_the_orchestrator_is_killed_and_a_resume_goes_on(commands: CommandLine, 
     assert before.status == "running"
     assert before.budget_used < BUDGET
     assert list_workers(folder), "workers outlive the driver"
-    assert "--resume" in commands.run("status", folder.name).stdout
+    assert f"multistage-sweep resume {folder.name}" in commands.run("status", folder.name).stdout
     done = commands.run("--resume", str(folder.state_file))
     assert "MULTI-STAGE SWEEP COMPLETE!" in done.stdout
     check_budget(commands, folder)
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
         assert not alive
     (log,) = workplace.glob("command-*.log")
     assert "Traceback" not in log.read_text()
-    (line,) = [line for line in log.read_text().splitlines() if "--resume" in line]
+    (line,) = [line for line in log.read_text().splitlines() if "Resume with: " in line]
     state = folder.load_state()
     assert (state.status, state.workers) == ("stopped", ())
     check_cancelled(commands, folder)
@@ -124,7 +124,8 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
     told = page.read()
     assert told is not None
     assert (told.status, told.waits) == ("stopped", ())
-    assert told.resume == line.partition("Resume with: ")[2]
+    assert line.partition("Resume with: ")[2] == f"multistage-sweep resume {folder.name}"
+    assert told.resume == folder.resume_command, "the page is read from any folder"
 
     ended = [run for runs in commands.list_runs(folder).values() for run in runs if run.phase != "queued"]
     assert {run.state for run in ended} == {"killed"}, "the tracker was not told that the trainings ended"

@@ -207,7 +207,7 @@ def test_a_second_start_is_refused_and_says_how_to_go_on(commands: CommandLine, 
     before = finished.folder.state_file.read_bytes()
     done = commands.run("digits:mlp", "--params", "learning_rate", "--budget", "20", code=2)
     assert len(done.stderr.strip().splitlines()) == 1
-    for words in (f"--resume {finished.folder.state_file}", "--name", "status", "12 of 12 runs, completed"):
+    for words in (f"`multistage-sweep resume {finished.folder.name}`", "--name", "status", "12 of 12 runs, completed"):
         assert words in done.stderr
     assert finished.folder.state_file.read_bytes() == before
 

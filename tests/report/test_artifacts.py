@@ -60,9 +60,9 @@ def test_plan_and_result_tell_what_matters() -> None:
     plan = describe_plan(state, FOLDER)
     assert "**60 runs**" in plan
     assert "| 1 | 18 | sobol |" in plan
-    assert "twice" not in plan
+    assert "Double-check" not in plan
     warned = describe_plan(state, FOLDER, ["200 <b>runs are few"])
-    assert "looked at twice" in warned
+    assert "Double-check" in warned
     assert "runs are few" in warned
     assert " <b>" not in warned
     result = describe_result(state, FOLDER)

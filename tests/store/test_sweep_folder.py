@@ -188,6 +188,20 @@ def test_a_sweep_is_found_by_name_folder_and_state_file(folder: SweepFolder, mon
         assert (found.path, found.name) == (folder.path, "mine")
 
 
+def test_the_resume_command_is_short_where_the_name_finds_this_very_sweep(
+    folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write_state(make_state(1))
+    monkeypatch.chdir(tmp_path)
+    assert folder.write_resume([folder.path.parent]) == f"multistage-sweep resume {folder.name}"
+    assert folder.write_resume([tmp_path / "elsewhere"]) == folder.resume_command
+    other = SweepFolder(tmp_path / "first" / folder.name)
+    other.write_state(make_state(1))
+    assert folder.write_resume([other.path.parent, folder.path.parent]) == folder.resume_command, "that finds another"
+    monkeypatch.chdir(other.path.parent)
+    assert folder.write_resume([folder.path.parent]) == folder.resume_command, "so does the current folder"
+
+
 def test_a_sweep_that_is_not_there_lists_those_that_are(folder: SweepFolder, tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="'other'") as caught:
         find_folder("other", folder.path.parent)

@@ -58,7 +58,7 @@ def test_a_misspelled_config_id_fails_in_a_sentence(prefect: SyncPrefectClient) 
     run = find_run(prefect, "digits:mpl")
     assert run.state is not None
     assert run.state.name == "Failed"
-    assert (run.state.message or "").startswith("No bundled trainer serves the config id 'digits:mpl'.")
+    assert (run.state.message or "").startswith("No bundled trainer has the config id 'digits:mpl'.")
     log = read_log(prefect, run.id)
     assert log.count(run.state.message or "") == 2, "once, and once in Prefect's closing line"
     assert "Traceback" not in log

@@ -6,7 +6,6 @@ kind and scale wherever no word says otherwise; a power of two whose new bounds 
 a log scale.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ from multistage.domain.space.parameters import (
 )
 from multistage.domain.space.search_space import SearchSpace
 from multistage.errors import SpaceError
+from multistage.spelling import suggest
 
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
@@ -37,7 +37,7 @@ _STRUCTURE = re.compile(r"[\[\]|]")
 _NAME = re.compile(r"[A-Za-z0-9_./-]+")
 _SCALES: Mapping[str, Scale] = {"log": "log", "linear": "linear"}
 _KINDS = ("float", "int", "pow2")
-_FORMS = "Write `name`, `name:min-max`, `name:log:min-max`, `name:int:min-max`, `name:pow2:min-max` or `name:[a|b|c]`."
+_FORMS = "Write `name`, `name:min-max`, `name:WORD:min-max` (log, linear, float, int, pow2) or `name:[a|b|c]`."
 
 
 def parse_params(text: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS) -> SearchSpace:
@@ -142,7 +142,8 @@ def _parse_parameter(item: str, known: Mapping[str, Parameter]) -> Parameter:
             raise SpaceError(f"{name} says the same thing twice in {item!r}.", _FORMS)
         scale, kind = (_SCALES[word], kind) if word in _SCALES else (scale, word)
     if len(words) > 1:
-        raise SpaceError(f"{name} has an unknown word in {item!r}.", _FORMS)
+        meant = suggest(words[0], (*_SCALES, *_KINDS), 0.5)
+        raise SpaceError(f"{name} has the unknown word {words[0]!r} in {item!r}.", f"{meant}{_FORMS}")
     usual = known.get(name)
     if usual is None and not words:
         raise SpaceError(f"{name} has no range of its own.", _suggest(name, known))
@@ -198,7 +199,8 @@ def _build(name: str, low: str, high: str, kind: str | None, scale: Scale | None
 def _parse_range(name: str, text: str) -> tuple[str, str]:
     found = _RANGE.fullmatch(text)
     if found is None:
-        raise SpaceError(f"{name} has {text!r} where a range should be.", _FORMS)
+        meant = suggest(text, (*_SCALES, *_KINDS), 0.5)
+        raise SpaceError(f"{name} has {text!r} where a range should be.", f"{meant}{_FORMS}")
     return found[1], found[2]
 
 
@@ -236,9 +238,7 @@ def _explain(name: str, error: ValidationError) -> str:
 
 
 def _suggest(name: str, known: Mapping[str, Parameter]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    guess = f"Did you mean {nearest[0]}? " if nearest else ""
-    return f"{guess}Write `{name}:min-max`. {_list_known(known)}"
+    return f"{suggest(name, known)}Write `{name}:min-max`. {_list_known(known)}"
 
 
 def _list_known(known: Mapping[str, Parameter]) -> str:

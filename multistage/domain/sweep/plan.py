@@ -20,7 +20,7 @@ from multistage.errors import BudgetError
 from multistage.options.catalogue import SETTLED
 from multistage.options.local import LocalOptions
 from multistage.options.modal import ModalOptions
-from multistage.options.running import ApprovalOptions, ForeignOptions, WorkerOptions
+from multistage.options.running import ApprovalOptions, ForeignOptions, NotifyOptions, WorkerOptions
 from multistage.options.slurm import SlurmOptions
 
 StageNumber = Literal[1, 2, 3]
@@ -154,7 +154,9 @@ class SweepSettings(Model):
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 
-class RunRequest(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions, SlurmOptions):
+class RunRequest(
+    WorkerOptions, ForeignOptions, ApprovalOptions, NotifyOptions, LocalOptions, ModalOptions, SlurmOptions
+):
     """How a sweep is run, as far as that was said: what a resume may change."""
 
 

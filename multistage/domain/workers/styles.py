@@ -4,7 +4,6 @@ W&B's macros know neither hyphens nor ``--no-flag``; the macros here do, and our
 would drop them.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, assert_never
 
 from multistage.errors import UsageError
+from multistage.spelling import suggest
 
 PROGRAM_MACRO = "${program}"
 START = ("${env}", "${interpreter}")
@@ -56,9 +56,7 @@ def find_style(name: str) -> tuple[str, ...]:
         UsageError: There is no such style.
     """
     if name not in STYLES:
-        near = difflib.get_close_matches(name, STYLES, n=1, cutoff=0.5)
-        meant = f"Did you mean {near[0]}? " if near else ""
-        raise UsageError(f"There is no style {name!r}.", f"{meant}There are {', '.join(STYLES)}.")
+        raise UsageError(f"There is no style {name!r}.", f"{suggest(name, STYLES, 0.5)}There are {', '.join(STYLES)}.")
     return STYLES[name]
 
 

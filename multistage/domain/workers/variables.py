@@ -26,6 +26,8 @@ PREFECT_AUTH = "PREFECT_API_AUTH_STRING"
 """What a client shows to a Prefect server."""
 PREFECT_SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 """What a Prefect server asks for."""
+NOTIFY_PREFIX = "MULTISTAGE_NOTIFY_"
+"""Begins the variables with the URLs of those to notify, which hold tokens."""
 
 
 def is_loopback(url: str | None) -> bool:
@@ -67,12 +69,13 @@ def settle_variables(environment: MutableMapping[str, str], server: str) -> None
 
 
 def withhold_secrets(environment: MutableMapping[str, str]) -> None:
-    """Take out what opens a Prefect server: no training has any use for it.
+    """Take out what opens a Prefect server or sends messages: no training has any use for it.
 
     Args:
         environment: Changed.
     """
-    for name in [name for name in environment if name.upper() in (PREFECT_AUTH, PREFECT_SERVER_AUTH)]:
+    secret = (PREFECT_AUTH, PREFECT_SERVER_AUTH)
+    for name in [name for name in environment if name.upper() in secret or name.startswith(NOTIFY_PREFIX)]:
         del environment[name]
 
 

@@ -13,7 +13,6 @@ All that a sweep takes may stand at its top, and again for one config id::
     baseline = { lr = 1e-3, layers = 2 }
 """
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -32,6 +31,7 @@ from multistage.launchers.registry import list_groups
 from multistage.options.catalogue import Groups, list_names
 from multistage.options.option import Options, list_options
 from multistage.options.refusal import Spelling, explain_refusal, find_option, refuse_value, spell_key
+from multistage.spelling import suggest
 
 SETTINGS_FILE = "multistage.toml"
 HINT = "`multistage-sweep settings --schema` says what each key takes."
@@ -154,8 +154,7 @@ def explain_mistake(error: ValidationError, where: str, spell: Spelling, groups:
     if first["type"] == "extra_forbidden":
         key = str(place[-1])
         known = _list_keys(place, groups)
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-        hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+        hint = suggest(key, known, 0.4).strip() or f"Known are {', '.join(known)}."
         return UsageError(f"{where.rstrip(': ')} has an unknown key {dotted!r}.", hint)
     section = ".".join(map(str, place[:2])) + "." if place[0] == "configs" and len(place) > 2 else ""
     option = find_option(place[2:] if section else place, groups)

@@ -6,6 +6,7 @@ from typing import Any
 
 from multistage.domain.sweep.sweep_config import parse_config
 from multistage.domain.sweep.sweep_file import name_config_id
+from multistage.domain.sweep.sweep_keys import check_keys
 from multistage.errors import UsageError
 
 
@@ -14,14 +15,16 @@ def read_content(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: If it cannot be read.
-        SpaceError: If it is not valid YAML mapping.
+        SpaceError: If it is not a YAML mapping, or has a key that is a slip.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"The sweep file {path} cannot be read: {reason}.", "Name a YAML file of W&B's.") from error
-    return parse_config(text)
+    content = parse_config(text)
+    check_keys(content)
+    return content
 
 
 def read_run_cap(content: Mapping[str, Any]) -> int | None:

@@ -18,10 +18,11 @@ from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.sweep.sweep_file import SweepFile, find_config_id, read_sweep_file
 from multistage.domain.workers.styles import find_style
-from multistage.errors import SpaceError, UsageError
+from multistage.errors import ConfigUnknownError, SpaceError, UsageError
 from multistage.request.subject.assignments import parse_assignments
 from multistage.request.subject.metric_choice import choose_metric
 from multistage.request.subject.programs import settle_program
+from multistage.spelling import suggest
 from multistage.training.catalogue import TRAINERS, Trainer, find_trainer
 
 
@@ -85,15 +86,13 @@ def read_subject(request: SweepRequest, directory: Path, runs_dir: Path | None =
 
 
 def _read_flags(request: SweepRequest, directory: Path, runs_dir: Path | None) -> Subject:
-    if not request.params:
-        raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
     own = request.program is not None or request.command is not None
     trainer = None if own else find_trainer(request.config_id)
     if trainer is None and not own:
-        raise UsageError(
-            f"No bundled trainer serves the config id {request.config_id!r}.",
-            f"There are {', '.join(TRAINERS)}; train your own script with --program train.py.",
-        )
+        hint = f"There are {', '.join(TRAINERS)}; train your own script with --program train.py."
+        raise ConfigUnknownError(request.config_id, hint)
+    if not request.params:
+        raise UsageError("No --params were given.", "Name hyperparameters to sweep: --params policy_lr,clip_range.")
     program, command = None, tuple(trainer.command) if trainer else ()
     if trainer is None:
         program, command = settle_program(request, request.program, (), directory)
@@ -191,7 +190,7 @@ def _check_names(trainer: Trainer, names: Iterable[str]) -> None:
     if unknown:
         raise SpaceError(
             f"The trainer {trainer.config_id} has no hyperparameter {unknown[0]!r}.",
-            f"It has {', '.join(sorted(trainer.defaults))}.",
+            f"{suggest(unknown[0], trainer.defaults)}It has {', '.join(sorted(trainer.defaults))}.",
         )
 
 

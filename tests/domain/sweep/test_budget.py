@@ -93,7 +93,9 @@ def test_the_finalists_option(text: str, total: int, stage3: int, count: int) ->
     assert parse_finalists(text, total, stage3) == count
 
 
-@pytest.mark.parametrize(("text", "message"), [("many", "no number"), ("-1", "no number"), ("40%", "more than the 30")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("many", "not a number"), ("-1", "not a number"), ("40%", "than the 30")]
+)
 def test_a_wrong_finalists_option_is_refused(text: str, message: str) -> None:
     with pytest.raises(BudgetError, match=message):
         parse_finalists(text, 150, 30)

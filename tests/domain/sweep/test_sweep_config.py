@@ -110,7 +110,7 @@ def test_nested_parameters_are_named_by_their_path() -> None:
         ({"distribution": "uniform", "min": 1}, "(uniform) has no max"),
         ({"distribution": "uniform", "min": 1, "max": "1e-3x"}, "the max '1e-3x'"),
         ({"distribution": "uniform", "min": 2, "max": 1}, "minimum 2 above its maximum 1"),
-        ({"distribution": "int_uniform", "min": 0.5, "max": 2}, "bounds that are no integers"),
+        ({"distribution": "int_uniform", "min": 0.5, "max": 2}, "bounds that are not integers"),
         ({"distribution": "log_uniform", "min": 1, "max": 1e4}, "has the exponents"),
         ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "is not above 0"),
         ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "has q 0"),

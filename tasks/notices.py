@@ -1,0 +1,45 @@
+"""Notify the user of a sweep, where that was asked for; a message that is not delivered never hurts the sweep."""
+
+from prefect import get_run_logger
+
+from multistage.domain.sweep.state import State
+from multistage.driver.session import Session
+from multistage.errors import ApprovalError, MultistageError
+from multistage.report.notices import write_notice
+from multistage.services.notices import Send, open_notifier
+from multistage.settings import Settings
+
+
+def prepare_notices(session: Session) -> Send | None:
+    """Find what notifies the sweep's user; None where nobody asked for it.
+
+    Raises:
+        UsageError: Nothing has the name that was given.
+    """
+    name = session.state.options.notify
+    return open_notifier(name, Settings()) if name else None
+
+
+def notify(state: State, what: str, more: str = "") -> None:
+    """Send a message on a sweep to its user; warn where it is not delivered.
+
+    Args:
+        state: The sweep, with the name to notify.
+        what: What happened, in a few words.
+        more: A sentence on it.
+    """
+    if state.options.notify is None:
+        return
+    try:
+        open_notifier(state.options.notify, Settings())(*write_notice(state, what, more))
+    except MultistageError as error:
+        get_run_logger().warning("%s", error)
+
+
+def notify_end(state: State, error: Exception | None = None) -> None:
+    """Send word of a sweep's end: done, ended by its cost cap, stopped by a person or for want of one, or failed."""
+    if error is not None:
+        notify(state, "stopped" if isinstance(error, ApprovalError) else "failed", str(error))
+    else:
+        capped = "cost cap" in (state.ended_because or "")
+        notify(state, "done, cost cap reached" if capped else "done")
