@@ -125,6 +125,6 @@ def _load_blocks(name: str) -> Iterator[Any]:
     for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, NotificationBlock) and not kind.__abstractmethods__:
             try:
-                yield kind.load(name, _sync=True)
+                yield kind.load(name)
             except ValueError:  # Prefect's word for a block that is not there
                 continue
