@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from multistage.domain.workers.variables import NOTIFY_PREFIX
 from multistage.errors import ServiceError, UsageError
@@ -115,14 +116,15 @@ def _guard(name: str, send: Send) -> Send:
     return guarded
 
 
-def _load_blocks(name: str) -> Iterator[object]:
+def _load_blocks(name: str) -> Iterator[Any]:
     """Load the notification blocks of this name, whatever their kind."""
     from prefect.blocks import notifications
     from prefect.blocks.abstract import NotificationBlock
 
-    for kind in vars(notifications).values():
+    kinds: list[Any] = list(vars(notifications).values())
+    for kind in kinds:
         if isinstance(kind, type) and issubclass(kind, NotificationBlock) and not kind.__abstractmethods__:
             try:
-                yield kind.load(name, _sync=True)
+                yield kind.load(name)
             except ValueError:  # Prefect's word for a block that is not there
                 continue

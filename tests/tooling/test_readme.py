@@ -51,3 +51,33 @@ def test_the_first_pages_name_commands_that_work() -> None:
     assert set(re.findall(r"\bmake ([a-z-]+)", readme)) <= targets
     assert "make sweep" in readme
     assert "make test" in readme
+
+
+def test_links_lead_to_pages_and_their_headings() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    broken = []
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, heading = link.partition("#")
+            target = page if not path else page.parent / path
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            if not target.exists() or (heading and heading not in list_headings(target)):
+                broken.append(f"{page.name}: {link}")
+    assert not broken
+
+
+def list_headings(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = set(re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "README.md").read_text()))
+    missing = {page.name for page in (ROOT / "docs").glob("*.md")} - listed - {"README.md", "from_the_guide.md"}
+    assert not missing
+
+
+def test_the_first_page_fits_one_screen() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 50
