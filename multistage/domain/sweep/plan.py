@@ -22,6 +22,7 @@ from multistage.options.local import LocalOptions
 from multistage.options.modal import ModalOptions
 from multistage.options.running import ApprovalOptions, ForeignOptions, WorkerOptions
 from multistage.options.slurm import SlurmOptions
+from multistage.options.ssh import SshOptions
 
 StageNumber = Literal[1, 2, 3]
 STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
@@ -154,7 +155,7 @@ class SweepSettings(Model):
         return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
 
 
-class RunWishes(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions, SlurmOptions):
+class RunWishes(WorkerOptions, ForeignOptions, ApprovalOptions, LocalOptions, ModalOptions, SlurmOptions, SshOptions):
     """How a sweep is run, as far as that was said: what a resume may change."""
 
 
