@@ -7,15 +7,16 @@ from pydantic import Field, field_validator
 
 from multistage.options.option import Option, Options
 
-_HOST = re.compile(r"(?P<name>(?!-)[^\s,:]+)(?::(?P<workers>[1-9]\d{0,2}))?")
+_HOST = re.compile(r"(?P<address>(?!-)[^\s,:]+)(?::(?P<seats>[1-9]\d{0,2}))?")
 
 
 class Host(NamedTuple):
-    """A host, and how many workers it has."""
+    """A host."""
 
-    name: str
+    address: str
     """As ssh takes it."""
-    workers: int
+    seats: int
+    """How many workers it has."""
 
 
 def parse_hosts(text: str) -> tuple[Host, ...]:
@@ -27,8 +28,8 @@ def parse_hosts(text: str) -> tuple[Host, ...]:
     found = [_HOST.fullmatch(part.strip()) for part in text.split(",")]
     if None in found:
         raise ValueError("it takes hosts as ssh takes them, each with its workers: a,me@b:2")
-    hosts = tuple(Host(one["name"], int(one["workers"] or 1)) for one in found if one is not None)
-    names = [host.name for host in hosts]
+    hosts = tuple(Host(one["address"], int(one["seats"] or 1)) for one in found if one is not None)
+    names = [host.address for host in hosts]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"it names {twice} twice; {twice}:2 gives it two workers")
     return hosts
@@ -39,7 +40,7 @@ class HostOptions(Options):
 
     directory: Annotated[str | None, Option(sign="FOLDER", usually="this one, on a disk that hosts share")] = None
     """The folder on hosts in which trainings run, with your program in it, where hosts don't share this disk."""
-    python: Annotated[str | None, Option(sign="PATH", usually="this one's path")] = None
+    worker_python: Annotated[str | None, Option(sign="PATH", usually="this one's path")] = None
     """The Python on hosts in which multistage-sweep is installed."""
 
 

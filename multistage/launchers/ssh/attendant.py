@@ -24,6 +24,8 @@ from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.outputs import open_private, read_last_lines
 from multistage.worker.sessions import WorkerMark, end_processes, find_processes, find_worker
 
+SHARED = ".shared"
+"""In the sweep's folder, what the driver has left there for hosts that share its disk."""
 MARK = "multistage-answer "
 """Begins the line of the answer."""
 PATIENCE, KILL_PATIENCE = 5.0, 1.5
@@ -49,10 +51,23 @@ class HostFolder:
         self.path = locate(order["folder"])
         self._notes = self.path / ".hosts" / quote(order["host"], safe="@")
 
+    def make(self) -> None:
+        """Make it, for its owner alone."""
+        LogFolder(self.path).make()
+        for folder in (self._notes.parent, self._notes):
+            folder.mkdir(exist_ok=True, mode=0o700)
+
+    def sees(self, token: str) -> bool:
+        """Whether this folder is the one on the driver's disk, by what it has left there."""
+        try:
+            return (self.path / SHARED).read_text() == token
+        except OSError:
+            return False
+
     def note(self, worker_id: str, process: psutil.Process) -> list[float]:
         """Note a worker's process; gives what names it for ever."""
         told = [process.pid, process.create_time()]
-        self._notes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.make()
         replace_file(self._notes / f"{worker_id}.json", json.dumps(told))
         return told
 
@@ -73,7 +88,7 @@ class HostFolder:
 
     def cancel(self, worker_id: str) -> None:
         """Leave that mark."""
-        self._notes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.make()
         self.locate_cancellation(worker_id).touch(0o600)
 
     @property
@@ -90,12 +105,12 @@ def locate(text: str) -> Path:
 def start(order: Order) -> Mapping[str, Any]:
     """Start a worker in a session of its own, which outlives this process and its connection."""
     folder, directory = HostFolder(order), locate(order["directory"])
-    if order["shared"] and not (folder.path / order["shared"]).exists():
+    if order["is_shared"] and not folder.sees(order["token"]):
         return {"refused": f"doesn't see the folder {folder.path}"}
     if not directory.is_dir():
         return {"refused": f"has no folder {directory}"}
     logs, worker_id = LogFolder(folder.path), order["worker_id"]
-    logs.make()
+    folder.make()
     if folder.locate_cancellation(worker_id).exists():
         return {"started": None}
     environment = logs.build_environment({**order["variables"], WORKER_VARIABLE: worker_id})
@@ -147,8 +162,10 @@ def hold(order: Order) -> Mapping[str, Any]:
     What is printed goes nowhere, and ends this process once the connection is gone.
     """
     folder, used_at = HostFolder(order), time.monotonic()
-    if (connection := _find_connection()) is not None:
-        folder.way_back.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _end_earlier(folder)
+    is_seen = folder.path.is_dir() or not order["is_shared"]
+    if is_seen and (connection := _find_connection()) is not None:
+        folder.make()
         replace_file(folder.way_back, json.dumps([connection.pid, connection.create_time()]))
     while time.monotonic() - used_at < GRACE:
         print(".", flush=True)  # noqa: T201 - this is how the end of the connection is noticed
@@ -158,20 +175,19 @@ def hold(order: Order) -> Mapping[str, Any]:
     return {}
 
 
-def free(order: Order) -> Mapping[str, Any]:
-    """End the host's end of an earlier way back, which may not have noticed yet that the network was cut."""
-    with suppress(OSError, ValueError):
-        process = find_living(*json.loads(HostFolder(order).way_back.read_text()))
-        if process is not None and process.name().startswith("sshd"):
-            process.kill()
-    return {}
-
-
 def survey(order: Order) -> Mapping[str, Any]:
     """Tell what this host has, and what it lacks."""
     from multistage.launchers.ssh.survey import survey_host
 
     return survey_host(order, locate(order["directory"]))
+
+
+def _end_earlier(folder: HostFolder) -> None:
+    """End the host's end of an earlier connection, which may not have noticed yet that the network was cut."""
+    with suppress(OSError, ValueError):
+        process = find_living(*json.loads(folder.way_back.read_text()))
+        if process is not None and process.name().startswith("sshd"):
+            process.kill()
 
 
 def _find_connection() -> psutil.Process | None:
@@ -190,7 +206,6 @@ ACTS: Mapping[str, Callable[[Order], Mapping[str, Any]]] = {
     "stop": stop,
     "quote": quote_output,
     "hold": hold,
-    "free": free,
     "survey": survey,
 }
 

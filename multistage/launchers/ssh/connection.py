@@ -23,6 +23,8 @@ PATIENCE = 20.0
 """Seconds that a host has to answer; a cold disk there takes some for a start of Python."""
 OPENING = 20.0
 """Seconds to log in."""
+FREEING = 10.0
+"""Seconds in which the host ends an earlier connection that holds the port, and has not noticed its own end."""
 SECRETS = ("WANDB_API_KEY", "WANDB_SERVICE")
 
 _LEFT: "list[subprocess.Popen[bytes]]" = []
@@ -49,7 +51,7 @@ class Connection:
             CloudAwayError: The host does not answer, or lets nobody in now.
             LaunchError: It cannot do that: no Python there, or none with this package.
         """
-        line = json.dumps({**order, "act": act, "folder": self.place.folder, "host": self.place.host})
+        line = json.dumps({**order, "act": act, **self.place.model_dump()})
         command = ["ssh", *QUIETLY, "-o", "ControlMaster=no", "-S", str(self._socket), "--", self.place.host]
         return self._read_answer(self._run([*command, self._attend()], limit, f"{line}\n"))
 
@@ -148,7 +150,7 @@ class Connection:
             self._process = None
 
     def _log_in(self) -> None:
-        line = json.dumps({"act": "hold", "folder": self.place.folder, "host": self.place.host})
+        line = json.dumps({"act": "hold", **self.place.model_dump()})
         command = ["ssh", *QUIETLY, "-o", "ControlMaster=yes", "-o", "ControlPersist=no", "-S", str(self._socket)]
         with tempfile.TemporaryFile() as said:
             self._process = subprocess.Popen(
@@ -178,10 +180,11 @@ class Connection:
 
     def _forward(self, port: int, wanted: int | None) -> int:
         if wanted is not None:
-            for _ in range(2):
+            deadline = time.monotonic() + FREEING
+            while time.monotonic() < deadline:
                 if self._control("forward", "-R", f"127.0.0.1:{wanted}:127.0.0.1:{port}").returncode == 0:
                     return wanted
-                self.ask("free")
+                time.sleep(0.2)
         told = self._control("forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}")
         if told.returncode == 0 and told.stdout.strip().isdigit():
             return int(told.stdout)

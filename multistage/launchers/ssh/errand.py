@@ -36,7 +36,7 @@ class Needs:
     def order(self) -> Mapping[str, Any]:
         """What a host's attendant is told of them."""
         told = {"directory": self.directory, "program": self.program, "command": list(self.command)}
-        return {**told, "python": self.interpreter}
+        return {**told, "interpreter": self.interpreter}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Errand:
     def find_place(self, host: Host) -> HostPlace:
         """Give the sweep's place on a host."""
         needs = self.needs
-        return HostPlace(host=host.name, python=needs.python, folder=self.folder, is_shared=needs.is_shared)
+        return HostPlace(host=host.address, python=needs.python, folder=self.folder, is_shared=needs.is_shared)
 
     @property
     def server_port(self) -> int | None:
@@ -66,8 +66,8 @@ class Errand:
 
     def list_seats(self) -> Iterator[tuple[Host, int]]:
         """List the workers that there can be, the first ones of all hosts before the second ones of any."""
-        for seat in range(max(host.workers for host in self.hosts)):
-            yield from ((host, seat) for host in self.hosts if seat < host.workers)
+        for seat in range(max(host.seats for host in self.hosts)):
+            yield from ((host, seat) for host in self.hosts if seat < host.seats)
 
     def fill_variables(self, there: int | None) -> dict[str, str]:
         """Give the variables of workers on a host where a way back begins at some port."""
@@ -98,7 +98,7 @@ def find_needs(settings: SweepSettings, wishes: RunWishes, own_python: str, dire
         bundled: Whether a bundled trainer trains.
     """
     return Needs(
-        python=wishes.ssh.python or own_python,
+        python=wishes.ssh.worker_python or own_python,
         directory=wishes.ssh.directory or str(directory.absolute()),
         is_shared=wishes.ssh.directory is None,
         program=settings.program,
@@ -124,8 +124,8 @@ def choose_gpus(gpus: Gpus, host: Host, seat: int, per_run: float | None) -> tup
     if per_run == 0 or (not devices and per_run is None):
         return ()
     if per_run is not None:
-        check_share(len(devices), per_run, host.workers)
-    share = split_gpu(per_run) if per_run else share_gpus(len(devices), host.workers)
+        check_share(len(devices), per_run, host.seats)
+    share = split_gpu(per_run) if per_run else share_gpus(len(devices), host.seats)
     if share.each == 1:
         return (devices[seat % len(devices)],)
     return devices[seat * share.each : (seat + 1) * share.each]

@@ -61,17 +61,17 @@ class SshKind(LauncherKind):
 
     def count_workers(self, request: SweepRequest, wishes: RunWishes, is_bundled: bool) -> int:
         """Count the workers that hosts have, of which none would have nothing to do."""
-        there = sum(host.workers for host in read_hosts(wishes))
+        there = sum(host.seats for host in read_hosts(wishes))
         return bound_workers(there, request.budget, parse_split(request.split))
 
     def check(self, plan: SweepPlan, options: RunOptions) -> None:
         """Refuse hosts that let nobody in, or lack what trainings need; one that is away is waited for."""
         hosts = read_hosts(options)
-        there = sum(host.workers for host in hosts)
+        there = sum(host.seats for host in hosts)
         if options.workers > there:
             raise UsageError(
                 f"--hosts has {there} workers, and --workers asks for {options.workers}.",
-                f"Give a host more of them: --hosts {hosts[0].name}:{hosts[0].workers + options.workers - there}.",
+                f"Give a host more of them: --hosts {hosts[0].address}:{hosts[0].seats + options.workers - there}.",
             )
         if options.resumable and options.ssh.directory is not None:
             raise UsageError(
@@ -99,7 +99,7 @@ class SshKind(LauncherKind):
     def describe(self, settings: SweepSettings, options: RunOptions) -> tuple[str, ...]:
         """Say what hosts have."""
         return tuple(
-            f"The host {host.name}: {_count(host.workers)}, {_describe_gpus(told)}."
+            f"The host {host.address}: {_count(host.seats)}, {_describe_gpus(told)}."
             for host, told in _survey(settings, options).items()
             if not isinstance(told, LaunchError)
         )
@@ -125,7 +125,7 @@ def _survey(settings: SweepSettings, options: RunOptions) -> dict[Host, Survey |
 
     def ask(host: Host) -> Survey | LaunchError:
         try:
-            return _ask(host.name, needs.python, order, tests_way_back)
+            return _ask(host.address, needs.python, order, tests_way_back)
         except LaunchError as error:
             return error
 
@@ -141,17 +141,17 @@ def _ask(host: str, python: str, order: str, tests_way_back: bool) -> Survey:
 def _check_host(host: Host, told: Survey, needs: Needs) -> None:
     if told["version"] != read_version():
         raise UsageError(
-            f"The host {host.name} has multistage-sweep {told['version']}, and this machine {read_version()}.",
+            f"The host {host.address} has multistage-sweep {told['version']}, and this machine {read_version()}.",
             f"Install the same there: {needs.python} -m pip install --no-deps multistage-sweep=={read_version()}.",
         )
     if "fault" in told:
         message, hint = told["fault"]
-        raise UsageError(f"On the host {host.name}: {message}", hint)
+        raise UsageError(f"On the host {host.address}: {message}", hint)
     if told["gpus"] is not None:
         try:
             choose_gpus(Gpus.model_validate(told["gpus"]), host, 0, needs.gpus_per_run)
         except UsageError as error:
-            raise UsageError(f"On the host {host.name}: {error.message}", error.hint) from error
+            raise UsageError(f"On the host {host.address}: {error.message}", error.hint) from error
 
 
 def _refuse(told: Survey | LaunchError) -> UsageError:

@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from multistage.atomic_files import replace_file
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.gpus import Gpus
 from multistage.launchers.log_folder import LogFolder
+from multistage.launchers.ssh.attendant import SHARED
 from multistage.launchers.ssh.connection import PATIENCE
 from multistage.launchers.ssh.errand import Errand, choose_gpus
 from multistage.launchers.ssh.host_watch import HostWatch
@@ -71,7 +73,9 @@ class SshLauncher:
         """Leave a mark by which hosts that share this disk are told from those that don't."""
         self._logs.make()
         if self._errand is not None and self._errand.needs.is_shared:
-            self._shared_mark.touch(0o600)
+            mark = self._logs.path / SHARED
+            if not mark.exists():
+                replace_file(mark, secrets.token_hex(8))
 
     def launch(self, sweep: str, count: int) -> Iterator[WorkerRecord]:
         """Start workers for a sweep, on the hosts that answer.
@@ -186,13 +190,11 @@ class SshLauncher:
         with self._lock:
             if self._errand is None:
                 return
-            self._shared_mark.unlink(missing_ok=True)
             for watch in self._watches.values():
                 watch.let_go()
 
-    @property
-    def _shared_mark(self) -> Path:
-        return self._logs.path / f".shared-{self._launcher_id}"
+    def _read_token(self, errand: Errand) -> str | None:
+        return (self._logs.path / SHARED).read_text() if errand.needs.is_shared else None
 
     def _find_watch(self, place: HostPlace) -> HostWatch:
         if place not in self._watches:
@@ -210,7 +212,7 @@ class SshLauncher:
                 taken.add((own.host, own.seat))
         for watch in self._watches.values():
             taken |= {(watch.place.host, seat) for seat in watch.list_seats()}
-        return [(host, seat) for host, seat in errand.list_seats() if (host.name, seat) not in taken]
+        return [(host, seat) for host, seat in errand.list_seats() if (host.address, seat) not in taken]
 
     def _make_ready(self, errand: Errand, hosts: Sequence[Host]) -> dict[Host, int | None]:
         """Open the ways back from hosts; gives where they begin, for those that answer.
@@ -227,7 +229,10 @@ class SshLauncher:
             try:
                 there = watch.open_way_back()
                 if host not in self._surveys:
-                    self._surveys[host] = watch.connection.ask("survey", **errand.needs.order)
+                    found = watch.connection.ask("survey", **errand.needs.order)
+                    if "fault" in found:
+                        return LaunchError(f"On the host {host.address}: {found['fault'][0]}", found["fault"][1])
+                    self._surveys[host] = found
             except LaunchError as error:
                 if isinstance(error, CloudAwayError):
                     watch.note_away(error)
@@ -256,7 +261,7 @@ class SshLauncher:
         self._launched += 1
         place, needs = errand.find_place(host), errand.needs
         details = SshDetails(
-            host=host.name,
+            host=host.address,
             seat=seat,
             host_python=place.python,
             folder=place.folder,
@@ -283,7 +288,7 @@ class SshLauncher:
                 "start",
                 worker_id=intent.worker_id,
                 directory=errand.needs.directory,
-                shared=self._shared_mark.name if errand.needs.is_shared else None,
+                token=self._read_token(errand),
                 arguments=["--sweep", intent.sweep, "--idle", f"{errand.idle:g}"],
                 variables=self._fill_variables(errand, host, there, read_details_of(intent).seat),
             )
@@ -293,7 +298,7 @@ class SshLauncher:
             return error
         if "refused" in told:
             hint = "A sweep's folder must be on a disk that hosts share with this machine; else name --ssh-directory."
-            return LaunchError(f"The host {host.name} {told['refused']}.", hint)
+            return LaunchError(f"The host {host.address} {told['refused']}.", hint)
         if told["started"] is None:
             return None
         record = name_process(intent, *told["started"])

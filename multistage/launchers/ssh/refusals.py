@@ -43,8 +43,8 @@ def _explain_python(host: str, python: str, code: int, last: str, said: str) -> 
     if "No module named" in said:
         return LaunchError(
             f"On the host {host}, {python} has not what a worker needs: {last.rpartition(': ')[2]}.",
-            "docs/ssh.md has the two lines that install it; --ssh-python names another Python.",
+            "docs/ssh.md has the two lines that install it; --ssh-worker-python names another Python.",
         )
     if code in (126, 127):
-        return LaunchError(f"The host {host} has no Python at {python}.", "Name it as --ssh-python.")
+        return LaunchError(f"The host {host} has no Python at {python}.", "Name it as --ssh-worker-python.")
     return LaunchError(f"On the host {host} {python} failed: {last}.", "docs/ssh.md says what a host needs.")

@@ -17,7 +17,7 @@ def survey_host(order: Mapping[str, Any], directory: Path) -> Mapping[str, Any]:
     """Tell this host's GPUs, the interpreter of trainings, and in a sentence what is missing.
 
     Args:
-        order: ``program``, ``command`` and ``python`` of the trainings, as they were asked for.
+        order: ``program``, ``command`` and ``interpreter`` of the trainings, as they were asked for.
         directory: Where trainings would run.
     """
     answer: dict[str, Any] = {"version": read_version(), "name": socket.gethostname(), "interpreter": None}
@@ -25,7 +25,7 @@ def survey_host(order: Mapping[str, Any], directory: Path) -> Mapping[str, Any]:
     try:
         _check_files(order, directory)
         os.chdir(directory)
-        interpreter = inspect_interpreter(directory / order["python"]) if order["python"] else None
+        interpreter = inspect_interpreter(directory / order["interpreter"]) if order["interpreter"] else None
         answer["interpreter"] = interpreter.model_dump(mode="json") if interpreter else None
         check_module(order["program"], order["command"], directory, str(interpreter.path) if interpreter else None)
     except UsageError as error:
