@@ -141,7 +141,9 @@ class Connection:
                 self._process.wait()
             self._process = None
         self._socket.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        for note in self._note.parent.glob("*.port"):  # those of connections that have ended by themselves, too
+            if not note.with_suffix("").exists():
+                note.unlink(missing_ok=True)
 
     def let_go(self) -> None:
         """Leave the kept connection to itself."""

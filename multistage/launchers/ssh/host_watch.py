@@ -52,7 +52,8 @@ class HostWatch:
                 self._looked_at = min(self._looked_at, time.monotonic() - LOOK_EVERY)
 
     def note_started(self, record: WorkerRecord) -> None:
-        """Take note of a worker that was started just now."""
+        """Take note of a worker that was started just now, though a look before may have missed it."""
+        self._ends.pop(record.worker_id, None)
         self._watched[record.worker_id] = record
         self._alive.add(record.worker_id)
 
