@@ -16,6 +16,7 @@ from multistage.settings import Settings
 from tests.browser import browser, chromium
 from tests.server_process import ServerProcess, make_environment
 from tests.slurm_cluster import SlurmCluster, can_hide
+from tests.ssh_hosts import SshHosts
 
 __all__ = ["browser", "chromium"]
 
@@ -69,6 +70,20 @@ def slurm(slurm_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Slurm
     for name, value in slurm_cluster.environment.items():
         monkeypatch.setenv(name, value)
     return slurm_cluster
+
+
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshHosts]:
+    """A real sshd with two names."""
+    with SshHosts(tmp_path_factory.mktemp("ssh")) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def ssh_hosts(ssh_server: SshHosts, monkeypatch: pytest.MonkeyPatch) -> SshHosts:
+    """Those hosts, as this process's own ssh finds them."""
+    monkeypatch.setenv("PATH", ssh_server.path)
+    return ssh_server
 
 
 @pytest.fixture

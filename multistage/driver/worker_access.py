@@ -28,13 +28,15 @@ def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
     """
     kind, requested = find_kind(state.options.launcher), state.options.server_host
     own = {"WANDB_BASE_URL": base_url, "WANDB_API_KEY": key}
+    adopted = state.settings.adopted
+    if state.settings.tracker == "embedded" and kind.traits.is_remote:
+        own["WANDB_API_KEY"] = make_worker_key(key, adopted.sweep_id if adopted else state.uid)
     if not kind.needs_address(state.settings.tracker, requested):
         return own
     host = choose_host(requested, kind.find_peer())
     server = ensure_wandb_server(Settings(), host)
     if kind.traits.reaches_loopback:
         return own
-    adopted = state.settings.adopted
     return {
         "WANDB_BASE_URL": server.url if host is None else server.name_url(host),
         "WANDB_API_KEY": make_worker_key(server.key, adopted.sweep_id if adopted else state.uid),

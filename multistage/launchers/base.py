@@ -34,6 +34,8 @@ class Traits(Model):
     """Whether its workers reach a server that listens on this machine's 127.0.0.1."""
     reaches_network: bool = False
     """Whether those that do not reach a server that listens on an address of this machine in its network."""
+    is_remote: bool = False
+    """Whether they do so from another machine, where a key is to open no more than their sweep."""
     sees_files: bool = True
     """Whether its workers see this machine's files, under the same paths."""
     needs_canary: bool = False

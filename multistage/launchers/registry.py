@@ -22,6 +22,7 @@ BUILT_IN: Mapping[str, str] = MappingProxyType(
         "modal": "multistage.launchers.modal.kind:ModalKind",
         "external": "multistage.launchers.external.kind:ExternalKind",
         "slurm": "multistage.launchers.slurm.kind:SlurmKind",
+        "ssh": "multistage.launchers.ssh.kind:SshKind",
     }
 )
 """Where each kind is; imported when it is asked for."""

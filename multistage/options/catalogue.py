@@ -23,11 +23,12 @@ from multistage.options.search import (
     TrackerOptions,
 )
 from multistage.options.slurm import SlurmOptions
+from multistage.options.ssh import SshOptions
 
 Groups = tuple[type[Options], ...]
 
 LAUNCHERS: Mapping[str, type[Options]] = MappingProxyType(
-    {"local": LocalOptions, "modal": ModalOptions, "slurm": SlurmOptions}
+    {"local": LocalOptions, "modal": ModalOptions, "slurm": SlurmOptions, "ssh": SshOptions}
 )
 """What the launchers that come with this package bring along; flags, file and flow take it by its own names."""
 

@@ -22,17 +22,17 @@ class LocalOptions(Options):
             sign="PATH",
             usually="this one",
             from_file=True,
-            also_with=("slurm",),
+            also_with=("slurm", "ssh"),
             elsewhere="Containers have their own: --image-python 3.12.",
         ),
     ] = None
-    """Interpreter of your own script's trainings here or on Slurm's nodes, or its environment's folder."""
+    """Interpreter of your own script's trainings here, on Slurm's nodes or on hosts, or its environment's folder."""
     gpus_per_run: Annotated[
         Annotated[float, Field(ge=0)] | None,
         Option(
             sign="X",
             usually="all are dealt out among the workers",
-            also_with=("slurm",),
+            also_with=("slurm", "ssh"),
             elsewhere="Give containers theirs: --modal-gpu T4.",
         ),
     ] = None

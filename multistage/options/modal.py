@@ -65,8 +65,8 @@ class ModalOptions(Options):
         None
     )
     """On Modal, runs that one container trains."""
-    keep_workers: Annotated[bool, Option(usually="", also_with=("slurm",))] = False
-    """On Modal and Slurm, workers go on when the sweep is interrupted or cancelled; a resume takes them up."""
+    keep_workers: Annotated[bool, Option(usually="", also_with=("slurm", "ssh"))] = False
+    """Not on this machine: workers go on when the sweep is interrupted or cancelled; a resume takes them up."""
     project_dir: Annotated[Path | None, Option(sign="PATH", from_file=True)] = None
     """On Modal, your project: its requirements are installed and its files are there. Needed for a --program."""
     image_python: Annotated[

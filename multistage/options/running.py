@@ -16,14 +16,14 @@ class WorkerOptions(Options):
     mark: ClassVar[str] = "workers"
 
     launcher: Annotated[str, Field(min_length=1), Option(common=True, told=True, sign="NAME")] = "local"
-    """Where trainings run: local (this machine), modal, slurm, external, or an installed package's launcher."""
+    """Where trainings run: local (this machine), modal, slurm, ssh, external, or an installed package's launcher."""
     workers: Annotated[
         Annotated[int, Field(ge=1, le=1000)] | None,
         Option(
             common=True,
             told=True,
             sign="N",
-            usually="the cores, or fewer where there are fewer GPUs; on Modal and Slurm 8",
+            usually="the cores, or fewer where there are fewer GPUs; on Modal and Slurm 8, over ssh as --hosts says",
         ),
     ] = None
     """Trainings at once."""

@@ -9,18 +9,17 @@ themselves.
 import ctypes
 import os
 import re
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 import psutil
 
 from multistage.worker.conventions import CAN_FORK, RUN_VARIABLE
+from multistage.worker.sessions import WANDB_CORE, is_running, wait_for_end
 from multistage.worker.trainings import PATIENCE
 
 PR_SET_CHILD_SUBREAPER = 36
 """``man 2 prctl``."""
-WANDB_CORE = "wandb-core"
 WANDB = "wandb-"
 """How the names of wandb's helpers begin: wandb-core, and the wandb-symon that watches the machine for it."""
 NATURAL_END = 0.5
@@ -157,18 +156,3 @@ def _describe(process: psutil.Process) -> str:
     with suppress(psutil.Error):
         return " ".join(process.cmdline())[:100]
     return ""
-
-
-def is_running(process: psutil.Process) -> bool:
-    """Return whether a process lives; a zombie does not: its parent may never look."""
-    with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def wait_for_end(processes: Sequence[psutil.Process], timeout: float) -> list[psutil.Process]:
-    """Wait until all have ended; returns those that have not."""
-    deadline = time.monotonic() + timeout
-    while (left := [one for one in processes if is_running(one)]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return left

@@ -125,22 +125,27 @@ def _ask_embedded(address: Address) -> Workplace | None:
 
 def _ask_wandb(address: Address) -> Workplace | None:
     import wandb
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    from multistage.worker.tracker_connection import is_refused
 
     try:
         sweeps = list(wandb.Api().project(address.project, address.entity).sweeps(per_page=200))
     except ValueError:  # the client's word for a project that does not exist
         return None
-    except wandb.Error as error:
-        raise TrackerError(f"W&B shows nothing about {address.entity}/{address.project}: {error}.") from error
-    named = [(sweep, found) for sweep in sweeps if (found := _NAME.fullmatch(str(sweep.name)))]
-    own = [(sweep, found) for sweep, found in named if found["name"] == address.name]
+    except (wandb.Error, WandbApiFailedError, TimeoutError) as error:
+        sentence = f"W&B says nothing about {address.entity}/{address.project}: {str(error).rstrip('.')}."
+        if is_refused(error) or isinstance(error, wandb.errors.UsageError):
+            raise UsageError(sentence, "Log in to an account that may work there: `wandb login`.") from error
+        raise TrackerError(sentence, "Can this machine reach it?") from error
+    # By their configs: on W&B's pages anybody may call a sweep something else.
+    named = [(sweep, _NAME.fullmatch(str(sweep.config.get("name")))) for sweep in sweeps]
+    own = [(sweep, found) for sweep, found in named if found is not None and found["name"] == address.name]
     if not own:
         return None
     uid = own[0][1]["uid"]  # the client lists the latest first
     stages = [
-        Stage(sweep_id=sweep.id, name=str(sweep.name), state=str(sweep.state))
-        for sweep, found in own
-        if found["uid"] == uid
+        Stage(sweep_id=sweep.id, name=found[0], state=str(sweep.state)) for sweep, found in own if found["uid"] == uid
     ]
     return Workplace(
         entity=address.entity, project=address.project, stages=tuple(sorted(stages, key=lambda one: one.number))

@@ -12,6 +12,7 @@ from multistage.launchers.registry import find_kind
 from multistage.training.catalogue import TRAINERS
 from tests.queued_sweeps import list_all_runs, queue_runs
 from tests.slurm_cluster import SlurmCluster
+from tests.ssh_hosts import SshHosts
 from tests.stand_ins.modal_server import ModalServer
 from tests.states import make_settings
 
@@ -33,6 +34,9 @@ class LauncherBench:
         api: Its client.
     """
 
+    hosts: str | None = None
+    """Those of ssh."""
+
     def __init__(self, name: str, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
         self.name = name
         self.logs = logs
@@ -44,7 +48,9 @@ class LauncherBench:
     def open(self) -> Launcher:
         trainer = TRAINERS["digits:mlp"]
         settings = make_settings(config_id=trainer.config_id, command=tuple(trainer.command))
-        options = RunOptions(workers=2, directory=self.logs.parent, launcher=self.name, worker_idle=self._idle)
+        options = RunOptions(
+            workers=2, directory=self.logs.parent, launcher=self.name, worker_idle=self._idle, hosts=self.hosts
+        )
         return find_kind(self.name).open(Assignment(settings, options, self.logs, self._server))
 
     def fail(self) -> tuple[str, str]:
@@ -102,3 +108,23 @@ class SlurmBench(LauncherBench):
 
     def cut_off(self) -> AbstractContextManager[None]:
         return self._cluster.away()
+
+
+class SshBench(LauncherBench):
+    """The same on two hosts.
+
+    Args:
+        hosts: Their sshd.
+        logs: Folder of the logs.
+        server: Variables of the W&B server.
+        api: Its client.
+    """
+
+    hosts = "host1,host2:2"
+
+    def __init__(self, hosts: SshHosts, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
+        super().__init__("ssh", logs, {name: server[name] for name in ("WANDB_BASE_URL", "WANDB_API_KEY")}, api)
+        self._sshd = hosts
+
+    def cut_off(self) -> AbstractContextManager[None]:
+        return self._sshd.away()

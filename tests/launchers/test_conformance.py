@@ -9,11 +9,12 @@ import wandb
 from multistage.errors import UsageError
 from multistage.launchers.conformance import CHECKS, Check
 from multistage.launchers.registry import find_kind, list_launchers
-from tests.launchers.benches import LauncherBench, ModalBench, SlurmBench
+from tests.launchers.benches import LauncherBench, ModalBench, SlurmBench, SshBench
 from tests.launchers.distributions import install
 from tests.launchers.modal.modal_client import using
-from tests.queued_sweeps import client_variables
+from tests.queued_sweeps import client_variables, wait_until
 from tests.slurm_cluster import SlurmCluster, needs_slurm
+from tests.ssh_hosts import SshHosts, needs_ssh
 from tests.stand_ins.modal_server import ModalServer
 
 checks = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -51,12 +52,22 @@ def test_jobs_on_slurm_conform(
     assert slurm.list_jobs() == []
 
 
+@pytest.mark.slow
+@needs_ssh
+@checks
+def test_workers_on_hosts_that_ssh_reaches_conform(
+    check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, ssh_hosts: SshHosts
+) -> None:
+    check(SshBench(ssh_hosts, workplace / "logs", client_variables(tracker), api))
+    wait_until(lambda: not ssh_hosts.list_clients(), "the ways back to end")
+
+
 @checks
 def test_a_launcher_of_another_package_conforms(
     check: Check, api: wandb.Api, tracker: dict[str, str], workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("spare = spare_launcher:SpareKind", workplace / "site", monkeypatch)
-    assert list_launchers() == ("local", "modal", "external", "slurm", "spare")
+    assert list_launchers() == ("local", "modal", "external", "slurm", "ssh", "spare")
     check(LauncherBench("spare", workplace / "logs", client_variables(tracker), api))
 
 
@@ -77,4 +88,4 @@ def test_a_launcher_that_cannot_be_loaded_is_named_and_leaves_the_others(
     assert find_kind("local").name == "local"
     with pytest.raises(UsageError, match="no launcher 'cray'") as refused:
         find_kind("cray")
-    assert "local, modal, external, slurm, broken" in refused.value.hint
+    assert "local, modal, external, slurm, ssh, broken" in refused.value.hint

@@ -156,7 +156,8 @@ def test_a_form_begins_with_the_common_ones_and_fills_nothing_in() -> None:
     assert all(one["title"] == name for name, one in by_position[:10])
     marks = [one["title"].partition(":")[0] for name, one in by_position[10:] if ":" in one["title"]]
     assert [mark for mark, after in zip(marks, [*marks[1:], ""], strict=True) if mark != after] == [
-        "search", "approval", "metric", "program", "kept", "notify", "workers", "here", "modal", "slurm", "workers",
+        "search", "approval", "metric", "program", "kept", "notify", "workers", "here", "modal", "slurm", "ssh",
+        "workers",
     ]  # fmt: skip
     assert "null" not in str(schema), "a form would say that a property is of the type None"
     filled = {name for name, one in schema["properties"].items() if "default" in one}

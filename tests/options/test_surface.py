@@ -10,7 +10,7 @@ from tests.options.surface import read_surface
 
 BEFORE: dict[str, Any] = json.loads(Path(__file__).with_name("surface.json").read_text())
 """As `read_surface` read it off the commit before."""
-SINCE = {"launcher_options", "notify", "resumable", "server_host", "slurm"}
+SINCE = {"hosts", "launcher_options", "notify", "resumable", "server_host", "slurm", "ssh"}
 """What has come since, by its name or the table that it stands in."""
 OPENED = {"launcher", "search"}
 """What takes any name since other packages may bring some; each is checked when the sweep is resolved."""

@@ -22,6 +22,7 @@ from multistage.options.local import LocalOptions
 from multistage.options.modal import ModalOptions
 from multistage.options.running import ApprovalOptions, ForeignOptions, NotifyOptions, WorkerOptions
 from multistage.options.slurm import SlurmOptions
+from multistage.options.ssh import SshOptions
 
 StageNumber = Literal[1, 2, 3]
 STAGES: tuple[StageNumber, StageNumber, StageNumber] = (1, 2, 3)
@@ -155,7 +156,7 @@ class SweepSettings(Model):
 
 
 class RunRequest(
-    WorkerOptions, ForeignOptions, ApprovalOptions, NotifyOptions, LocalOptions, ModalOptions, SlurmOptions
+    WorkerOptions, ForeignOptions, ApprovalOptions, NotifyOptions, LocalOptions, ModalOptions, SlurmOptions, SshOptions
 ):
     """How a sweep is run, as far as that was said: what a resume may change."""
 

@@ -9,9 +9,10 @@ from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.workers.gpu_shares import GpuShare, check_share, split_gpu
 from multistage.installation import Look
 from multistage.launchers.base import Assignment, LauncherKind, Traits, fill_options
+from multistage.launchers.gpus import find_gpus
 from multistage.launchers.interpreters import check_python, find_interpreter
 from multistage.launchers.local.cores import count_cores
-from multistage.launchers.local.gpus import GpuDealer, find_gpus
+from multistage.launchers.local.gpu_dealer import GpuDealer
 from multistage.launchers.local.launcher import TRAITS, LocalLauncher
 from multistage.launchers.local.options import LocalOptions
 from multistage.launchers.local.records import NAME

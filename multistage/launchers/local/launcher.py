@@ -17,7 +17,7 @@ import psutil
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
-from multistage.launchers.local.gpus import GpuDealer
+from multistage.launchers.local.gpu_dealer import GpuDealer
 from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.local.records import NAME, LocalDetails, is_local, read_local
 from multistage.launchers.local.worker_processes import end_processes, find_worker

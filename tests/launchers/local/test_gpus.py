@@ -10,8 +10,9 @@ import pytest
 import wandb
 
 from multistage.domain.workers.worker_records import WorkerRecord
-from multistage.launchers.local import gpus
-from multistage.launchers.local.gpus import GpuDealer, Gpus, find_gpus
+from multistage.launchers import gpus
+from multistage.launchers.gpus import Gpus, find_gpus
+from multistage.launchers.local.gpu_dealer import GpuDealer
 from multistage.launchers.local.launcher import LocalLauncher
 from multistage.launchers.local.records import read_local
 from tests import fake_nvml

@@ -10,6 +10,7 @@ from multistage.errors import UsageError
 from multistage.options.catalogue import GROUPS, list_all
 from multistage.options.modal import Resources
 from multistage.options.slurm import JobResources
+from multistage.options.ssh import HostOptions
 from multistage.request.sources.settings_file import build_schema, build_settings, parse_settings
 
 WHOLE = """
@@ -63,7 +64,7 @@ def test_it_takes_all_that_the_command_line_takes() -> None:
     flags = {option.key for option in list_all() if option.option.flag}
     taken = set(build_settings(GROUPS).model_fields) | {
         f"{launcher}.{name}"
-        for launcher, own in (("modal", Resources), ("slurm", JobResources))
+        for launcher, own in (("modal", Resources), ("slurm", JobResources), ("ssh", HostOptions))
         for name in own.model_fields
     }
     # These belong to one sweep.

@@ -1,0 +1,1 @@
+"""Workers on hosts that ssh reaches, and a way back by which they reach this machine's server."""
