@@ -104,7 +104,7 @@ def end_processes(marks: Sequence[WorkerMark], patience: float, kill_patience: f
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Tell whether a process lives; a zombie does not: its parent may never look."""
+    """Return whether a process lives; a zombie does not: its parent may never look."""
     with suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -98,7 +98,7 @@ class HostFolder:
 
 
 def locate(text: str) -> Path:
-    """Give the place that a text means on a host."""
+    """Return the place that a text means on a host."""
     return Path.home() / Path(text).expanduser()
 
 
@@ -131,7 +131,7 @@ def start(order: Order) -> Mapping[str, Any]:
 
 
 def look(order: Order) -> Mapping[str, Any]:
-    """Tell which workers live: by their process, or by their mark where that was never told."""
+    """Return which workers live: by their process, or by their mark where that was never told."""
     marks = _read_marks(order)
     known = {mark.worker_id for mark in marks if mark.pid is not None and find_worker(mark)}
     unknown = {mark.worker_id for mark in marks if mark.pid is None and find_processes([mark])}
@@ -176,7 +176,7 @@ def hold(order: Order) -> Mapping[str, Any]:
 
 
 def survey(order: Order) -> Mapping[str, Any]:
-    """Tell what this host has, and what it lacks."""
+    """Return what this host has, and what it lacks."""
     from multistage.launchers.ssh.survey import survey_host
 
     return survey_host(order, locate(order["directory"]))

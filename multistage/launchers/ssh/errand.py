@@ -54,7 +54,7 @@ class Errand:
     list_workers: Callable[[], Sequence[WorkerRecord]] = tuple
 
     def find_place(self, host: Host) -> HostPlace:
-        """Give the sweep's place on a host."""
+        """Return the sweep's place on a host."""
         needs = self.needs
         return HostPlace(host=host.address, python=needs.python, folder=self.folder, is_shared=needs.is_shared)
 
@@ -70,7 +70,7 @@ class Errand:
             yield from ((host, seat) for host in self.hosts if seat < host.seats)
 
     def fill_variables(self, there: int | None) -> dict[str, str]:
-        """Give the variables of workers on a host where a way back begins at some port."""
+        """Return the variables of workers on a host where a way back begins at some port."""
         if there is None:
             return dict(self.variables)
         return {**self.variables, "WANDB_BASE_URL": f"http://127.0.0.1:{there}"}

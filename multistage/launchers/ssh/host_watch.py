@@ -166,6 +166,6 @@ class HostWatch:
 
 
 def mark(record: WorkerRecord) -> list[Any]:
-    """Give what a host finds a worker by."""
+    """Return what a host finds a worker by."""
     own = read_details_of(record)
     return [record.worker_id, own.pid, own.process_started_at]

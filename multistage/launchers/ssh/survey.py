@@ -14,7 +14,7 @@ from multistage.worker.interpreter import inspect_interpreter
 
 
 def survey_host(order: Mapping[str, Any], directory: Path) -> Mapping[str, Any]:
-    """Tell this host's GPUs, the interpreter of trainings, and in a sentence what is missing.
+    """Return this host's GPUs, the interpreter of trainings, and in a sentence what is missing.
 
     Args:
         order: ``program``, ``command`` and ``interpreter`` of the trainings, as they were asked for.

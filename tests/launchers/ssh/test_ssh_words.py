@@ -58,7 +58,7 @@ def test_each_worker_of_a_host_has_gpus_of_its_own(
 
 
 def test_a_host_with_too_few_gpus_is_refused() -> None:
-    with pytest.raises(UsageError, match="suffice for 1 workers"):
+    with pytest.raises(UsageError, match="enough for 1 workers"):
         choose_gpus(Gpus(devices=("0",)), Host("a", 2), 0, 1)
 
 
