@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from multistage.domain.model import Model
 from multistage.errors import UsageError
@@ -21,6 +22,8 @@ FLOWS = ("multistage.pipeline.flows.multistage_sweep", "multistage.pipeline.flow
 """Import, one way or another, nearly all there is."""
 IMPORT_LIMIT = 120.0
 """Seconds that importing them may take, on a cold network disk."""
+TESTED_CLIENTS = ("0.19.11", "0.22.3", "0.26.1", "0.28.2", "0.29.0", "0.30.0", "0.31.0")
+"""Releases of W&B's client with which the tests ask the embedded server, the oldest first."""
 Verdict = Literal["good", "note", "bad"]
 """Fine; worth knowing, though no sweep fails by it; or what a sweep would fail by."""
 Look = tuple[Verdict, str, str]
@@ -65,6 +68,7 @@ def look_at_installation(find_version: Callable[[str], str] = version) -> Iterat
         faults = [(f"It cannot be imported: {trouble}", _reinstall(deps=True))]
     for what, remedy in faults:
         yield "bad", what, remedy
+    yield from _look_at_client(find_version)
     if changed := _list_changed():
         yield "note", f"Changed since it was installed: {_count(changed)}.", _reinstall()
     if not faults:
@@ -106,6 +110,18 @@ def _find_unsuitable(find_version: Callable[[str], str]) -> Iterator[tuple[str, 
         if not needed.specifier.contains(found, prereleases=True):
             what = f"{needed.name} {found} is installed, and {needed.specifier} is needed."
             yield what, f"pip install '{needed.name}{needed.specifier}'"
+
+
+def _look_at_client(find_version: Callable[[str], str]) -> Iterator[Look]:
+    """Tell where W&B's client is of a later release than those tested: its protocol is private, and changes."""
+    try:
+        found = find_version("wandb")
+    except PackageNotFoundError:
+        return
+    newest = TESTED_CLIENTS[-1]
+    if Version(found).release[:2] > Version(newest).release[:2]:
+        what = f"wandb {found} is newer than {newest}, the last release that was tested with this one."
+        yield "note", what, f"Where it misbehaves: pip install 'wandb=={newest}'."
 
 
 def _list_needed() -> list[Requirement]:

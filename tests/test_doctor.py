@@ -101,6 +101,13 @@ def test_packages_that_do_not_fit_are_named_with_what_to_install() -> None:
     assert bad["plotly is not installed."].startswith("pip install 'plotly")
 
 
+@pytest.mark.parametrize(("released", "told"), [("0.31.7", False), ("0.32.0", True), ("0.100.0", True)])
+def test_a_client_that_was_not_tested_is_a_note(released: str, told: bool) -> None:
+    looks = look_at_installation(lambda name: released if name == "wandb" else version(name))
+    notes = [what for verdict, what, _ in looks if verdict == "note" and what.startswith("wandb")]
+    assert notes == ([f"wandb {released} is newer than 0.31.0, the last release that was tested with this one."] * told)
+
+
 def test_imports_that_hang_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multistage.installation.IMPORT_LIMIT", 0.01)
     [(verdict, what, _)] = [look for look in look_at_installation() if look[0] == "bad"]

@@ -213,6 +213,7 @@ RESOLVERS: Resolvers = {
         "deleteRun": _delete_run,
         "updateRunState": _update_state,
     },
+    "UpsertBucketPayload": {"serverSettings": lambda _, __: {"serverMessages": []}},
     "Run": {
         "id": lambda run, request: name_node(request.store, "Run", run),
         "sweepName": lambda run, _: run["sweep"],
