@@ -1,18 +1,34 @@
-"""``python -m tests.wandb_server.version_table``: write docs/wandb.md's table of clients anew."""
+"""The table of clients in docs/wandb.md, made from what the tests of versions found.
+
+    RECORD_CLIENTS=1 pytest tests/wandb_server/test_client_versions.py
+    python -m tests.wandb_server.version_table
+
+The first records what works with each release, which a run without the variable then compares; the second writes the
+table from the record.
+"""
 
 import json
 from pathlib import Path
 
 RECORD = Path(__file__).with_name("client_versions.json")
-"""What works with which client: what the tests of versions found, and find again."""
+"""What works with which client: what the tests of versions found."""
 PAGE = Path(__file__).parents[2] / "docs" / "wandb.md"
 BEGIN, END = "<!-- clients -->\n", "<!-- /clients -->\n"
+
+
+RECORDING = "RECORD_CLIENTS"
+"""The variable by which the tests record what they find."""
 
 
 def read_record() -> dict[str, dict[str, bool]]:
     """What works, by version."""
     found: dict[str, dict[str, bool]] = json.loads(RECORD.read_text(encoding="utf-8"))
     return found
+
+
+def write_record(version: str, works: dict[str, bool]) -> None:
+    """Record what works with a version."""
+    RECORD.write_text(json.dumps({**read_record(), version: works}, indent=2) + "\n", encoding="utf-8")
 
 
 def write_table(page: str) -> str:

@@ -135,9 +135,10 @@ def sync_what_was_offline() -> None:
     (folder,) = Path.cwd().glob(f"wandb/offline-run-*-{run.id}")
     printed = run_command("sync", str(folder))
     found = wandb.Api().run(f"{PROJECT}/{run.id}")
-    seen = found.state, found.config.get("lr"), found.summary.get("x")
+    seen = found.state, found.config.get("lr"), found.summary.get("x")  # type: ignore[no-untyped-call]
     assert seen == ("finished", 7, 2), (seen, printed)
-    assert [row["x"] for row in found.scan_history(keys=["x"])] == [0, 1, 2]
+    rows = found.scan_history(keys=["x"])
+    assert [row["x"] for row in rows] == [0, 1, 2]
 
 
 def sweep_from_the_terminal() -> None:
