@@ -11,12 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 from multistage.domain.workers.variables import settle_variables
 from multistage.errors import MultistageError, TrackerError, UsageError
 from multistage.worker.conventions import NEAR_VARIABLE, RUN_LOGS_VARIABLE, WORKER_VARIABLE
+from multistage.worker.tunnel import Tunnel
 from multistage.worker.workplace import Address, Workplace, find_workplace, parse_address
 
 USUAL_IDLE = 600.0
@@ -119,12 +121,13 @@ def read_token() -> None:
     os.environ["WANDB_API_KEY"] = token
 
 
-def follow(address: str, idle: float = USUAL_IDLE) -> None:
+def follow(address: str, idle: float = USUAL_IDLE, way: str | None = None) -> None:
     """Work for a sweep until it is done.
 
     Args:
         address: ``URL/NAME``, or ``ENTITY/PROJECT/NAME`` of W&B's.
         idle: Seconds without work after which to leave.
+        way: ``ssh:HOST`` where the URL is one that only that host reaches.
 
     Raises:
         UsageError: It names no sweep, or the key is not the sweep's.
@@ -133,10 +136,14 @@ def follow(address: str, idle: float = USUAL_IDLE) -> None:
     place = parse_address(address)
     if place.base_url is not None:
         read_token()
-    follower = Follower(place, idle)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, follower.end)
-    follower.follow()
+    with ExitStack() as stack:
+        if way is not None:
+            tunnel = stack.enter_context(Tunnel(way, place.base_url or ""))
+            place = place.model_copy(update={"base_url": tunnel.url})
+        follower = Follower(place, idle)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, follower.end)
+        follower.follow()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -150,10 +157,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--idle", type=float, default=USUAL_IDLE, metavar="SECONDS", help="leave after so long without work"
     )
+    parser.add_argument("--tunnel", metavar="ssh:HOST", help="by way of the one host that reaches the URL")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     try:
-        follow(options.address, options.idle)
+        follow(options.address, options.idle, options.tunnel)
     except MultistageError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

@@ -47,14 +47,14 @@ def list_trainings(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_whatever_happens_to_workers_connections_and_drivers_the_budget_is_exact(
     users: CommandLine, folder: SweepFolder, ssh_hosts: SshHosts
 ) -> None:
     """A worker and its trainings killed, every connection cut, the hosts away for a while, the driver killed."""
     whole = (*DIGITS, "--hosts", "host1,host2", "--budget", "12", "--train-arg", "epochs=30", "--stall-after", "120")
     with users.start(*whole) as driver:
-        wait_for(lambda: count_used(folder) >= 2, timeout=240)
+        wait_for(lambda: count_used(folder) >= 2, timeout=480)
         kill_worker(folder, "host1")
         wait_for(lambda: count_used(folder) >= 4, timeout=240)
         for connection in ssh_hosts.list_connections():
@@ -109,7 +109,8 @@ def test_hosts_with_a_folder_of_their_own_train_a_script_there(
 ) -> None:
     there = workplace / "their own"
     there.mkdir()
-    (there / "train.py").write_text(SCRIPT)
+    for place in (there, workplace):
+        (place / "train.py").write_text(SCRIPT)
     sweep = ("my:own", "--program", "train.py", "--params", "lr:0.1-0.2", "--metric", "score", "--budget", "10")
     users.run(*sweep, "--launcher", "ssh", "--hosts", "host1:2", "--ssh-directory", str(there), timeout=380)
     folder = SweepFolder(workplace / "runs" / "multistage_sweep_my_own")
