@@ -169,6 +169,6 @@ def is_running(process: psutil.Process) -> bool:
 def wait_for_end(processes: Sequence[psutil.Process], timeout: float) -> list[psutil.Process]:
     """Wait until all have ended; returns those that have not."""
     deadline = time.monotonic() + timeout
-    while (left := [one for one in processes if is_running(one)]) and time.monotonic() < deadline:
+    while (left := [process for process in processes if is_running(process)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     return left

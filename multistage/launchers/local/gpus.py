@@ -168,5 +168,5 @@ class GpuDealer:
         self._dealt.append(worker)
 
     def _list_local(self) -> Iterator[WorkerRecord]:
-        yield from (one for one in self._list_workers() if is_local(one))
+        yield from (worker for worker in self._list_workers() if is_local(worker))
         yield from self._dealt
