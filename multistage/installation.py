@@ -113,7 +113,7 @@ def _find_unsuitable(find_version: Callable[[str], str]) -> Iterator[tuple[str, 
 
 
 def _look_at_client(find_version: Callable[[str], str]) -> Iterator[Look]:
-    """Tell where W&B's client is of a later release than those tested: its protocol is private, and changes."""
+    """Say where W&B's client is of a later release than those tested: its protocol is private, and changes."""
     try:
         found = find_version("wandb")
     except PackageNotFoundError:

@@ -48,7 +48,7 @@ def await_approval(session: Session, number: StageNumber) -> None:
         return
     options, since = session.state.options, datetime.now(UTC)
     until = since + timedelta(seconds=options.approve_timeout) if options.approve_timeout else None
-    texts = {one.name: format_range(one) for one in record.next_space.parameters}
+    texts = {parameter.name: format_range(parameter) for parameter in record.next_space.parameters}
     pending = PendingApproval(stage=number, proposed=texts, url=f"{flow_run.ui_url}", until=until)
     session.update_state(pending_approval=pending)
     get_run_logger().info("Stage %d waits for approval of its ranges", number)
@@ -99,7 +99,8 @@ def build_form(record: StageRecord, proposed: SearchSpace, problem: str) -> type
     """Build the form: a text for each parameter's range, and a switch."""
     names = name_fields(proposed)
     fields: dict[str, Any] = {
-        names[one.name]: (str, Field(default=format_range(one), title=one.name)) for one in proposed.parameters
+        names[parameter.name]: (str, Field(default=format_range(parameter), title=parameter.name))
+        for parameter in proposed.parameters
     }
     fields[GO_ON] = (bool, Field(default=True, title="Go on", description="Off ends the sweep; a resume asks again."))
     form: type[RunInput] = create_model("Ranges", __base__=RunInput, **fields)

@@ -33,7 +33,7 @@ class RunLogs(logging.Handler):
         self._parent = parent
         self._log = log
         # A deployment of an earlier release has Prefect keep the library's records by itself.
-        self._is_kept = any(isinstance(one, APILogHandler) for one in LIBRARY.handlers)
+        self._is_kept = any(isinstance(handler, APILogHandler) for handler in LIBRARY.handlers)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on; one of a thread of its own is the parent's alone."""

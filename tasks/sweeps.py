@@ -72,8 +72,8 @@ def _open_folder(sweep: ResolvedSweep, run_id: str) -> Iterator[Session]:
         session = open_session(sweep.folder.path)
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
-        prepare_notices(session)
         try:
+            prepare_notices(session)
             session.show_page()
             logger.info("%s", describe_start(session.state))
             session.prepare_workers()

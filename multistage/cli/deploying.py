@@ -75,8 +75,8 @@ def _deploy(given: dict[str, Any], called: str | None, cron: str | None, timezon
     save_deployment(server, wanted, form, description)
     worker = ensure_prefect_worker(settings, server)
     print(f"Deployment: {FLOW}/{name}, in {folder}")
-    for one in schedules:
-        print(f"Schedule: {one.cron}, {one.timezone}")
+    for schedule in schedules:
+        print(f"Schedule: {schedule.cron}, {schedule.timezone}")
     print(f"Prefect UI: {server.ui_url} {server.note}".rstrip())
     print(f"Prefect worker: pool {worker.pool}; it stays up until `multistage-sweep down`")
     print("\nTo run it now, from the UI or:")

@@ -56,7 +56,7 @@ def build_flags(name: str, help: str, groups: Groups) -> type[Flags]:
         help: What they are.
         groups: The options.
     """
-    fields = [(_name(one), _annotate(one), None) for one in _list_flags(groups)]
+    fields = [(_name(flag), _annotate(flag), None) for flag in _list_flags(groups)]
     own = {"__doc__": help, "__module__": __name__, "groups": groups}
     flags = make_dataclass(name, fields, bases=(Flags,), namespace=own, frozen=True, kw_only=True)
     return Parameter(name="*")(flags)
@@ -98,7 +98,7 @@ NO_FLAGS, NO_SINGLE_FLAGS = SweepFlags(), SingleFlags()
 def explain_flag(error: CoercionError) -> UsageError | None:
     """Say what an option does not take of which cyclopts cannot make what it takes; None where it is no option's."""
     typed = error.token.keyword if error.token else None
-    option = next((one for one in _list_flags(list_groups(FLOW_GROUPS)) if one.flag == typed), None)
+    option = next((flag for flag in _list_flags(list_groups(FLOW_GROUPS)) if flag.flag == typed), None)
     if option is None or error.token is None:
         return None
     return UsageError(refuse_value(option, error.token.value, option.flag), HINT)

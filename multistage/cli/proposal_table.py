@@ -14,11 +14,11 @@ def draw_proposal(proposal: Proposal) -> Group:
     ranges = Table(title=f"Hyperparameters of {escape(proposal.config_id)}", title_justify="left")
     for heading in ("swept", "name", "usually", "range"):
         ranges.add_column(heading, overflow="fold")
-    for one in proposal.candidates:
-        usual = "unknown" if one.usual is None else str(one.usual)
-        known = " (known)" if one.is_known else ""
-        cells = ("yes" if one.swept else "", one.name, usual, f"{write_range(one.parameter)}{known}")
-        ranges.add_row(*map(escape, cells), style="" if one.swept else "dim")
+    for candidate in proposal.candidates:
+        usual = "unknown" if candidate.usual is None else str(candidate.usual)
+        known = " (known)" if candidate.is_known else ""
+        cells = ("yes" if candidate.swept else "", candidate.name, usual, f"{write_range(candidate.parameter)}{known}")
+        ranges.add_row(*map(escape, cells), style="" if candidate.swept else "dim")
     rest = Table(show_header=False)
     rest.add_column()
     rest.add_column(overflow="fold")

@@ -63,7 +63,7 @@ def stop_workers(records: Sequence[WorkerRecord], logs: Path) -> Sequence[Worker
             trouble = trouble or error
     if trouble is not None:
         raise trouble
-    return [ended.get(one.worker_id, one) for one in records]
+    return [ended.get(record.worker_id, record) for record in records]
 
 
 def _note_end(launcher: Launcher, record: WorkerRecord) -> WorkerRecord:

@@ -87,7 +87,7 @@ def _read_state(folder: SweepFolder) -> tuple[State | None, str]:
 
 def _unite(record: LiveRecord, state: State | None) -> tuple[WorkerRecord, ...]:
     """Return a sweep's workers from both places; where both know one, as its state has it."""
-    known = {one.worker_id: one for one in record.workers}
+    known = {worker.worker_id: worker for worker in record.workers}
     return tuple((known | {one.worker_id: one for one in (state.workers if state else ())}).values())
 
 

@@ -46,7 +46,7 @@ class Look(NamedTuple):
 
     def list_evaluations(self) -> list[Evaluation]:
         """List the used slots of all stages."""
-        return [one for stage in sorted(self.evaluations) for one in self.evaluations[stage]]
+        return [evaluation for stage in sorted(self.evaluations) for evaluation in self.evaluations[stage]]
 
 
 class PageEvidence:

@@ -74,11 +74,11 @@ class Roster:
         return f"The last one's log is {self.launcher.name_log(last)}." if last else ""
 
     def _find_last(self, sweep: str) -> WorkerRecord | None:
-        return next((one for one in reversed(self.workers) if one.sweep == sweep), None)
+        return next((worker for worker in reversed(self.workers) if worker.sweep == sweep), None)
 
     def explain_waiting(self, sweep: str) -> str:
         """Say in a clause how many workers of a sweep wait to begin, and why; empty where none does."""
-        return self.launcher.explain_waiting([one for one in self.workers if one.sweep == sweep])
+        return self.launcher.explain_waiting([worker for worker in self.workers if worker.sweep == sweep])
 
     def explain_failure(self, run_id: str) -> str:
         """Say why a run failed: the last line that it printed, which of Python's is the exception."""
@@ -89,9 +89,9 @@ class Roster:
         if not self.launcher.traits.costs_money:
             return
         deadline = time.monotonic() + (LEAVE_TIME if self.launcher.traits.can_inspect else 0.0)
-        while any(not self.launcher.inspect(one) for one in self.workers) and time.monotonic() < deadline:
+        while any(not self.launcher.inspect(worker) for worker in self.workers) and time.monotonic() < deadline:
             time.sleep(0.2)
-        self.launcher.stop([one for one in self.workers if not self.launcher.inspect(one)])
+        self.launcher.stop([worker for worker in self.workers if not self.launcher.inspect(worker)])
         self.settle_costs()
         self._journal.update(**add_up(self._journal.state, self.workers, {}))
 
@@ -104,11 +104,11 @@ class Roster:
         Raises:
             LaunchError: Something survived, or what runs it cannot be reached.
         """
-        strangers = [one for one in self.workers if not self.launcher.adopts(one)]
+        strangers = [worker for worker in self.workers if not self.launcher.adopts(worker)]
         if not strangers:
             return
-        ended = {one.worker_id: one for one in stop_workers(strangers, logs)}
-        workers = [ended.get(one.worker_id, one) for one in self.workers]
+        ended = {worker.worker_id: worker for worker in stop_workers(strangers, logs)}
+        workers = [ended.get(worker.worker_id, worker) for worker in self.workers]
         self._journal.update(**add_up(self._journal.state, workers, {}))
 
     def learn(self, slots: Mapping[int, Slot]) -> None:
@@ -138,7 +138,7 @@ class Roster:
         count = min(count, self._count_allowed(sweep))
         if count <= 0 or (self._away_since is not None and time.monotonic() - self._asked_at < AWAY_PAUSE):
             return []
-        known = [one for one in self.workers if one.sweep == sweep or self.launcher.is_alive(one)]
+        known = [worker for worker in self.workers if worker.sweep == sweep or self.launcher.is_alive(worker)]
         started: dict[str, WorkerRecord] = {}
         asked_before, self._asked_at = self._asked_at, time.monotonic()
         try:
@@ -153,7 +153,9 @@ class Roster:
 
     def _wait_out(self, error: CloudAwayError, asked_before: float) -> None:
         """Bear that the cloud does not answer for a while, once it has answered at all."""
-        if not self._has_launched and not any(one.is_started and self.launcher.adopts(one) for one in self.workers):
+        if not self._has_launched and not any(
+            worker.is_started and self.launcher.adopts(worker) for worker in self.workers
+        ):
             raise error
         if self._away_since is None or self._asked_at - asked_before > 2 * AWAY_PAUSE:
             self._away_since = self._asked_at
@@ -173,7 +175,7 @@ class Roster:
         fee = self.launcher.fee
         if options.max_cost is None or cost is None or fee is None:
             return options.workers
-        reserved = sum(one.fee.most for one in self.workers if one.fee and one.is_paid)
+        reserved = sum(worker.fee.most for worker in self.workers if worker.fee and worker.is_paid)
         return int((options.max_cost - cost.ended - reserved) / fee.most)
 
     def has_reached_cap(self) -> bool:
@@ -188,14 +190,14 @@ class Roster:
         """
         self.settle_costs()
         alive = []
-        for one in self.workers:
-            if one.sweep != sweep:
+        for worker in self.workers:
+            if worker.sweep != sweep:
                 continue
-            end = self.launcher.inspect(one)
+            end = self.launcher.inspect(worker)
             if end is None:
-                alive.append(one)
+                alive.append(worker)
             elif end.fault == "setup":
-                log = self.launcher.name_log(one)
+                log = self.launcher.name_log(worker)
                 raise LaunchError(f"Workers cannot run: {end.reason}", f"A worker's log is {log}.")
         return alive
 
@@ -230,11 +232,11 @@ def add_up(state: State, workers: Sequence[WorkerRecord], running: Mapping[str, 
         running: Dollars of those that work, by their sweep.
     """
     cost = state.cost
-    paid = {one.worker_id for one in state.workers if one.end}
-    for one in workers:
-        if cost and one.fee and one.end and one.worker_id not in paid:
-            dollars = one.price(datetime.now(UTC))
-            cost = cost.add(one.sweep, dollars / one.fee.rate if one.fee.rate else 0.0, dollars)
+    paid = {worker.worker_id for worker in state.workers if worker.end}
+    for worker in workers:
+        if cost and worker.fee and worker.end and worker.worker_id not in paid:
+            dollars = worker.price(datetime.now(UTC))
+            cost = cost.add(worker.sweep, dollars / worker.fee.rate if worker.fee.rate else 0.0, dollars)
     used = {record.sweep_id: (int(record.stage), record.runs_completed) for record in state.stages_completed}
     if state.current_stage is not None and state.current_stage.sweep_id is not None:
         used[state.current_stage.sweep_id] = (int(state.current_stage.stage), state.current_stage.used)

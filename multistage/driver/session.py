@@ -280,12 +280,12 @@ class Session:
         stages = (*(one for one in self.state.stages_completed if one.stage != record.stage), record)
         stages = tuple(sorted(stages, key=lambda one: one.stage))
         better = max if self.settings.goal == "maximize" else min
-        valued = [one for one in stages if one.best_metric is not None]
+        valued = [stage for stage in stages if stage.best_metric is not None]
         best = better(valued, key=lambda one: one.best_metric or 0.0, default=None)
         return self.update_state(
             stages_completed=stages,
             current_stage=None,
-            budget_used=sum(one.runs_completed for one in stages),
+            budget_used=sum(stage.runs_completed for stage in stages),
             best_metric=best.best_metric if best else None,
             best_stage=best.stage if best else None,
             best_config=best.best_config if best else None,

@@ -61,7 +61,7 @@ class WorkerFleet:
 
     def retire(self, worker_id: str) -> None:
         """End one worker; the next look starts another."""
-        self._roster.launcher.stop([one for one in self._roster.workers if one.worker_id == worker_id])
+        self._roster.launcher.stop([worker for worker in self._roster.workers if worker.worker_id == worker_id])
 
     def explain_failure(self, run: RunRecord) -> str:
         """Say why a run failed: the last line that it printed, which of Python's is the exception."""

@@ -245,7 +245,7 @@ class _Script:
             return Calling(style=self._request.style, usual=usual or shown | self._list_read(source))
         if hydra_config is not None:
             return Calling(style="hydra", usual=shown)
-        if any(one.swept for one in propose_candidates(by_options)):
+        if any(candidate.swept for candidate in propose_candidates(by_options)):
             return by_options
         if not (options or source.reads or self._request.from_run or self._request.no_run):
             tried = self._try_styles(config, source)
@@ -268,7 +268,7 @@ class _Script:
     def _try_styles(self, config: Config, source: ScriptSource) -> str | None:
         """Try how it takes a parameter, by runs that end once they report their config; None where none works."""
         usual = Calling(style="config", usual=config)
-        changed = next((one for one in propose_candidates(usual) if one.swept), None)
+        changed = next((candidate for candidate in propose_candidates(usual) if candidate.swept), None)
         if changed is None:
             return None
         value = next(one for one in map(changed.parameter.from_unit, (0.3, 0.7)) if one != changed.usual)

@@ -97,7 +97,7 @@ def list_all(groups: Groups = GROUPS) -> Iterator[Declared]:
 FLOW_GROUPS: Groups = (*GROUPS, SingleOptions, ForeignOptions)
 """Of either flow."""
 
-OPTIONS: Mapping[str, Declared] = MappingProxyType({one.name: one for one in list_options(*FLOW_GROUPS)})
+OPTIONS: Mapping[str, Declared] = MappingProxyType({option.name: option for option in list_options(*FLOW_GROUPS)})
 """By name, those under a prefix as one."""
 
 

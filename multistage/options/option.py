@@ -168,7 +168,7 @@ def _unpack(annotation: Any) -> tuple[Any, ...]:
         return _unpack(get_args(annotation)[0])
     if get_origin(annotation) in (None, tuple, dict, list, Literal):
         return (annotation,)
-    return tuple(kind for one in get_args(annotation) for kind in _unpack(one))
+    return tuple(kind for arg in get_args(annotation) for kind in _unpack(arg))
 
 
 def _list_metadata(annotation: Any) -> list[Any]:
@@ -176,7 +176,7 @@ def _list_metadata(annotation: Any) -> list[Any]:
         return list(get_args(annotation)[1:])
     if get_origin(annotation) in (None, tuple, dict, list, Literal):
         return []
-    return [mark for one in get_args(annotation) for mark in _list_metadata(one)]
+    return [mark for arg in get_args(annotation) for mark in _list_metadata(arg)]
 
 
 def _flatten(marks: list[Any]) -> list[Any]:

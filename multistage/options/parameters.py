@@ -54,10 +54,10 @@ def take_options(
 
     def dress(function: Function) -> Function:
         options = sorted(list_options(*groups, ForeignOptions), key=lambda one: _rank(one, needed))
-        parameters = [_make_parameter(one, one.name in needed, known.get(one.name)) for one in options]
+        parameters = [_make_parameter(option, option.name in needed, known.get(option.name)) for option in options]
         returned = signature(function, eval_str=True).return_annotation
         function.__signature__ = Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
-        described = "\n".join(f"    {one.name}: {_describe(one)}" for one in options)
+        described = "\n".join(f"    {option.name}: {_describe(option)}" for option in options)
         function.__doc__ = f"{cleandoc(function.__doc__ or '')}\n\nArgs:\n{described}\n"
         return function
 
@@ -88,7 +88,9 @@ def _leave_out(option: Declared, known: Sequence[str] | None = None) -> Any:
 def _bound(option: Declared) -> Any:
     """Return an option's type as a form knows it, with its bounds."""
     if option.parts is not None:
-        parts = {one.name: (_leave_out(one), Field(default=None, description=one.help)) for one in list_parts(option)}
+        parts = {
+            part.name: (_leave_out(part), Field(default=None, description=part.help)) for part in list_parts(option)
+        }
         return create_model(option.parts.__name__, __config__=ConfigDict(extra="forbid"), **parts)  # type: ignore[call-overload]
     kind = list[str] if get_origin(option.kind) is tuple else option.kind
     return Annotated[kind, Field(**option.bounds)] if option.bounds else kind

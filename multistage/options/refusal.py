@@ -57,7 +57,7 @@ def _describe_bounds(bounds: Mapping[str, Any]) -> str:
 
 def find_option(place: tuple[int | str, ...], groups: Groups = GROUPS) -> Declared | None:
     """Find the option that an error's place names; None where it names none."""
-    declared = next((one for one in list_options(*groups) if place[:1] == (one.name,)), None)
+    declared = next((option for option in list_options(*groups) if place[:1] == (option.name,)), None)
     if declared is None or declared.parts is None or len(place) == 1:
         return declared
     return next((part for part in list_parts(declared) if part.name == place[1]), None)
@@ -128,7 +128,9 @@ def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS
         UsageError: If one was given for trainings elsewhere.
     """
     idle = list_idle(launcher, groups)
-    for option in (one for one in list_options(*groups) if one.name in idle and given.get(one.name) is not None):
+    for option in (
+        option for option in list_options(*groups) if option.name in idle and given.get(option.name) is not None
+    ):
         first = next((part for part in list_parts(option) if part is option or part.name in given[option.name]), option)
         where = next((group.where for group in groups if group.only_with == launcher), f"with {launcher}")
         remedy = option.option.elsewhere or f"Add --launcher {option.group.only_with}."
@@ -138,5 +140,7 @@ def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS
 @cache
 def build_partial(groups: Groups) -> type[BaseModel]:
     """Build a model of options of which none need be given."""
-    fields: dict[str, Any] = {one.name: (one.annotation | None, Field(default=None)) for one in list_options(*groups)}
+    fields: dict[str, Any] = {
+        option.name: (option.annotation | None, Field(default=None)) for option in list_options(*groups)
+    }
     return create_model("GivenOptions", __config__=ConfigDict(frozen=True, extra="forbid"), **fields)

@@ -21,13 +21,13 @@ def write_tables(page: str, groups: Groups = GROUPS) -> str:
         ValueError: It has no place for a group that has flags.
     """
     flags = [one for one in list_all(groups) if one.option.flag]
-    for title in dict.fromkeys(one.group.title for one in flags):
+    for title in dict.fromkeys(flag.group.title for flag in flags):
         begin = BEGIN.format(title=title)
         before, found, after = page.partition(f"{begin}\n")
         _, closed, rest = after.partition(END)
         if not (found and closed):
             raise ValueError(f"The page has no place for {title!r}: write {begin} and {END} into it.")
-        rows = "\n".join(_write_row(one) for one in flags if one.group.title == title)
+        rows = "\n".join(_write_row(flag) for flag in flags if flag.group.title == title)
         page = f"{before}{begin}\n| option | meaning | default |\n|---|---|---|\n{rows}\n{END}{rest}"
     return page
 

@@ -108,7 +108,7 @@ def list_best(state: State, running: Sequence[Evaluation] = ()) -> list[dict[str
         running: What the runs of the stage that is under way have reached.
     """
     tops: list[tuple[int, TopConfig]] = [
-        (record.stage, one) for record in state.stages_completed for one in record.top_configs
+        (record.stage, config) for record in state.stages_completed for config in record.top_configs
     ]
     tops += [
         (one.stage, TopConfig(config=one.config, value=one.value, run_id=one.run_id))
@@ -198,7 +198,7 @@ def _span(bounds: Sequence[Value]) -> str:
 def _list_links(state: State, folder: Path, record: StageRecord | None = None) -> str:
     stages = [record] if record else state.stages_completed
     pages = [("The sweep's page", link_page(state))]
-    pages += [(f"Stage {one.stage} in the tracker", link_sweep(state, one.sweep_id)) for one in stages]
+    pages += [(f"Stage {stage.stage} in the tracker", link_sweep(state, stage.sweep_id)) for stage in stages]
     lines = [f"- [{text}]({url})\n" for text, url in pages if url]
     return "".join([*lines, f"- Report: `{str(folder / 'report.html').replace('`', '')}`\n"])
 

@@ -98,5 +98,5 @@ def map_model(data: ReportData, center: Config, names: tuple[str, str], points: 
     first, second = (space[name].grid(points) for name in names)
     configs = [{**center, names[0]: one, names[1]: two} for two in second for one in first]
     estimates = data.model.estimate(data.placed, configs)
-    means = [one.mean for one in estimates]
+    means = [estimate.mean for estimate in estimates]
     return Surface(first, second, [means[row * len(first) : (row + 1) * len(first)] for row in range(len(second))])

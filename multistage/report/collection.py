@@ -45,7 +45,7 @@ def collect_report(connection: Connection, state: State, folder: SweepFolder) ->
         workers = read_workers(connection, sweep_id)
         runs += (run.model_copy(update={"worker": workers.get(run.run_id)}) for run in reader.records.values())
     data = ReportData(state=state, runs=tuple(runs), folder=folder.path, written_at=datetime.now(UTC))
-    leading = [one.run_id for one in data.leaders[:MOST_CURVES] if one.run_id]
+    leading = [leader.run_id for leader in data.leaders[:MOST_CURVES] if leader.run_id]
     curves = connection.call(_read_curves, connection, state.metric_name, leading) if leading else ()
     return data.model_copy(update={"curves": curves})
 

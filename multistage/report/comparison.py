@@ -21,15 +21,15 @@ def draw_comparison(comparison: Comparison) -> Group:
         "multi-stage is",
     ):
         table.add_column(column)
-    for one in comparison.results:
+    for result in comparison.results:
         table.add_row(
-            f"{one.method} ({one.search})",
-            str(one.runs),
-            format_number(one.best),
-            describe_mean(one.mean),
-            _describe_gain(one.gain) if one.method != "multi-stage" else "",
+            f"{result.method} ({result.search})",
+            str(result.runs),
+            format_number(result.best),
+            describe_mean(result.mean),
+            _describe_gain(result.gain) if result.method != "multi-stage" else "",
         )
-    winners = [f"{one.method}: {format_config(one.config)}" for one in comparison.results]
+    winners = [f"{result.method}: {format_config(result.config)}" for result in comparison.results]
     note = (
         "The best value seen is a maximum over noise. Each winner was trained again, on the same fresh seeds for all "
         "and outside all budgets; intervals are 95%, by Student's t, of its mean and of the difference seed by seed. "

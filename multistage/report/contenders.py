@@ -41,7 +41,7 @@ def list_contenders(data: ReportData) -> list[Contender]:
     defaults = key_of(data.defaults) if data.defaults else None
     recommended = key_of(data.state.recommended.config) if data.state.recommended else None
     kept = {key: group for key, group in grouped.items() if len(group) > 1 or key == defaults}
-    if kept.keys() <= {defaults} and not any(one.finalist for one in data.leaders):
+    if kept.keys() <= {defaults} and not any(leader.finalist for leader in data.leaders):
         return []
     values = {key: [value_of(one) for one in group] for key, group in kept.items()}
     degrees = sum(len(group) - 1 for group in values.values())

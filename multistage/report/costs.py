@@ -50,7 +50,9 @@ def describe_cost(state: State) -> list[str]:
     if cost is None:
         return []
     a_run = [f"{format_dollars(cost.dollars_a_run)} a run"] if cost.dollars_a_run is not None else []
-    stages = [f"stage {one.stage}: {format_dollars(one.dollars)}" for one in cost.stages if one.stage is not None]
+    stages = [
+        f"stage {stage.stage}: {format_dollars(stage.dollars)}" for stage in cost.stages if stage.stage is not None
+    ]
     beside = [f"outside the budget: {format_dollars(cost.beside)}"] if cost.beside else []
     detail = ", ".join([*a_run, *stages, *beside])
     return [f"Cost: {format_dollars(cost.dollars)}" + (f" ({detail})" if detail else "") + f", by {cost.rates.source}"]

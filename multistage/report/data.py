@@ -60,7 +60,11 @@ class ReportData(Model):
     @cached_property
     def valued(self) -> list[Evaluation]:
         """The evaluations with a finite value, contenders and those stopped early."""
-        return [one for one in self.evaluations if one.value is not None and math.isfinite(one.value)]
+        return [
+            evaluation
+            for evaluation in self.evaluations
+            if evaluation.value is not None and math.isfinite(evaluation.value)
+        ]
 
     @cached_property
     def placed(self) -> list[Evaluation]:
@@ -78,7 +82,7 @@ class ReportData(Model):
         """The config around which the model is shown: the recommended one, else the best so far."""
         recommended = self.state.recommended.config if self.state.recommended else None
         space = self.state.settings.space
-        candidates = [recommended, *(one.config for one in self.leaders)]
+        candidates = [recommended, *(leader.config for leader in self.leaders)]
         return next((config for config in candidates if config and space.contains(config)), None)
 
     @cached_property

@@ -40,14 +40,14 @@ def _name_cause(run: RunRecord) -> tuple[str, RunPhase]:
 
 def explain_failures(failures: Sequence[Failure]) -> list[str]:
     """Say at the top of the report what failed: how many, and the commonest causes."""
-    failed = sum(len(one.runs) for one in failures if one.phase == "failed")
-    lost = sum(len(one.runs) for one in failures if one.phase == "lost")
+    failed = sum(len(failure.runs) for failure in failures if failure.phase == "failed")
+    lost = sum(len(failure.runs) for failure in failures if failure.phase == "lost")
     if not failures:
         return ["Nothing"]
     parts = [f"{failed} failed"] if failed else []
     if lost:
         parts.append(f"{lost} lost")
-    causes = [f"{len(one.runs)}: {one.reason[:140]}" for one in failures[:MOST_CAUSES]]
+    causes = [f"{len(failure.runs)}: {failure.reason[:140]}" for failure in failures[:MOST_CAUSES]]
     again = "What the machine lost was trained again and does not count." if lost else ""
     return [", ".join(parts), *causes, again]
 
@@ -57,10 +57,10 @@ def show_failures(data: ReportData, failures: Sequence[Failure]) -> Markup:
     if not failures:
         return section("failures", "What failed", "", Markup("<p class=none>Nothing failed.</p>"))
     rows = []
-    for one in failures:
-        shown = [render(link(run.run_id, link_run(data.state, run.run_id))) for run in one.runs[:5]]
-        more = f" and {len(one.runs) - 5} more" if len(one.runs) > 5 else ""
-        rows.append([str(len(one.runs)), one.phase, code(one.reason), Markup(", ".join(shown) + more)])
+    for failure in failures:
+        shown = [render(link(run.run_id, link_run(data.state, run.run_id))) for run in failure.runs[:5]]
+        more = f" and {len(failure.runs) - 5} more" if len(failure.runs) > 5 else ""
+        rows.append([str(len(failure.runs)), failure.phase, code(failure.reason), Markup(", ".join(shown) + more)])
     logs = f" Each training's output: {data.folder / 'logs' / 'runs'}." if data.folder else ""
     lead = (
         "By the first line of the error. A failed run counts against the budget; one that the machine lost was "

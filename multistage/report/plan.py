@@ -89,7 +89,7 @@ def draw_sources(
     """
     values = {**plan.settings.model_dump(), **options.model_dump(exclude={"directory", "modal"})}
     values["split"] = str(plan.settings.split)
-    ranges = {one.name: format_range(one) for one in plan.settings.space.parameters}
+    ranges = {parameter.name: format_range(parameter) for parameter in plan.settings.space.parameters}
     told = {name: value for name, value in parameters.items() if name not in UNTOLD}
     table = draw_settings(told, sources, ranges)
     rest = ", ".join(f"{name} {_write(values[name])}" for name in DEFAULTED if name not in parameters)

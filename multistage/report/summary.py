@@ -184,9 +184,10 @@ def _describe_influence(influences: Sequence[Influence]) -> list[str]:
     if not influences:
         return ["Too few runs to say"]
     bars = "".join(
-        f"<span class='bar{'' if one.matters else ' pale'}'><em>{render(one.name)}</em><b>{describe_share(one)}</b>"
-        f"<i style='width:{100 * one.share:.0f}%'></i></span>"
-        for one in influences[:MOST_SHOWN]
+        f"<span class='bar{'' if found.matters else ' pale'}'><em>"
+        f"{render(found.name)}</em><b>{describe_share(found)}</b>"
+        f"<i style='width:{100 * found.share:.0f}%'></i></span>"
+        for found in influences[:MOST_SHOWN]
     )
     rest = len(influences) - MOST_SHOWN
     more = f"and {rest} more that matter less" if rest > 0 else ""

@@ -55,7 +55,7 @@ class Workload(NamedTuple):
         ends = [span for lane in self.lanes for span in lane.spans]
         if not ends:
             return 0.0
-        return (max(one.ended_at for one in ends) - min(one.began_at for one in ends)).total_seconds()
+        return (max(end.ended_at for end in ends) - min(end.began_at for end in ends)).total_seconds()
 
 
 def list_timed(data: ReportData) -> list[RunRecord]:
@@ -167,7 +167,7 @@ def sum_expenses(data: ReportData) -> list[Expense]:
 def _find_rate(state: State) -> float | None:
     """Find what workers are paid, in dollars a second: those that have ended, else those that work."""
     paid = state.cost.rate if state.cost else None
-    return next((one.fee.rate for one in state.workers if one.fee), None) if paid is None else paid
+    return next((worker.fee.rate for worker in state.workers if worker.fee), None) if paid is None else paid
 
 
 class Bill(NamedTuple):
@@ -183,7 +183,7 @@ def list_bills(data: ReportData) -> list[Bill]:
     cost = data.state.cost
     if cost is None:
         return []
-    paid = {one.sweep.rpartition("/")[2]: one.dollars for one in cost.stages}
+    paid = {stage.sweep.rpartition("/")[2]: stage.dollars for stage in cost.stages}
     bills, total = [], 0.0
     for record in data.state.stages_completed:
         total += paid.get(record.sweep_id, 0.0)

@@ -122,7 +122,7 @@ def _describe(what: str, slots: Slots, runs: int) -> str:
 
 
 def _add(dollars: Sequence[float | None]) -> float | None:
-    return None if None in dollars else sum(one for one in dollars if one is not None)
+    return None if None in dollars else sum(dollar for dollar in dollars if dollar is not None)
 
 
 def _read_value(slot: Slot) -> float | None:

@@ -146,12 +146,12 @@ class SideSweep:
     def dollars(self) -> float | None:
         """What its containers have cost, now and before; None on this machine."""
         cost = self._session.state.cost
-        return None if cost is None else sum(one.dollars for one in cost.stages if one.sweep == self._path)
+        return None if cost is None else sum(stage.dollars for stage in cost.stages if stage.sweep == self._path)
 
     def _end_workers(self) -> None:
         session, workers = self._session, self._session.roster.workers
-        ended = stop_workers([one for one in workers if one.sweep == self._path], session.folder.logs)
-        others = [one for one in workers if one.sweep != self._path]
+        ended = stop_workers([worker for worker in workers if worker.sweep == self._path], session.folder.logs)
+        others = [worker for worker in workers if worker.sweep != self._path]
         session.update_state(**add_up(session.state, [*others, *ended], {}))
 
 

@@ -43,7 +43,10 @@ def list_searches() -> tuple[str, ...]:
     if set(_find_foreign()) - {AUTO, *BUILT_IN}:
         return ()
     named = ((name, VARIANTS.get(name, ())) for name in BUILT_IN)
-    return (AUTO, *(f"{name}:{one}" if one else name for name, variants in named for one in variants or ("",)))
+    return (
+        AUTO,
+        *(f"{name}:{variant}" if variant else name for name, variants in named for variant in variants or ("",)),
+    )
 
 
 def check_search(search: str) -> None:

@@ -128,8 +128,8 @@ def save_deployment(server: PrefectServer, wanted: Deployment, form: Mapping[str
         for old in client.read_deployment_schedules(made):
             client.delete_deployment_schedule(made, old.id)
         schedules = [
-            DeploymentScheduleCreate(schedule=CronSchedule(cron=one.cron, timezone=one.timezone))
-            for one in wanted.schedules
+            DeploymentScheduleCreate(schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone))
+            for schedule in wanted.schedules
         ]
         if schedules:
             client.create_deployment_schedules(made, schedules)
@@ -190,11 +190,11 @@ def _describe(found: "DeploymentResponse") -> Deployment:
         parameters=found.parameters,
         schedules=tuple(
             Schedule(
-                cron=str(getattr(one.schedule, "cron", type(one.schedule).__name__)),
-                timezone=str(getattr(one.schedule, "timezone", None) or "UTC"),
-                active=one.active and not found.paused,
+                cron=str(getattr(schedule.schedule, "cron", type(schedule.schedule).__name__)),
+                timezone=str(getattr(schedule.schedule, "timezone", None) or "UTC"),
+                active=schedule.active and not found.paused,
             )
-            for one in found.schedules
+            for schedule in found.schedules
         ),
         entrypoint=found.entrypoint or "",
     )

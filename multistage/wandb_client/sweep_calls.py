@@ -78,11 +78,13 @@ def build_sweep_config(settings: SweepSettings, stage: StagePlan, box: SearchSpa
         config["command"] = list(settings.command)
     if settings.early_terminate is not None and stage.stage > 1:
         config["early_terminate"] = settings.early_terminate
-    swept: dict[str, dict[str, Any]] = {one.name: describe_parameter(one) for one in box.parameters}
+    swept: dict[str, dict[str, Any]] = {parameter.name: describe_parameter(parameter) for parameter in box.parameters}
     match settings.proposer:
         case "server":
             if stage.method == "grid":
-                swept = {one.name: {"values": one.grid(settings.grid_resolution)} for one in box.parameters}
+                swept = {
+                    parameter.name: {"values": parameter.grid(settings.grid_resolution)} for parameter in box.parameters
+                }
             config |= {"method": stage.method, "run_cap": stage.runs}
         case "ours":
             scheduler = {"name": OWN_SCHEDULER, "engine": "custom", "runs": stage.runs}

@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import os
 import tempfile
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,7 @@ def _announce(request: Request, file: dict[str, Any]) -> dict[str, Any]:
     project_id = get_collection(request.store, artifact)["project_id"]
     known = storage.locate_blob(project_id, digest).exists()
     parts = [] if known else file.get("uploadPartsInput") or []
-    if len(parts) > MAX_PARTS:
-        raise RefusedError(f"{len(parts)} parts of a file; the limit is {MAX_PARTS}.", 400)
+    _check_count(parts)
     upload_id = hashlib.sha256(digest.encode()).hexdigest()[:32]
     links = [
         {
@@ -95,6 +95,11 @@ def _announce(request: Request, file: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _check_count(parts: Sized) -> None:
+    if len(parts) > MAX_PARTS:
+        raise RefusedError(f"{len(parts)} parts of a file; the limit is {MAX_PARTS}.", 400)
+
+
 def _name_part(upload_id: str, part: dict[str, Any]) -> str:
     return f"part-{upload_id}-{part['partNumber']}"
 
@@ -112,6 +117,7 @@ async def _complete_upload(_: Any, request: Request, **arguments: Any) -> dict[s
     if folder or not digest:
         raise RefusedError(f"Invalid storage path {given['storagePath'][:60]!r}.", 400)
     storage, upload_id = request.state.storage, given["uploadID"]
+    _check_count(given["completedParts"])
     numbers = sorted(given["completedParts"], key=lambda part: part["partNumber"])
     parts = [storage.locate_blob(project_id, _name_part(upload_id, part)) for part in numbers]
     await asyncio.to_thread(join_parts, parts, storage.locate_blob(project_id, digest), digest)

@@ -120,7 +120,7 @@ def enter_interpreter(found: Interpreter, environment: MutableMapping[str, str],
     elif (found.prefix / "conda-meta").is_dir():
         environment.update(CONDA_PREFIX=str(found.prefix), CONDA_DEFAULT_ENV=found.prefix.name)
     modules = [one for one in environment.pop("PYTHONPATH", "").split(os.pathsep) if one]
-    if kept := [one for one in modules if not Path(one).absolute().is_relative_to(own)]:
+    if kept := [module for module in modules if not Path(module).absolute().is_relative_to(own)]:
         environment["PYTHONPATH"] = os.pathsep.join(kept)
     folders = [str(found.path.parent), environment.get("PATH", os.defpath)]
     named = found.path.parent / "python"

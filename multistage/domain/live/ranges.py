@@ -62,7 +62,7 @@ def _explain(state: State, stage: int, name: str) -> str:
 def _place(first: Parameter, now: Parameter) -> Iterator[tuple[float, float]]:
     """Return the stretches of the first range that a box holds; those of neighbouring choices are one."""
     if isinstance(first, CategoricalParameter):
-        yield from _join([first.choices.index(one) for one in now.list_values()], len(first.choices))
+        yield from _join([first.choices.index(value) for value in now.list_values()], len(first.choices))
         return
     assert not isinstance(now, CategoricalParameter)  # noqa: S101 - no narrowing changes a kind
     # Whole numbers take the cell around them.

@@ -37,7 +37,7 @@ def amend(proposal: Proposal, text: str) -> Proposal:
 
 
 def _toggle(proposal: Proposal, name: str, *, swept: bool) -> Proposal:
-    if name not in [one.name for one in proposal.candidates]:
+    if name not in [candidate.name for candidate in proposal.candidates]:
         raise UsageError(f"There is no hyperparameter {name!r} in the table.", f"Give it a range: {name} 0.1-1.")
     changed = _change_candidate(proposal, name, {"swept": swept})
     if not changed.swept:
@@ -48,8 +48,10 @@ def _toggle(proposal: Proposal, name: str, *, swept: bool) -> Proposal:
 def _set_range(proposal: Proposal, name: str, text: str) -> Proposal:
     if any(letter in text for letter in ", "):
         raise UsageError(f"{text!r} is not a range for {name}.", FORMS)
-    (parameter,) = parse_params(f"{name}:{text}", {one.name: one.parameter for one in proposal.candidates}).parameters
-    before = next((one for one in proposal.candidates if one.name == name), None)
+    (parameter,) = parse_params(
+        f"{name}:{text}", {candidate.name: candidate.parameter for candidate in proposal.candidates}
+    ).parameters
+    before = next((candidate for candidate in proposal.candidates if candidate.name == name), None)
     if before is not None:
         return _change_candidate(proposal, name, {"parameter": parameter, "swept": True, "is_known": False})
     usual = proposal.calling.usual.get(name)
@@ -59,13 +61,16 @@ def _set_range(proposal: Proposal, name: str, text: str) -> Proposal:
 
 def _set_usual(proposal: Proposal, text: str) -> Proposal:
     name, _, value = text.partition(" ")
-    if not value.strip() or name not in [one.name for one in proposal.candidates]:
+    if not value.strip() or name not in [candidate.name for candidate in proposal.candidates]:
         raise UsageError(f"`usual {text}` does not name a hyperparameter of the table and its value.", FORMS)
     return _change_candidate(proposal, name, {"usual": read_value(value.strip())})
 
 
 def _change_candidate(proposal: Proposal, name: str, changes: Mapping[str, Any]) -> Proposal:
-    changed = [one.model_copy(update=dict(changes)) if one.name == name else one for one in proposal.candidates]
+    changed = [
+        candidate.model_copy(update=dict(changes)) if candidate.name == name else candidate
+        for candidate in proposal.candidates
+    ]
     return proposal.model_copy(update={"candidates": tuple(changed)})
 
 

@@ -97,7 +97,7 @@ def call_by_options(config: Mapping[str, Value], options: Iterable[ScriptOption]
     values = {option: _find_value(config, option) for option in options}
     found = {option: value for option, value in values.items() if value is not None}
     numbers = [option for option, value in found.items() if not isinstance(value, bool | str)]
-    hyphens = any("-" in one.name for one in numbers) and not any("_" in one.name for one in numbers)
+    hyphens = any("-" in number.name for number in numbers) and not any("_" in number.name for number in numbers)
     booleans = {option.taking for option, value in found.items() if isinstance(value, bool)}
     taking: Taking = "pair" if "pair" in booleans else "switch" if "switch" in booleans else "value"
     name: Callable[[ScriptOption], str] = lambda option: option.key if hyphens else option.name  # noqa: E731

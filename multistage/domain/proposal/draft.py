@@ -80,7 +80,7 @@ class Proposal(Model):
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        names = [one.name for one in self.candidates]
+        names = [candidate.name for candidate in self.candidates]
         if len(set(names)) < len(names):
             raise ValueError("a hyperparameter is listed twice among the candidates")
         return self
@@ -88,7 +88,7 @@ class Proposal(Model):
     @property
     def swept(self) -> tuple[Candidate, ...]:
         """What is searched."""
-        return tuple(one for one in self.candidates if one.swept)
+        return tuple(candidate for candidate in self.candidates if candidate.swept)
 
     @property
     def baseline(self) -> Config:

@@ -65,7 +65,7 @@ def read_source(text: str) -> ScriptSource:
 def _read_option(call: ast.Call) -> ScriptOption | None:
     """Read ``add_argument("--name", ...)``, ``@click.option("--name", ...)`` or ``flags.DEFINE_float("name", ...)``."""
     function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    texts = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
     words = {word.arg: word.value for word in call.keywords if word.arg}
     if function.startswith("DEFINE_") and texts and len(call.args) > 1:
         return ScriptOption(name=texts[0], default=_read_plain(call.args[1]))
@@ -78,7 +78,9 @@ def _read_option(call: ast.Call) -> ScriptOption | None:
         name=name.strip().lstrip("-"),
         taking="pair" if slash else _infer_taking(words),
         default=_read_plain(words.get("default")),
-        choices=tuple(one for one in choices if isinstance(one, Value)) if isinstance(choices, list | tuple) else (),
+        choices=tuple(choice for choice in choices if isinstance(choice, Value))
+        if isinstance(choices, list | tuple)
+        else (),
     )
 
 

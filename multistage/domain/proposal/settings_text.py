@@ -58,15 +58,15 @@ def _list_lines(proposal: Proposal) -> Iterator[tuple[str, str]]:
 
 def _list_ranges(proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield f"params = {_quote(','.join(one.name for one in proposal.swept))}", "what is swept"
-    for one in proposal.candidates:
-        key = f"ranges.{_write_key(one.name)}"
-        if one.swept:
-            known = "a range that is known for it; " if one.is_known else ""
-            yield f"{key} = {_quote(write_range(one.parameter))}", f"{known}usually {_write_usual(one)}"
-        elif one.usual is not None:
+    for candidate in proposal.candidates:
+        key = f"ranges.{_write_key(candidate.name)}"
+        if candidate.swept:
+            known = "a range that is known for it; " if candidate.is_known else ""
+            yield f"{key} = {_quote(write_range(candidate.parameter))}", f"{known}usually {_write_usual(candidate)}"
+        elif candidate.usual is not None:
             yield (
-                f"# {key} = {_quote(write_range(one.parameter))}",
-                f"left at {_write_value(one.usual)}: add it to params",
+                f"# {key} = {_quote(write_range(candidate.parameter))}",
+                f"left at {_write_value(candidate.usual)}: add it to params",
             )
     if proposal.baseline:
         yield f"baseline = {_write_table(proposal.baseline)}", "the usual values: trained first, for comparison"

@@ -57,7 +57,10 @@ def read_ranges(texts: Mapping[str, str], proposed: SearchSpace, first: SearchSp
     unknown = sorted(set(texts) - set(proposed.names))
     if unknown:
         raise SpaceError(f"{unknown[0]} is not swept.", f"There are {', '.join(proposed.names)}.")
-    ranges = [_read_range(one, texts.get(one.name, ""), first[one.name]) for one in proposed.parameters]
+    ranges = [
+        _read_range(parameter, texts.get(parameter.name, ""), first[parameter.name])
+        for parameter in proposed.parameters
+    ]
     return SearchSpace(parameters=tuple(ranges))
 
 
@@ -92,7 +95,7 @@ def approve(record: StageRecord, space: SearchSpace, by: str, at: datetime) -> S
         at: When.
     """
     proposed = record.next_space or space
-    edited = [one.name for one in space.parameters if one != proposed[one.name]]
+    edited = [parameter.name for parameter in space.parameters if parameter != proposed[parameter.name]]
     notes = [
         note.model_copy(
             update={

@@ -104,10 +104,10 @@ class Cost(Model):
             used: By the bare id of a stage's sweep: the stage, and its used slots.
         """
         stages = []
-        for one in self.stages:
-            number, runs = used.get(_read_id(one.sweep), (None, 0))
-            stages.append(one.model_copy(update={"stage": number, "dollars_a_run": _share(one.dollars, runs)}))
-        inside = sum(one.dollars for one in stages if one.stage is not None)
+        for stage in self.stages:
+            number, runs = used.get(_read_id(stage.sweep), (None, 0))
+            stages.append(stage.model_copy(update={"stage": number, "dollars_a_run": _share(stage.dollars, runs)}))
+        inside = sum(stage.dollars for stage in stages if stage.stage is not None)
         inside += sum(dollars for sweep, dollars in running.items() if _read_id(sweep) in used)
         at_work = sum(running.values())
         return self.model_copy(

@@ -302,5 +302,5 @@ class ModalLauncher:
 
         outcomes = await asyncio.gather(*(cancel(one) for one in records), return_exceptions=True)
         outcomes += await asyncio.gather(*(see_out(one) for one in calls), return_exceptions=True)
-        failures = [one for one in outcomes if isinstance(one, Exception)]
-        return [one for one in failures if not isinstance(one, refusals.NotFoundError)]
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        return [failure for failure in failures if not isinstance(failure, refusals.NotFoundError)]

@@ -76,15 +76,17 @@ def choose_groups(groups: Sequence[NodeGroup], options: JobOptions) -> list[Node
     Raises:
         UsageError: There is no such partition.
     """
-    names = options.partition.split(",") if options.partition else [one.partition for one in groups if one.is_default]
-    known = dict.fromkeys(one.partition for one in groups)
+    names = (
+        options.partition.split(",") if options.partition else [group.partition for group in groups if group.is_default]
+    )
+    known = dict.fromkeys(group.partition for group in groups)
     for name in names:
         if name not in known:
             raise UsageError(f"There is no Slurm partition {name!r}.", f"There are {', '.join(known)}.")
     if not names:
         there = ", ".join(known) or "none at all"
         raise UsageError("The cluster has no default partition.", f"Name one as --slurm-partition; there are {there}.")
-    return [one for one in groups if one.partition in names]
+    return [group for group in groups if group.partition in names]
 
 
 def check_resources(groups: Sequence[NodeGroup], options: JobOptions) -> None:
@@ -97,24 +99,26 @@ def check_resources(groups: Sequence[NodeGroup], options: JobOptions) -> None:
     Raises:
         UsageError: With what there is.
     """
-    where = "partition " + ", ".join(dict.fromkeys(one.partition for one in groups))
+    where = "partition " + ", ".join(dict.fromkeys(group.partition for group in groups))
     kind, gpus = parse_gpus(found) if (found := options.choose_gpus()) else ("", 0)
     memory = parse_memory(options.memory) if options.memory else 0.0
-    most = max(one.cores for one in groups)
+    most = max(group.cores for group in groups)
     if options.cpus > most:
         raise UsageError(
             f"No node of {where} has {options.cpus} cores.", f"The largest has {most}: --slurm-cpus {most}."
         )
-    largest = max(one.memory for one in groups)
+    largest = max(group.memory for group in groups)
     if memory > largest:
         raise UsageError(
             f"No node of {where} has {options.memory} of memory.",
             f"The largest has {largest} MiB: --slurm-memory {largest}.",
         )
-    if gpus > max(one.count_gpus(kind) for one in groups):
-        there = ", ".join(dict.fromkeys(one.gpus for one in groups if "gpu" in one.gpus)) or "none"
+    if gpus > max(group.count_gpus(kind) for group in groups):
+        there = ", ".join(dict.fromkeys(group.gpus for group in groups if "gpu" in group.gpus)) or "none"
         raise UsageError(f"No node of {where} has the GPUs {found}.", f"Slurm lists there: {there}.")
-    if not any(one.cores >= options.cpus and one.memory >= memory and one.count_gpus(kind) >= gpus for one in groups):
+    if not any(
+        group.cores >= options.cpus and group.memory >= memory and group.count_gpus(kind) >= gpus for group in groups
+    ):
         raise UsageError(
             f"No node of {where} has {options.cpus} cores, {options.memory or 'that memory'} and the GPUs "
             f"{found or 'none'} at once.",
@@ -124,7 +128,7 @@ def check_resources(groups: Sequence[NodeGroup], options: JobOptions) -> None:
 
 
 def _check_time(groups: Sequence[NodeGroup], options: JobOptions, where: str) -> None:
-    limits = [one.longest for one in groups]
+    limits = [group.longest for group in groups]
     if options.time is None or None in limits:
         return
     longest = max(limit for limit in limits if limit is not None)
@@ -139,7 +143,7 @@ def find_limit(groups: Sequence[NodeGroup], options: JobOptions) -> float | None
     """Return the seconds that a job has at least; None for no limit."""
     if options.time is not None:
         return parse_time(options.time)
-    return min((one.usual for one in groups if one.usual is not None), default=None)
+    return min((group.usual for group in groups if group.usual is not None), default=None)
 
 
 def rehearse(options: JobOptions) -> None:

@@ -95,8 +95,8 @@ class SlurmKind(LauncherKind):
             *([f"GPUs {gpus}"] if (gpus := own.choose_gpus()) else []),
             f"{limit / 60:g} minutes at most" if limit is not None else "no time limit",
         ]
-        names = ", ".join(dict.fromkeys(one.partition for one in groups))
-        nodes = sum(one.nodes for one in groups)
+        names = ", ".join(dict.fromkeys(group.partition for group in groups))
+        nodes = sum(group.nodes for group in groups)
         return (f"Slurm's partition {names}, {nodes} nodes; each job has {', '.join(each)}.",)
 
     def find_peer(self) -> str | None:
@@ -114,8 +114,8 @@ class SlurmKind(LauncherKind):
         except (UsageError, LaunchError) as error:
             yield "note", f"{error.message} Only --launcher slurm needs it.", error.hint
             return
-        names = dict.fromkeys(one.partition for one in groups)
-        yield "good", f"{sum(one.nodes for one in groups)} nodes in the partitions {', '.join(names)}", ""
+        names = dict.fromkeys(group.partition for group in groups)
+        yield "good", f"{sum(group.nodes for group in groups)} nodes in the partitions {', '.join(names)}", ""
 
 
 def _read(requested: RunRequest) -> JobOptions:

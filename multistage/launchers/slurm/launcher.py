@@ -176,7 +176,9 @@ class SlurmLauncher:
                 jobs = self._queue.look()
             except LaunchError as error:
                 return error.message.rstrip(".")
-            return explain_waiting([job for one in records if is_on_slurm(one) and (job := jobs.get(one.worker_id))])
+            return explain_waiting(
+                [job for record in records if is_on_slurm(record) and (job := jobs.get(record.worker_id))]
+            )
 
     def read_failure(self, run_id: str) -> str:
         """The last lines that a training printed, wandb's own left out; empty where it printed none."""
@@ -250,7 +252,7 @@ class SlurmLauncher:
 
     def _list_jobs(self, records: Sequence[WorkerRecord], jobs: Mapping[str, Job]) -> list[Job]:
         """List the jobs of workers that have not ended."""
-        found = (jobs.get(one.worker_id) for one in records)
+        found = (jobs.get(record.worker_id) for record in records)
         return [job for job in found if job is not None and not job.has_ended]
 
     def _locate_mark(self, array: str) -> Path:

@@ -68,11 +68,11 @@ def draw_slice(data: ReportData, parameter: Parameter) -> go.Figure | None:
     figure = go.Figure()
     for stage, color in STAGE_COLORS.items():
         runs = [one for one in thin(data, data.placed, POINTS_OF_SLICE) if one.stage == stage]
-        values = [value_of(one) for one in runs]
+        values = [value_of(run) for run in runs]
         figure.add_scatter(
-            x=place_all(parameter, (one.config[parameter.name] for one in runs)),
+            x=place_all(parameter, (run.config[parameter.name] for run in runs)),
             y=pack(clip(values, floor, goal)), mode="markers", meta=RUNS,
-            customdata=[numbers[one.run_id] for one in runs], hovertemplate=HOVER,
+            customdata=[numbers[run.run_id] for run in runs], hovertemplate=HOVER,
             marker={"color": color, "size": 6, "opacity": 0.8, "symbol": mark(values, floor, goal)},
         )  # fmt: skip
     if data.center is not None:
@@ -120,7 +120,7 @@ def draw_contour(data: ReportData, influences: Sequence[Influence]) -> go.Figure
     space, goal = data.state.settings.space, data.state.goal
     if data.center is None or len(space.names) < 2 or len(data.placed) < LEAST_FOR_CONTOUR:
         return None
-    known = [one.name for one in influences]
+    known = [influence.name for influence in influences]
     names = [*known, *(name for name in space.names if name not in known)]
     surface = map_model(data, data.center, (names[0], names[1]))
     first, second = space[names[0]], space[names[1]]
@@ -137,9 +137,9 @@ def draw_contour(data: ReportData, influences: Sequence[Influence]) -> go.Figure
     numbers = {one.run_id: number for number, one in enumerate(data.evaluations)}
     runs = thin(data, data.placed, POINTS_OF_SLICE)
     figure.add_scatter(
-        x=place_all(first, (one.config[names[0]] for one in runs)),
-        y=place_all(second, (one.config[names[1]] for one in runs)),
-        mode="markers", meta=RUNS, customdata=[numbers[one.run_id] for one in runs], hovertemplate=HOVER,
+        x=place_all(first, (run.config[names[0]] for run in runs)),
+        y=place_all(second, (run.config[names[1]] for run in runs)),
+        mode="markers", meta=RUNS, customdata=[numbers[run.run_id] for run in runs], hovertemplate=HOVER,
         marker={"color": CARD, "line": {"color": INK, "width": 1}, "size": 6},
     )  # fmt: skip
     figure.add_scatter(

@@ -50,13 +50,13 @@ def draw_history(data: ReportData) -> go.Figure | None:
         points = thin(data, [one for one in data.valued if one.stage == stage])
         if not points:
             continue
-        values = [value_of(one) for one in points]
+        values = [value_of(point) for point in points]
         symbols = mark(values, floor, goal)
         figure.add_scatter(
-            x=pack(numbers[one.run_id] for one in points), y=pack(clip(values, floor, goal)), mode="markers",
-            name=f"stage {stage}", meta=RUNS, customdata=[numbers[one.run_id] - 1 for one in points],
+            x=pack(numbers[point.run_id] for point in points), y=pack(clip(values, floor, goal)), mode="markers",
+            name=f"stage {stage}", meta=RUNS, customdata=[numbers[point.run_id] - 1 for point in points],
             hovertemplate=HOVER, marker={
-                "color": color, "size": [10 if one.finalist else 7 for one in points],
+                "color": color, "size": [10 if point.finalist else 7 for point in points],
                 "symbol": ["star" if one.finalist else symbol for one, symbol in zip(points, symbols, strict=True)],
                 "line": {"width": 0.6, "color": CARD},
             },
@@ -75,7 +75,7 @@ def draw_history(data: ReportData) -> go.Figure | None:
             mode="lines", line={"shape": "hv", "color": INK, "width": 1.5}, name="best so far",
             hovertemplate="best so far: %{y:.5g}<extra></extra>",
         )  # fmt: skip
-    failed = [numbers[one.run_id] for one in data.evaluations if one.outcome == "failed"]
+    failed = [numbers[evaluation.run_id] for evaluation in data.evaluations if evaluation.outcome == "failed"]
     if failed:
         figure.add_scatter(
             x=pack(failed), y=pack([floor] * len(failed)), mode="markers", name="failed", meta=RUNS,
@@ -110,9 +110,9 @@ def draw_funnel(data: ReportData, parameter: Parameter) -> go.Figure:
         record = done.get(stage)
         if record is None:
             continue
-        tops = [one for one in record.top_configs if parameter.name in one.config]
+        tops = [config for config in record.top_configs if parameter.name in config.config]
         figure.add_scatter(
-            x=place_all(parameter, (one.config[parameter.name] for one in tops)), y=[row] * len(tops), mode="markers",
+            x=place_all(parameter, (top.config[parameter.name] for top in tops)), y=[row] * len(tops), mode="markers",
             marker={"color": color, "size": 8, "line": {"width": 1, "color": CARD}},
             hovertemplate="one of the best: %{x}<extra></extra>",
         )  # fmt: skip

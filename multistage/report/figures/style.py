@@ -58,7 +58,7 @@ def thin(data: ReportData, found: Sequence[Evaluation], most: int = MOST_POINTS)
     """Keep at most so many evaluations, evenly, and the best of them all."""
     if len(found) <= most:
         return list(found)
-    best = {one.run_id for one in data.leaders[:ALWAYS_KEPT]}
+    best = {leader.run_id for leader in data.leaders[:ALWAYS_KEPT]}
     step = -(-len(found) // max(1, most - ALWAYS_KEPT))
     return [one for place, one in enumerate(found) if place % step == 0 or one.run_id in best]
 

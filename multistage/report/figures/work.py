@@ -35,9 +35,9 @@ _ROLE_COLORS = {"recommended": STAGE_COLORS[3], "defaults": INK, "contender": AC
 def name_contenders(contenders: Sequence[Contender]) -> list[str]:
     """Name what the figure and the table show."""
     names, number = [], 0
-    for one in contenders:
-        number += one.role == "contender"
-        names.append(one.role if one.role != "contender" else f"contender {number}")
+    for contender in contenders:
+        number += contender.role == "contender"
+        names.append(contender.role if contender.role != "contender" else f"contender {number}")
     return names
 
 
@@ -62,7 +62,7 @@ def draw_contenders(data: ReportData, contenders: Sequence[Contender]) -> go.Fig
             x=[one.mean], y=[name], mode="markers", hovertemplate="mean %{x:.5g}<extra></extra>",
             marker={"color": color, "symbol": "diamond", "size": 11, "line": {"color": CARD, "width": 1}},
         )  # fmt: skip
-    ends = [end for one in contenders for end in (*one.values, *(one.interval or ()))]
+    ends = [end for contender in contenders for end in (*contender.values, *(contender.interval or ()))]
     margin = 0.04 * (max(ends) - min(ends)) or 0.5
     figure.update_xaxes(range=[min(ends) - margin, max(ends) + margin])
     figure.update_yaxes(
@@ -141,7 +141,7 @@ def draw_expenses(expenses: Sequence[Expense], bills: Sequence[Bill]) -> go.Figu
     )  # fmt: skip
     if bills:
         figure.add_scatter(
-            x=[one.at for one in bills], y=[one.dollars for one in bills], mode="lines+markers",
+            x=[bill.at for bill in bills], y=[bill.dollars for bill in bills], mode="lines+markers",
             name="with containers' start and idle time", line={"color": STAGE_COLORS[3], "width": 1.5, "dash": "dot"},
             marker={"size": 8}, hovertemplate="$%{y:.4g} paid<extra></extra>",
         )  # fmt: skip

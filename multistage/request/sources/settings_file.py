@@ -76,7 +76,7 @@ def build_settings(groups: Groups) -> type[SettingsFile]:
 
 
 def _list_fields(groups: Groups) -> dict[str, Any]:
-    filed = (one for one in list_options(*groups) if one.option.filed)
+    filed = (option for option in list_options(*groups) if option.option.filed)
     return {one.name: (one.kind if one.option.choices else one.field.annotation, one.field) for one in filed}
 
 

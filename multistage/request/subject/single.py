@@ -84,7 +84,7 @@ def settle_single(request: SweepRequest, subject: Subject, account: Account) -> 
             "will barely move."
         )
     notes += _warn_of_metric(request, file, subject)
-    notes += [note for one in parse_parameters(content.get("parameters")) for note in one.notes]
+    notes += [note for parameter in parse_parameters(content.get("parameters")) for note in parameter.notes]
     definition = dict(content)
     if request.adopted is None:
         definition["parameters"] = correct_parameters(content["parameters"])

@@ -237,8 +237,8 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
     for parameter in subject.space.parameters:
         if parameter.name in told:
             known[parameter.name] = _check_usual(parameter, told[parameter.name])
-    choices = [one for one in subject.space.parameters if one.kind == "categorical"]
-    if missing or not all(one.contains(known[one.name]) for one in choices):
+    choices = [parameter for parameter in subject.space.parameters if parameter.kind == "categorical"]
+    if missing or not all(choice.contains(known[choice.name]) for choice in choices):
         return {}
     return {name: known[name] for name in subject.space.names}
 

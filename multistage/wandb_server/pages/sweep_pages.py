@@ -111,7 +111,7 @@ def _list_swept(sweep: Row) -> list[SweepParameter]:
     except SpaceError:
         # Whoever proposes the runs of such a sweep need not keep to W&B's distributions.
         return []
-    return [one for one in parameters if one.is_range or len(one.values) > 1]
+    return [parameter for parameter in parameters if parameter.is_range or len(parameter.values) > 1]
 
 
 def _describe(parameter: SweepParameter) -> dict[str, Any]:
