@@ -83,7 +83,8 @@ def _announce(request: Request, file: dict[str, Any]) -> dict[str, Any]:
         }
         for part in parts
     ]
-    whole = None if known or parts else storage.link_blob(request.base_url, "PUT", project_id, digest)
+    # Without this link clients take a file as uploaded before, also one that they would send in parts.
+    whole = None if known else storage.link_blob(request.base_url, "PUT", project_id, digest)
     return {
         "id": encode_node("File", digest),
         "name": name,
