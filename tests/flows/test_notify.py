@@ -21,6 +21,7 @@ WAIT = ("--approve", "--approve-timeout", "1", "--on-timeout", "stop")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_sweep_sends_word_by_a_variable_and_by_a_block(commands: CommandLine, workplace: Path) -> None:
     folder = SweepFolder(workplace / "runs" / "told")
     with open_sink() as sink:
