@@ -75,6 +75,7 @@ def record(folder: Path) -> None:
 def tidy(output: str, home: str) -> list[str]:
     """Leave out what is this machine's own, and the middle of what is too long."""
     lines = output.replace(os.path.realpath(home), "~").replace(home, "~").rstrip().splitlines()
+    lines = [line for line in lines if not line.startswith("Waiting for the ")]  # as long as this machine is busy
     if len(lines) <= LINES:
         return lines
     return [*lines[: LINES // 2], "...", *lines[-LINES // 2 :]]

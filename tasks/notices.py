@@ -2,22 +2,22 @@
 
 from prefect import get_run_logger
 
+from multistage.domain.sweep.plan import RunOptions
 from multistage.domain.sweep.state import State
-from multistage.driver.session import Session
 from multistage.errors import ApprovalError, MultistageError
 from multistage.report.notices import write_notice
-from multistage.services.notices import Send, open_notifier
+from multistage.services.notices import open_notifier
 from multistage.settings import Settings
 
 
-def prepare_notices(session: Session) -> Send | None:
-    """Find what notifies the sweep's user; None where nobody asked for it.
+def check_notices(options: RunOptions) -> None:
+    """Refuse a name that nothing has, before anything is begun.
 
     Raises:
         UsageError: Nothing has the name that was given.
     """
-    name = session.state.options.notify
-    return open_notifier(name, Settings()) if name else None
+    if options.notify is not None:
+        open_notifier(options.notify, Settings())
 
 
 def notify(state: State, what: str, more: str = "") -> None:

@@ -21,7 +21,7 @@ from multistage.options.catalogue import FLOW_GROUPS
 from multistage.options.refusal import check_values, spell_key
 from multistage.pipeline.tasks.artifacts import label_run, publish_plan
 from multistage.pipeline.tasks.cancel_watch import CancelWatch
-from multistage.pipeline.tasks.notices import notify_end, prepare_notices
+from multistage.pipeline.tasks.notices import check_notices, notify_end
 from multistage.pipeline.tasks.persisted_results import upgrade_results
 from multistage.pipeline.tasks.persistence import PERSISTED
 from multistage.pipeline.tasks.retries import RETRIED
@@ -55,6 +55,7 @@ def open_sweep(parameters: Mapping[str, Any]) -> Iterator[Session]:
     spare_loopback(os.environ)
     with share_logs(), CancelWatch(UUID(run_id)):
         sweep = take_over() or _resolve(parameters, run_id)
+        check_notices(sweep.options)
         for note in sweep.notes:
             get_run_logger().info(note)
         with _open_folder(sweep, run_id) as session:
@@ -73,7 +74,6 @@ def _open_folder(sweep: ResolvedSweep, run_id: str) -> Iterator[Session]:
         runs = dict.fromkeys((*session.state.flow_runs, run_id))
         session.update_state(flow_run_id=run_id, flow_runs=tuple(runs), prefect_url=flow_run.ui_url)
         try:
-            prepare_notices(session)
             session.show_page()
             logger.info("%s", describe_start(session.state))
             session.prepare_workers()

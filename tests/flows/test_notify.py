@@ -21,6 +21,7 @@ WAIT = ("--approve", "--approve-timeout", "1", "--on-timeout", "stop")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_sweep_sends_word_by_a_variable_and_by_a_block(commands: CommandLine, workplace: Path) -> None:
     folder = SweepFolder(workplace / "runs" / "told")
     with open_sink() as sink:
@@ -28,6 +29,7 @@ def test_a_sweep_sends_word_by_a_variable_and_by_a_block(commands: CommandLine, 
         assert TOKEN not in refused.stderr
         assert not folder.path.exists()
         assert "Nothing is called 'nobody'" in commands.run(*SWEEP, "--notify", "nobody", code=2).stderr
+        assert not folder.path.exists()
 
         variables = {"MULTISTAGE_NOTIFY_PHONE": sink.url}
         commands.run(*SWEEP, *WAIT, "--notify", "phone", code=1, variables=variables)
