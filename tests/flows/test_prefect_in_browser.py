@@ -15,10 +15,16 @@ from tests.browser import Browser
 from tests.flows.command_line import CommandLine, FinishedSweep, wait_for
 from tests.flows.victims import list_trainings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PATIENCE = 60
+PATIENCE = 120
 """Seconds that a page may take on a busy machine."""
+SCROLL = """
+for (const one of document.querySelectorAll("*"))
+  if (one.scrollHeight > one.clientHeight + 2 && getComputedStyle(one).overflowY !== "visible")
+    one.scrollTop = one.scrollTop + one.clientHeight >= one.scrollHeight - 2 ? 0 : one.scrollTop + one.clientHeight / 2;
+"""
+"""Moves on in every list: those long ones have only what is in sight."""
 VERSIONS = {"v1": "", "v2": "/v2"}
 WAITING = """
 import time
@@ -48,8 +54,15 @@ def look(commands: CommandLine, browser: Browser) -> Iterator[Look]:
     def read_page(version: str, state: State, awaited: str) -> str:
         browser.driver.add_cookie({"name": "prefect_ui_version", "value": version})
         browser.open(f"{server.ui_url}{VERSIONS[version]}/runs/flow-run/{state.flow_run_id}")
-        browser.wait(lambda: awaited in read(browser), PATIENCE)
-        return read(browser)
+        seen: list[str] = []
+
+        def is_there() -> bool:
+            seen.append(read(browser))
+            browser.run(SCROLL)
+            return awaited in seen[-1]
+
+        browser.wait(is_there, PATIENCE)
+        return " ".join(seen)
 
     yield read_page
     browser.run("localStorage.clear()")
@@ -83,7 +96,7 @@ def test_an_ended_sweep_has_its_story_and_its_artifacts_with_the_way_to_its_page
     assert "Crash" not in told
     open_tab(browser, "Artifacts")
     for kind in ("plan", "progress", "best", "history", "result"):
-        browser.wait(lambda: "".join(browser.read("body")).count(f"sweep-digits-mlp-{kind}"), PATIENCE)  # noqa: B023
+        browser.wait(lambda: browser.run(SCROLL) or f"sweep-digits-mlp-{kind}" in read(browser), PATIENCE)  # noqa: B023
     assert "The sweep's page" in read(browser)
     page = link_page(state)
     assert page is not None
@@ -95,7 +108,7 @@ def test_a_sweep_runs_and_is_interrupted(commands: CommandLine, workplace: Path,
     folder = SweepFolder(workplace / "runs" / "watched")
     sweep = ("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score", "--name", folder.name)
     with commands.start(*sweep, "--baseline", "x=0.5", "--budget", "10", "--workers", "2") as driver:
-        wait_for(lambda: list_trainings(folder) and folder.load_state().budget_used)
+        wait_for(lambda: list_trainings(folder) and folder.load_state().budget_used, 2 * PATIENCE)
         for version in VERSIONS:
             told = look(version, folder.load_state(), "Best so far: 0.5")
             assert "Running" in told
