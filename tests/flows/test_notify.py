@@ -45,7 +45,7 @@ def test_a_sweep_sends_word_by_a_variable_and_by_a_block(commands: CommandLine, 
         assert read_titles(sink) == ["told: done"]
         state = folder.load_state()
         assert f"{state.page_url}" in sink.told[0]["message"]
-        assert "Recommended: alpha=" in sink.told[0]["message"]
+        assert 'Recommended: {"alpha": ' in sink.told[0]["message"]
     kept = [path for path in workplace.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert not kept, "the token was written down"
 
