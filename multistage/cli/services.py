@@ -124,13 +124,22 @@ def renew_server(settings: "Settings") -> str:
     return "" if list_live_sweeps(settings) else renew_wandb_server(settings)
 
 
-def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -> int:
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    data: Path | None = None,
+    import_from: Annotated[Path | None, Parameter(name="--import")] = None,
+    export: str | None = None,
+) -> int:
     """Run an embedded W&B server in the foreground until Ctrl+C: for any wandb client, without an account.
 
     Args:
         host: The address to listen on. Beyond this machine nothing is encrypted: use it in networks that you trust.
         port: The port; 0 takes a free one.
         data: Folder of its database, key and files; the one of the local service by default.
+        import_from: Send the offline runs below this folder to the local service instead, and end.
+        export: Send this run of the local service, ENTITY/PROJECT/ID, on to W&B instead, and end.
     """
     import logging
 
@@ -140,6 +149,8 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
     from multistage.wandb_server.lifecycle import Timing
     from multistage.wandb_server.pages.login_links import make_login_link
 
+    if import_from is not None or export is not None:
+        return _transfer_runs(import_from, export)
     if not 0 <= port < 2**16:
         raise UsageError(f"There is no port {port}.", "Choose one from 1 to 65535, or 0 for a free one.")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -157,6 +168,22 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, data: Path | None = None) -
         print("Ctrl+C ends it; the data stays.", flush=True)
 
     serving.serve(folder, [host], port, Timing(), announce)
+    return 0
+
+
+def _transfer_runs(folder: Path | None, run: str | None) -> int:
+    from multistage.services import ensure_wandb_server
+    from multistage.services.run_transfer import export_run, import_runs
+    from multistage.settings import Settings
+
+    server = ensure_wandb_server(Settings())
+    if folder is not None:
+        sent = import_runs(folder, server)
+        for one in sent:
+            print(f"Sent {one}")
+        print(f"{len(sent)} {'run' if len(sent) == 1 else 'runs'} sent to {server.url}.")
+    if run is not None:
+        print(f"Sent to {export_run(run, server)}")
     return 0
 
 
