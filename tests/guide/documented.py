@@ -23,4 +23,5 @@ def list_commands(program: str = PROGRAM) -> Iterator[tuple[str, list[str]]]:
         for block in re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
             for line in block.replace("\\\n", " ").splitlines():
                 if line.startswith(f"{program} "):
-                    yield page.name, shlex.split(line, comments=True)[1:]
+                    words = shlex.split(line, comments=True)[1:]
+                    yield page.name, words[: words.index("<")] if "<" in words else words
