@@ -116,9 +116,13 @@ class LiveView:
             if (record.stage, record.ended_at) in self._stages_told:
                 continue
             self._stages_told.add((record.stage, record.ended_at))
-            self._console.print(describe_stage_end(record), highlight=False, soft_wrap=True, markup=False)
+            self._print_prose(describe_stage_end(record))
             for note in record.narrowing:
-                self._console.print(f"  {note.evidence}", highlight=False, soft_wrap=True, markup=False)
+                self._print_prose(f"  {note.evidence}")
+
+    def _print_prose(self, text: str) -> None:
+        """Print a sentence: wrapped between words on a terminal, in one line elsewhere."""
+        self._console.print(text, highlight=False, soft_wrap=not self._console.is_terminal, markup=False)
 
     def _print_page(self, state: State) -> None:
         """Say where the sweep's page is, once its driver has said so."""
