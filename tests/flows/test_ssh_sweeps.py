@@ -120,6 +120,7 @@ def test_hosts_with_a_folder_of_their_own_train_a_script_there(
     wait_for(lambda: not list_trainings(logs), timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "words"),
     [

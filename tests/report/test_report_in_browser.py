@@ -41,7 +41,7 @@ def check(browser: Browser) -> None:
     assert [name for name in loaded if not name.startswith(("data:", "blob:"))] == []
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("size", [DESKTOP, pytest.param(PHONE, marks=pytest.mark.slow)])
 def test_every_figure_is_drawn_and_nothing_is_asked_of_anybody(
     browser: Browser, tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -96,6 +96,7 @@ def test_next_to_no_runs_on_a_phone(browser: Browser, tmp_path: Path, count: int
     check(browser)
 
 
+@pytest.mark.slow
 def test_hostile_text_and_choices_alone(browser: Browser, tmp_path: Path) -> None:
     runs = [make_run(index, {"act": BAD if index % 2 else "relu"}, float(index), worker=BAD) for index in range(9)]
     runs += [make_run(index, {"act": "relu"}, None, "failed", BAD) for index in (9, 10)]
