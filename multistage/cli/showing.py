@@ -28,7 +28,6 @@ def status(
         watch: Keep showing it, with its trainings, until no process drives it.
         as_json: Print its state.json instead.
     """
-    from multistage.cli.live_view import watch_sweep
     from multistage.report.tables import draw_state, draw_sweeps
     from multistage.request.resume_line import write_resume
     from multistage.settings import Settings
@@ -48,6 +47,8 @@ def status(
     if as_json:
         print(state.model_dump_json(indent=2))
     elif watch:
+        from multistage.cli.live_view import watch_sweep
+
         watch_sweep(folder, console)
     else:
         console.print(draw_state(state, folder, folder.find_driver(), write_resume(folder)))

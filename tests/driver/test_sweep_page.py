@@ -63,7 +63,9 @@ def keeper(journal: Journal) -> Iterator[PageKeeper]:
 
 
 def read(settings: Settings) -> LiveSummary:
-    found = open_sweep_page(settings, UID).read()
+    page = open_sweep_page(settings, UID)
+    wait_for(lambda: page.read() is not None)  # the keeper's first word takes its time on a busy machine
+    found = page.read()
     assert found is not None
     return found
 

@@ -39,6 +39,7 @@ def read_chunk(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 def test_one_line_makes_prefects_own_commands_work(commands: CommandLine, workplace: Path) -> None:
     printed = commands.run("up").stdout
     line = next(line for line in printed.splitlines() if "eval" in line).partition(": ")[2]

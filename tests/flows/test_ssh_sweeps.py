@@ -136,7 +136,7 @@ def test_hosts_with_a_folder_of_their_own_train_a_script_there(
         (("--hosts", "host1", "--ssh-worker-python", "/no/python"), "The host host1 has no Python at /no/python."),
         (("--hosts", "host1", "--ssh-directory", "/no/folder"), "There is no folder /no/folder."),
         (("--hosts", "host1", "--gpus-per-run", "1"), "No GPU was found, and --gpus-per-run asks for 1."),
-        (("--hosts", "host1", "--slurm-cpus", "2"), "--slurm-cpus has no meaning on other hosts"),
+        (("--hosts", "host1", "--slurm-cpus", "2"), "--slurm-cpus has no effect on other hosts"),
     ],
 )
 def test_hosts_that_cannot_train_are_refused_before_anything_is_started(

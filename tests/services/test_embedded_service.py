@@ -109,7 +109,7 @@ def test_one_of_other_code_is_replaced_on_the_same_address(settings: Settings) -
     assert content["release"] == describe_release()
     del content["release"]
     announcement.write_text(json.dumps(content))
-    assert "other code" in renew_wandb_server(settings)
+    assert "another release's code" in renew_wandb_server(settings)
     second = ensure_wandb_server(settings)
     assert second.started
     assert (second.url, second.key) == (first.url, first.key)

@@ -27,7 +27,7 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
 
 def test_a_machine_without_a_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("multistage.services.hosts.find_address", lambda _: None)
-    with pytest.raises(UsageError, match="no address that other machines could see"):
+    with pytest.raises(UsageError, match="no address that other machines could reach"):
         choose_host("auto", None)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 
+import wandb
 from tests.queued_sweeps import read_rows, wait_until
 from tests.training.training_programs import REWARD, VALIDATION, Start, finish, load
 
@@ -26,6 +26,7 @@ def test_digits_learn_and_log_one_row_an_epoch(api: wandb.Api, start: Start) -> 
     assert "error" not in run.summary
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything(api: wandb.Api, start: Start) -> None:
     seeds = {"first": "1", "again": "1", "other": "2"}
     for name, seed in seeds.items():
