@@ -29,12 +29,13 @@ from multistage.wandb_server.store import Reader, Row
 
 MAX_ENTRIES = 10_000
 MD5_BYTES = 16
-MAX_PARTS = 10_000
+MAX_UPLOAD_PARTS = 10_000
 MAX_NAME = 4096
 CHUNK = 1 << 20
 REGIONS = (None, "", "default")
 """Where files may be stored: this server has one place."""
 DOWNLOAD = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+"""Never rendered by a browser: an uploaded page must not act in this server's name."""
 
 
 def check_region(region: str | None) -> None:
@@ -97,8 +98,8 @@ def _announce(request: Request, file: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_count(parts: Sized) -> None:
-    if len(parts) > MAX_PARTS:
-        raise RefusedError(f"{len(parts)} parts of a file; the limit is {MAX_PARTS}.", 400)
+    if len(parts) > MAX_UPLOAD_PARTS:
+        raise RefusedError(f"{len(parts)} parts of a file; the limit is {MAX_UPLOAD_PARTS}.", 400)
 
 
 def _name_part(upload_id: str, part: dict[str, Any]) -> str:

@@ -66,10 +66,6 @@ RESOLVERS = (
 )
 
 
-DOWNLOAD = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-"""Never rendered by a browser: an uploaded page must not act in this server's name."""
-
-
 def open_state(folder: Path, timing: Timing) -> State:
     """Open a data folder."""
     key = load_key(folder / "key")
@@ -114,7 +110,7 @@ def build_app(state: State) -> ASGIApp:
         if not path.exists():
             raise RefusedError("No such file.", 404)
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return FileResponse(path, media_type=media_type, headers=DOWNLOAD)
+        return FileResponse(path, media_type=media_type, headers=artifact_files.DOWNLOAD)
 
     async def answer_blob(http: HttpRequest) -> Response:
         project_id, digest = http.path_params["project_id"], http.path_params["digest"]
@@ -127,7 +123,7 @@ def build_app(state: State) -> ASGIApp:
             return Response(headers={"ETag": found})
         if not path.exists():
             raise RefusedError("No such file.", 404)
-        return FileResponse(path, media_type="application/octet-stream", headers=DOWNLOAD)
+        return FileResponse(path, media_type="application/octet-stream", headers=artifact_files.DOWNLOAD)
 
     async def answer_work(http: HttpRequest) -> Response:
         worker = http.scope.get(WORKER)
