@@ -199,6 +199,15 @@ def test_workers_of_later_stages_take_over_lanes_and_gaps_are_idle() -> None:
     assert (overlapping.starting, overlapping.idle) == (0, 2 * 2 * 5), "each lane waits twice for 5 s"
 
 
+def test_a_sweep_that_stopped_runs_says_what_it_cost_in_whole_ones() -> None:
+    runs = make_runs(6)
+    assert "runs of full length" not in build_report(make_data((LR, NOISE), runs))
+    short = runs[5].began_at
+    assert short is not None
+    runs[5] = runs[5].model_copy(update={"phase": "stopped", "heartbeat_at": short + timedelta(seconds=1)})
+    assert "As much as 5 runs of full length." in build_report(make_data((LR, NOISE), runs))
+
+
 def test_a_worker_that_waits_longer_than_a_run_takes_to_start_is_idle() -> None:
     runs = [
         make_run(
