@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import wandb
+
 from tests.queued_sweeps import read_rows, wait_until
 from tests.training.training_programs import REWARD, VALIDATION, Start, finish, load
 
