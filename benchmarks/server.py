@@ -4,8 +4,10 @@
 
 1. 100 agents that heartbeat every second and 100 runs that log a row a second each, at the level of the
    protocol, beside four real clients: latency of a heartbeat, rows lost, memory.
-2. A database of many runs: a page of ``wandb.Api().runs``, a poll for what changed, a hyperband decision, memory.
-3. Attacks: what ``/healthz`` and a heartbeat take beside each.
+2. A database of many runs: a page of ``wandb.Api().runs``, filtered lists, a poll for what changed, a
+   hyperband decision, memory.
+3. A history of 100,000 rows, an artifact of 1,000 files.
+4. Attacks: what ``/healthz`` and a heartbeat take beside each.
 """
 
 import argparse
@@ -20,9 +22,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 from server_attacks import measure_attacks
 from server_load import CLIENTS, Client, Server, load
+from server_reading import measure_artifact, measure_history, measure_lists
 
 from multistage.wandb_server.store import Store, dump_json
 
@@ -79,12 +81,12 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
         )
         for _ in range(CLIENTS)
     ]
-    started = psutil.Process(server.process.pid).cpu_times()
+    before = server.measure_processor()
     latencies, lateness, rows = asyncio.run(load(server, seconds, 100, 100))
     for client in clients:
         name, count = client.communicate(timeout=120)[0].split()
         rows[name] = int(count)
-    used = psutil.Process(server.process.pid).cpu_times()
+    used = server.measure_processor() - before
     memory = server.measure_memory()
     server.stop()
     store = Store(folder / "load" / "wandb.sqlite")
@@ -106,7 +108,7 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
     report(
         "rows acknowledged", f"{sum(rows.values())}, lost {sum(count - stored[name] for name, count in rows.items())}"
     )
-    report("server CPU", f"{(used.user + used.system - started.user - started.system) / seconds:.0%} of a core")
+    report("server CPU", f"{used / seconds:.0%} of a core")
     report("server memory under load", f"{memory:.0f} MB (goal: under 300)")
 
 
@@ -203,6 +205,7 @@ def measure_storage(folder: Path, runs: int, rows: int, report: Callable[[str, s
     )
     for name, (milliseconds, count) in json.loads(done.stdout.strip().rpartition("\n")[2]).items():
         report(f"{name} ({count})", f"{milliseconds:.1f} ms through the client (goal: under 100)")
+    measure_lists(server, folder, report)
     report("server memory after reading", f"{server.measure_memory():.0f} MB (goal: under 300)")
     report_decisions(server, runs, report)
     server.stop()
@@ -237,6 +240,8 @@ def main() -> None:
         ends.callback(attacked.stop)
         asyncio.run(measure_attacks(attacked, report))
         attacked.stop()
+        measure_history(Path(name), 100_000, report, ends)
+        measure_artifact(Path(name), 1000, report, ends)
         measure_storage(Path(name), arguments.runs, arguments.rows, report, ends)
 
 

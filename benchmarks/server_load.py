@@ -79,6 +79,11 @@ class Server:
         """Resident memory in MB."""
         return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
 
+    def measure_processor(self) -> float:
+        """Processor time so far in seconds."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
     def stop(self) -> None:
         """End it."""
         if self.process.poll() is None:
