@@ -15,10 +15,10 @@ from rich.text import Text
 
 from multistage.cli.page_line import print_page
 from multistage.cli.running_table import PageReader, count_starting, draw_runs
+from multistage.domain.durations import format_duration
 from multistage.domain.live.summary import LiveSummary
 from multistage.domain.sweep.state import State
 from multistage.report.banner import format_number
-from multistage.report.costs import describe_duration
 from multistage.report.story import describe_stage_end, describe_stage_start
 from multistage.report.tables import draw_state
 from multistage.settings import Settings
@@ -169,7 +169,7 @@ class LiveView:
                 f"best {format_number(best)}" if best is not None else "",
             )
         left = self._estimate(state)
-        rest = f", about {describe_duration(left)} left" if left is not None else ""
+        rest = f", about {format_duration(left)} left" if left is not None else ""
         told = Text(f"{state.budget_used} of {state.total_budget} runs{rest}")
         return Group(table, told) if summary is None else Group(table, told, draw_runs(summary))
 
@@ -206,5 +206,5 @@ def describe_progress(state: State, seconds_left: float | None) -> str:
     if current.best_metric is not None:
         line += f", best {format_number(current.best_metric)}"
     if seconds_left is not None:
-        line += f", about {describe_duration(seconds_left)} left"
+        line += f", about {format_duration(seconds_left)} left"
     return line

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
+from multistage.domain.durations import format_duration
 from multistage.domain.live.summary import LiveSummary, RunSummary
 from multistage.domain.runs.results import Value
 from multistage.errors import ServiceError
 from multistage.report.banner import format_number
-from multistage.report.costs import describe_duration
 from multistage.services.sweep_pages import SweepPage, find_sweep_page
 from multistage.settings import Settings
 
@@ -88,9 +88,7 @@ def draw_runs(summary: LiveSummary, now: datetime | None = None) -> Table:
 def _list_cells(run: RunSummary, at: float) -> tuple[str, str, str, str]:
     """List a run's name, its last value, how long it has trained, and its config."""
     is_running = run.phase == "active"
-    lasted = (
-        "" if run.began is None else describe_duration(max(0.0, (at if is_running else run.heard or at) - run.began))
-    )
+    lasted = "" if run.began is None else format_duration(max(0.0, (at if is_running else run.heard or at) - run.began))
     value = format_number(run.value) if run.value is not None else "" if is_running else run.phase
     config = ", ".join(f"{name}={_shorten(one)}" for name, one in run.config.items())
     return run.name, value, lasted, config

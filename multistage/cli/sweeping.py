@@ -16,6 +16,7 @@ from rich.console import Console
 from multistage.cli.flags import NO_FLAGS, SweepFlags
 from multistage.cli.page_line import print_page
 from multistage.cli.services import renew_prefect_server, renew_server
+from multistage.domain.durations import format_duration
 from multistage.errors import ServiceError, UsageError
 from multistage.settings import Settings
 
@@ -72,7 +73,7 @@ def plan(
     if config_id is None and not flags.names_file():
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
     from multistage.domain.sweep.advice import estimate_seconds
-    from multistage.report.costs import draw_estimate, format_duration
+    from multistage.report.costs import draw_estimate
     from multistage.report.plan import draw_plan, draw_sources
     from multistage.request.feasibility import describe_place
     from multistage.request.forecast import Pace, find_pace, warn_of

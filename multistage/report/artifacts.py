@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from multistage.domain.durations import format_duration
 from multistage.domain.runs.results import Config, Evaluation, Value
 from multistage.domain.space.narrowing import ParameterNarrowing
 from multistage.domain.sweep.state import StageProgress, StageRecord, State, TopConfig
@@ -14,7 +15,6 @@ from multistage.report.banner import describe_gain, describe_recommendation, for
 from multistage.report.costs import describe_cost
 from multistage.report.links import link_page, link_run, link_sweep
 from multistage.report.plan import describe_search
-from multistage.report.summary import format_seconds
 
 BEST = 10
 """Configs in the table of the best so far."""
@@ -90,7 +90,7 @@ def describe_stage(state: State, record: StageRecord, folder: Path) -> str:
     evidence = "".join(f"- {_text(note.evidence)}\n" for note in record.narrowing)
     return (
         f"# Stage {record.stage}: {record.method}\n\n{found}\n\n"
-        f"{record.runs_completed} runs in {format_seconds(seconds)}, {record.runs_failed} failed{lost}.\n\n"
+        f"{record.runs_completed} runs in {format_duration(seconds)}, {record.runs_failed} failed{lost}.\n\n"
         f"{narrowed}{evidence}\n{_list_links(state, folder, record)}"
     )
 

@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from multistage.domain.durations import format_duration
 from multistage.domain.sweep.plan import RunOptions, SweepPlan
 from multistage.domain.sweep.state import State
 from multistage.domain.workers.cost import Quote
@@ -62,20 +63,3 @@ def format_dollars(dollars: float) -> str:
     """Write an amount in cents, a smaller one in two digits that count."""
     places = 2 if dollars >= 0.1 or not dollars else 1 - floor(log10(dollars))
     return f"${dollars:.{places}f}"
-
-
-def format_duration(seconds: float) -> str:
-    """Write a duration in its two largest units."""
-    minutes = ceil(seconds / 60)
-    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def describe_duration(seconds: float) -> str:
-    """Write a duration as people say it: ``40 s``, ``12 min``, ``3 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -8,6 +8,7 @@ from typing import Any
 from plotly.io import to_json
 from plotly.offline import get_plotlyjs
 
+from multistage.domain.durations import format_duration
 from multistage.domain.runs.results import Evaluation
 from multistage.domain.runs.slots import SlotName
 from multistage.report.banner import format_number
@@ -17,7 +18,7 @@ from multistage.report.data import ReportData
 from multistage.report.failures import group_failures, show_failures
 from multistage.report.figures import beliefs, search, style, work
 from multistage.report.markup import Figures, Markup, code, render, section, table
-from multistage.report.summary import build_summary, format_seconds
+from multistage.report.summary import build_summary
 from multistage.report.workload import (
     Workload,
     arrange_workload,
@@ -216,7 +217,7 @@ def _show_work(data: ReportData, figures: Figures, workload: Workload) -> Markup
              ("idle", workload.idle)]  # fmt: skip
     shares = ", ".join(f"{name} {seconds / max(workload.seconds, 1e-9):.0%}" for name, seconds in parts)
     lead = (
-        f"{len(workload.lanes)} workers at once, {format_seconds(workload.seconds)} of their time: {shares}. "
+        f"{len(workload.lanes)} workers at once, {format_duration(workload.seconds)} of their time: {shares}. "
         "Hatched: starting or idle."
     )
     cost = "Cost over time" if data.state.cost else "Training time"

@@ -10,12 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from multistage.domain.durations import format_duration
 from multistage.domain.space.grammar import format_range
 from multistage.domain.sweep.plan import RunOptions, StagePlan, SweepPlan
 from multistage.domain.workers.styles import DEFAULT_COMMAND
 from multistage.options.catalogue import list_names
 from multistage.report.banner import format_config
-from multistage.report.costs import format_duration
 
 DEFAULTED = list_names(told=True)
 """What is told even where nobody asked for it."""

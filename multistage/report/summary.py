@@ -5,12 +5,13 @@ from statistics import mean
 
 import yaml
 
+from multistage.domain.durations import format_duration
 from multistage.domain.runs.results import Config, Value
 from multistage.domain.space.parameters import Parameter
 from multistage.domain.sweep.state import State
 from multistage.report.banner import describe_gain, format_number
 from multistage.report.beliefs import Influence
-from multistage.report.costs import format_dollars, format_duration
+from multistage.report.costs import format_dollars
 from multistage.report.data import ReportData
 from multistage.report.failures import Failure, explain_failures
 from multistage.report.figures.beliefs import describe_share
@@ -149,7 +150,7 @@ def _describe_certainty(state: State) -> list[str]:
 def _describe_cost(data: ReportData, workload: Workload) -> list[str]:
     state = data.state
     spent = workload.trained + workload.in_vain
-    lines = [f"{format_seconds(spent)} of training within {format_seconds(workload.elapsed)}"] if spent else []
+    lines = [f"{format_duration(spent)} of training within {format_duration(workload.elapsed)}"] if spent else []
     if workload.seconds:
         parts = [("idle", workload.idle), ("starting", workload.starting), ("in vain", workload.in_vain)]
         told = [f"{seconds / workload.seconds:.0%} {name}" for name, seconds in parts if seconds or name == "idle"]
@@ -173,11 +174,6 @@ def _count_whole(data: ReportData, spent: float) -> str:
     if not whole or not sum(whole) or all(run.phase != "stopped" for run in data.runs):
         return ""
     return f"As much as {spent / mean(whole):.0f} runs of full length."
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a duration in its two largest units, a short one in seconds."""
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else format_duration(seconds)
 
 
 def _describe_influence(influences: Sequence[Influence]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from multistage.domain.durations import format_duration
 from multistage.domain.proposal.draft import Candidate, Proposal
 from multistage.domain.proposal.pace import join_names
 from multistage.domain.runs.results import Value
@@ -91,15 +92,7 @@ def describe_night(proposal: Proposal) -> str:
         return "runs; how long one takes is not known"
     about = "about " if proposal.pace.estimated else ""
     whole = proposal.pace.seconds * -(-proposal.budget // proposal.workers)
-    return f"runs; one takes {about}{describe_seconds(proposal.pace.seconds)}, all {describe_seconds(whole)}"
-
-
-def describe_seconds(seconds: float) -> str:
-    """Write a duration in the unit that suits it."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}" if seconds < 9.5 * size else f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"runs; one takes {about}{format_duration(proposal.pace.seconds)}, all {format_duration(whole)}"
 
 
 def write_range(parameter: Parameter) -> str:

@@ -9,7 +9,7 @@ from multistage.domain.proposal.amendment import amend
 from multistage.domain.proposal.calling import Calling, Invocation, call_by_options
 from multistage.domain.proposal.draft import Proposal, Sighting, draft_proposal, find_seed, propose_candidates
 from multistage.domain.proposal.script_options import ScriptOption
-from multistage.domain.proposal.settings_text import describe_seconds, merge_section, write_range, write_section
+from multistage.domain.proposal.settings_text import merge_section, write_range, write_section
 from multistage.domain.runs.results import Value
 from multistage.domain.space.grammar import parse_params
 from multistage.domain.space.parameters import (
@@ -155,7 +155,7 @@ def test_the_section_says_what_was_agreed_to() -> None:
         "budget": 300,
     }
     assert '# ranges.bias = "[true|false]"' in text
-    assert "one takes about 60 s, all 2.5 h" in text
+    assert "one takes about 60 s, all 2 h 30 min" in text
     assert "A run trains for epochs = 20." in text
 
 
@@ -234,14 +234,6 @@ def test_the_comment_above_the_next_table_stays() -> None:
 def test_a_file_that_cannot_be_changed_safely_is_left_alone(text: str) -> None:
     with pytest.raises(UsageError):
         merge_section(text, draft())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(3.21, "3.2 s"), (45, "45 s"), (100, "1.7 min"), (1800, "30 min"), (9000, "2.5 h"), (1e6, "12 days")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert describe_seconds(seconds) == text
 
 
 def test_the_section_is_one_of_the_settings_file(tmp_path: Path) -> None:
