@@ -16,6 +16,7 @@ from pathlib import Path
 from multistage.errors import UsageError
 from tests.contract.accounts import find_server
 from tests.contract.comparison import Outcome, find_differences, read_outcomes, write_table
+from tests.contract.redaction import hide
 from tests.contract.suites import choose_suites, list_secrets
 
 ROOT = Path(__file__).parents[2]
@@ -69,12 +70,6 @@ def relay(process: "subprocess.Popen[str]", secrets: Sequence[str]) -> None:
     for line in process.stdout or ():
         say(hide(line.rstrip("\n"), secrets))
     process.wait()
-
-
-def hide(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def say(line: str) -> None:
