@@ -18,7 +18,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: bench-env help sweep install test test-fast test-all check format clean
+.PHONY: bench-env help sweep install test test-fast test-all contract check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-fast: $(VENV)/.installed-dev ## a minute of tests: the core, the options, t
 
 test-all: $(VENV)/.installed-scripts ## every test, the slow ones and those of foreign training libraries too
 	$(BIN)/pytest $(ARGS)
+
+contract: $(VENV)/.installed-dev ## what W&B and Modal themselves do otherwise, by your accounts: docs/contract.md
+	@$(BIN)/python -m tests.contract $(ARGS)
 
 bench-env: ## a venv of its own, .venv-bench, with all that the search benchmark compares with
 	@test -n "$(PYTHON)" || { echo "bench-env needs Python 3.11 or later; name yours: make bench-env PYTHON=..."; exit 1; }

@@ -14,6 +14,8 @@ import wandb
 from multistage.services import PrefectServer, ensure_prefect_server, stop_services
 from multistage.settings import Settings
 from tests.browser import browser, chromium
+from tests.contract.accounts import find_server
+from tests.contract.leftovers import empty_projects
 from tests.server_process import ServerProcess, make_environment
 from tests.slurm_cluster import SlurmCluster, can_hide
 from tests.ssh_hosts import SshHosts
@@ -29,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers",
-        "contract: a W&B client's script; also runs against the server of CONTRACT_BASE_URL and CONTRACT_API_KEY",
+        "contract: also runs against W&B and Modal themselves, as docs/contract.md says (make contract)",
     )
 
 
@@ -41,14 +43,19 @@ def wandb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPro
 
 
 @pytest.fixture(scope="session")
-def tracker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a client: of the embedded server, or of the one that the contract is checked against."""
-    url = os.environ.get("CONTRACT_BASE_URL")
-    if url:
-        folder = tmp_path_factory.mktemp("contract")
-        return make_environment(folder, url, os.environ["CONTRACT_API_KEY"])
-    server: ServerProcess = request.getfixturevalue("wandb_server")
-    return server.environment
+def tracker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a client: of the embedded server, or of the one that the contract is checked against.
+
+    What the tests made on that one is deleted at the end.
+    """
+    named = find_server(os.environ)
+    if named is None:
+        server: ServerProcess = request.getfixturevalue("wandb_server")
+        yield server.environment
+        return
+    environment = make_environment(tmp_path_factory.mktemp("contract"), named.url, named.key)
+    yield environment
+    empty_projects(environment)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ def queue_runs(
     configs: Sequence[Mapping[str, Value]],
     planned: int | None = None,
     command: Sequence[str] = (),
+    project: str = PROJECT,
 ) -> str:
     """Create a sweep of a bundled trainer (by its config id) or a program (by its path); returns the sweep's path.
 
@@ -43,7 +44,7 @@ def queue_runs(
     entity = api.default_entity
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # wandb's own, about its own helper
-        path = f"{entity}/{PROJECT}/{wandb.sweep(definition, entity=entity, project=PROJECT)}"
+        path = f"{entity}/{project}/{wandb.sweep(definition, entity=entity, project=project)}"
     sweep = api.sweep(path)  # type: ignore[no-untyped-call]
     for index, config in enumerate(configs):
         sweep.enqueue_run({key: {"value": value} for key, value in config.items()}, display_name=f"run-{index}")

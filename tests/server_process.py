@@ -14,7 +14,7 @@ from typing import Self
 
 def make_environment(folder: Path, url: str, key: str) -> dict[str, str]:
     """The environment of a W&B client: nothing of this user's, everything under ``folder``."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "CONTRACT_"))}
     places = {name: str(folder / "client") for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")}
     (folder / "client").mkdir(exist_ok=True)
     return {

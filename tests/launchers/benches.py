@@ -9,8 +9,11 @@ import wandb
 from multistage.domain.sweep.plan import RunOptions
 from multistage.launchers.base import Assignment, Launcher
 from multistage.launchers.registry import find_kind
+from multistage.options.modal import Resources
 from multistage.training.catalogue import TRAINERS
-from tests.queued_sweeps import list_all_runs, queue_runs
+from tests.contract.leftovers import name_project
+from tests.contract.modal_apps import TIMEOUT
+from tests.queued_sweeps import PROJECT, list_all_runs, queue_runs
 from tests.slurm_cluster import SlurmCluster
 from tests.ssh_hosts import SshHosts
 from tests.stand_ins.modal_server import ModalServer
@@ -36,11 +39,13 @@ class LauncherBench:
 
     hosts: str | None = None
     """Those of ssh."""
+    project = PROJECT
+    """Of the sweeps."""
 
     def __init__(self, name: str, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
         self.name = name
         self.logs = logs
-        self.sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}] * 2)
+        self.sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}] * 2, project=self.project)
         self._server = server
         self._api = api
         self._idle = 600.0
@@ -49,13 +54,18 @@ class LauncherBench:
         trainer = TRAINERS["digits:mlp"]
         settings = make_settings(config_id=trainer.config_id, command=tuple(trainer.command))
         options = RunOptions(
-            workers=2, directory=self.logs.parent, launcher=self.name, worker_idle=self._idle, hosts=self.hosts
+            workers=2,
+            directory=self.logs.parent,
+            launcher=self.name,
+            worker_idle=self._idle,
+            hosts=self.hosts,
+            modal=Resources(timeout=TIMEOUT),
         )
         return find_kind(self.name).open(Assignment(settings, options, self.logs, self._server))
 
     def fail(self) -> tuple[str, str]:
         self._idle = QUICKLY
-        return queue_runs(self._api, "digits:mlp", [{"epochs": -1}]), "epochs"
+        return queue_runs(self._api, "digits:mlp", [{"epochs": -1}], project=self.project), "epochs"
 
     def find_failed(self, sweep: str) -> str | None:
         return next((str(run.id) for run in list_all_runs(sweep) if run.state == "failed"), None)
@@ -65,31 +75,35 @@ class LauncherBench:
 
 
 class ModalBench(LauncherBench):
-    """The same on the stand-in, whose containers begin a while after they are asked for.
+    """The same on Modal, or on the stand-in, whose containers begin a while after they are asked for.
 
     Args:
-        modal: The stand-in.
+        modal: The stand-in; None for Modal itself.
         logs: Folder of the logs.
         server: Variables of the W&B server.
         api: Its client.
     """
 
-    def __init__(self, modal: ModalServer, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
+    def __init__(self, modal: ModalServer | None, logs: Path, server: Mapping[str, str], api: wandb.Api) -> None:
+        self.project = name_project()
         super().__init__("modal", logs, server, api)
         self._modal = modal
-        self._modal.plane.start_delay = BEGIN_AFTER
+        if modal is not None:
+            modal.plane.start_delay = BEGIN_AFTER
 
-    def cut_off(self) -> AbstractContextManager[None]:
+    def cut_off(self) -> AbstractContextManager[None] | None:
+        if self._modal is None:
+            return None
         self._modal.plane.start_delay = 86_400.0  # one that begins meanwhile ends, since its notes cannot be used
-        return self._be_away()
+        return self._be_away(self._modal)
 
     @contextmanager
-    def _be_away(self) -> Iterator[None]:
-        self._modal.wire.away = True
+    def _be_away(self, modal: ModalServer) -> Iterator[None]:
+        modal.wire.away = True
         try:
             yield
         finally:
-            self._modal.wire.away = False
+            modal.wire.away = False
 
 
 class SlurmBench(LauncherBench):

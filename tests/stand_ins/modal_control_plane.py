@@ -138,6 +138,12 @@ class ControlPlane(Scheduler):
         app = self.find_app(request.name)
         return api_pb2.AppGetByDeploymentNameResponse(app_id=app.app_id if app else "")
 
+    async def app_get_or_create(self, request: api_pb2.AppGetOrCreateRequest) -> api_pb2.AppGetOrCreateResponse:
+        app = self.find_app(request.app_name)
+        if app is None:
+            raise GRPCError(Status.NOT_FOUND, f"No app {request.app_name} here")
+        return api_pb2.AppGetOrCreateResponse(app_id=app.app_id)
+
     def find_app(self, name: str) -> App | None:
         """The living app of a name."""
         return next((app for app in self.apps.values() if app.name == name and not app.stopped), None)
@@ -280,6 +286,14 @@ class ControlPlane(Scheduler):
     async def dict_get(self, request: api_pb2.DictGetRequest) -> api_pb2.DictGetResponse:
         value = self._dicts[request.dict_id].get(request.key)
         return api_pb2.DictGetResponse(found=value is not None, value=value)
+
+    async def dict_pop(self, request: api_pb2.DictPopRequest) -> api_pb2.DictPopResponse:
+        value = self._dicts[request.dict_id].pop(request.key, None)
+        return api_pb2.DictPopResponse(found=value is not None, value=value)
+
+    def list_notes(self) -> list[bytes]:
+        """The keys in all dicts, as the client sent them."""
+        return [key for kept in self._dicts.values() for key in kept]
 
     # Calls, as the client sees them
 

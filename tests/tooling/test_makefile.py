@@ -62,3 +62,9 @@ def test_all_tests_have_the_libraries_that_scripts_are_written_with(tmp_path: Pa
     assert "--editable '.[dev,scripts]'" in commands
     assert [line for line in commands.splitlines() if line.endswith("/bin/pytest -x")]
     assert "scripts" not in run_make(tmp_path / "venv", "--dry-run", "test").stdout
+
+
+def test_the_contract_is_a_target_that_is_listed(tmp_path: Path) -> None:
+    assert "make contract " in run_make(tmp_path / "venv", "help").stdout
+    commands = run_make(tmp_path / "venv", "--dry-run", "contract", "ARGS=-k runs").stdout
+    assert commands.splitlines()[-1].endswith("/bin/python -m tests.contract -k runs")

@@ -1,12 +1,12 @@
 """The contract of ``wandb.Api``: filters, orders, pages, and every kind of history and media."""
 
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.wandb_clients import run_script
 
 pytestmark = pytest.mark.contract
@@ -42,7 +42,7 @@ print(json.dumps([run.entity, run.id]))
 
 @pytest.fixture(scope="module")
 def project() -> str:
-    return f"contract-{uuid.uuid4().hex[:8]}"
+    return name_project()
 
 
 @pytest.fixture(scope="module")

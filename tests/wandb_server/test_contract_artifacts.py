@@ -1,11 +1,11 @@
 """The contract of artifacts: what one run logs, another uses; tables are artifacts too."""
 
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.wandb_clients import run_script
 
 pytestmark = pytest.mark.contract
@@ -34,7 +34,7 @@ print(json.dumps([run.id, open("downloaded/deep/model.txt").read(), artifact.ver
 
 @pytest.fixture(scope="module")
 def project() -> str:
-    return f"contract-{uuid.uuid4().hex[:8]}"
+    return name_project()
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """The contract of artifacts beyond logging and using: collections, links, tags, parts of versions, deletion."""
 
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.wandb_clients import run_command, run_script
 
 pytestmark = pytest.mark.contract
@@ -42,7 +42,7 @@ print(json.dumps([run.entity, run.id, refused]))
 
 @pytest.fixture(scope="module")
 def logged(tracker: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
-    project = f"contract-{uuid.uuid4().hex[:8]}"
+    project = name_project()
     entity, run_id, refused = run_script(
         tracker, tmp_path_factory.mktemp("logged"), LOGGED.format(project=project), timeout=180
     )

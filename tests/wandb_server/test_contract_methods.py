@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import wandb
 from wandb.apis import public
 from wandb.cli.cli import cli
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server import refusals
 from tests.wandb_server.wandb_clients import run_command, run_script
 
@@ -80,7 +80,7 @@ def test_every_command_is_run_or_refused_with_a_reason() -> None:
 
 @pytest.fixture(scope="module")
 def logged(tracker: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
-    project = f"contract-{uuid.uuid4().hex[:8]}"
+    project = name_project()
     source = LOGGED.format(project=project)
     entity, run_id, sweep_id = run_script(tracker, tmp_path_factory.mktemp("methods"), source, timeout=180)
     return f"{entity}/{project}", run_id, sweep_id
@@ -132,7 +132,7 @@ def test_the_rest_of_artifacts(api: Any, logged: tuple[str, str, str], workplace
 @pytest.mark.contract
 def test_the_rest_of_the_command_line(tracker: dict[str, str], logged: tuple[str, str, str], workplace: Path) -> None:
     entity, _, project = logged[0].partition("/")
-    run_command(tracker, workplace, "login", "--relogin", tracker["WANDB_API_KEY"], timeout=180)
+    run_command(tracker, workplace, "login", "--verify", timeout=180)
     run_command(tracker, workplace, "init", "--project", project, "--entity", entity, "--mode", "online", timeout=180)
     run_command(tracker, workplace, "pull", logged[1], "--project", project, "--entity", entity, timeout=180)
     assert (workplace / "note.txt").read_text() == "saved"

@@ -1,11 +1,11 @@
 """The contract of runs with a past, of alerts and charts, and of the one user."""
 
 import json
-import uuid
 from typing import Any
 
 import pytest
 
+from tests.contract.leftovers import name_project
 from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session
 from tests.wandb_server.wandb_clients import run_script
@@ -31,7 +31,7 @@ print(json.dumps([parent.entity, parent.id, fork.id, chart]))
 
 @pytest.fixture(scope="module")
 def runs(wandb_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str, str]:
-    project = f"contract-{uuid.uuid4().hex[:8]}"
+    project = name_project()
     folder = tmp_path_factory.mktemp("pasts")
     entity, parent, fork, chart = run_script(
         wandb_server.environment, folder, SOURCE.format(project=project), timeout=180

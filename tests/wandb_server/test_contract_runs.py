@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import wandb
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.wandb_clients import run_command, run_script
 
 pytestmark = pytest.mark.contract
@@ -28,7 +29,7 @@ print(json.dumps([run.entity, run.id]))
 
 @pytest.fixture(scope="module")
 def project() -> str:
-    return f"contract-{uuid.uuid4().hex[:8]}"
+    return name_project()
 
 
 @pytest.fixture(scope="module")

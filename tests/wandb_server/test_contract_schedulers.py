@@ -6,7 +6,6 @@ W&B's own engine is the package ``sweeps``, which holds numpy below 2: its clien
 import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import wandb
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
 from tests.wandb_server.wandb_clients import end_session, wait_for
 
@@ -43,7 +43,7 @@ while not controller.done():
 
 @pytest.fixture(scope="module")
 def project() -> str:
-    return f"contract-{uuid.uuid4().hex[:8]}"
+    return name_project()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The contract of sweeps that the server itself searches."""
 
 import math
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
 from tests.wandb_server.wandb_clients import run_command, running_agent, wait_for
 
@@ -35,7 +35,7 @@ BOUNDED = {
 
 @pytest.fixture(scope="module")
 def project() -> str:
-    return f"contract-{uuid.uuid4().hex[:8]}"
+    return name_project()
 
 
 def test_grid_tries_every_point_once(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:

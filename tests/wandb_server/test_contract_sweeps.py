@@ -1,12 +1,12 @@
 """The contract of sweeps: made, fed, run by W&B's agent, stopped."""
 
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
+from tests.contract.leftovers import name_project
 from tests.wandb_server.contract_sweeps import get_path, get_state, list_runs, make_sweep, run_function_agent
 from tests.wandb_server.wandb_clients import run_command, running_agent, wait_for
 
@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def project() -> str:
-    return f"contract-{uuid.uuid4().hex[:8]}"
+    return name_project()
 
 
 def test_queued_runs_are_taken_in_order(api: Any, project: str, tracker: dict[str, str], tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def running_agent(
         end_session(agent)
 
 
-def end_session(process: subprocess.Popen[bytes]) -> None:
+def end_session(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     """Kill a process and every process of its session, whatever process group it is in."""
     for entry in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         try:
