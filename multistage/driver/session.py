@@ -25,6 +25,7 @@ from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
 from multistage.launchers.base import Launcher
+from multistage.launchers.variables_file import remove_variables
 from multistage.report.links import link_sweep
 from multistage.report.story import describe_stage_start
 from multistage.search.registry import create_searcher
@@ -297,6 +298,7 @@ class Session:
         found = self.search.recommend(self.read_earlier(4))
         recommended = Recommended.model_validate(found.model_dump()) if found else None
         self.roster.end_workers()
+        remove_variables(self.folder.logs)
         return self.update_state(
             recommended=recommended,
             status="completed",

@@ -16,3 +16,8 @@ def write_variables(folder: Path, variables: Mapping[str, str]) -> Path:
     path = folder / NAME
     replace_file(path, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
     return path
+
+
+def remove_variables(folder: Path) -> None:
+    """Remove that file, once no worker will need it any more."""
+    (folder / NAME).unlink(missing_ok=True)

@@ -57,6 +57,7 @@ def test_workers_that_come_by_themselves_train_a_sweep_and_leave(commands: Comma
     assert all("The sweep is done: exiting." in log.read_text() for log in logs)
     check_budget(commands, folder)
     assert folder.load_state().workers == ()
+    assert not (folder.logs / ".worker-variables").exists(), "the key outlives what it was for"
 
 
 def read_waiting(folder: SweepFolder) -> str:

@@ -39,15 +39,20 @@ def test_jobs_train_a_sweep_over_the_network_with_a_key_of_their_own(
     address = find_address()
     if address is None:
         pytest.skip("this machine has no network")
-    done = users.run(*SWEEP, *SHORT, "--server-host", address, timeout=280)
-    assert f"listens on {address} too" in " ".join(done.stdout.split())
+    path = folder.logs / ".worker-variables"
+    with users.start(*SWEEP, *SHORT, "--server-host", address) as driver:
+        wait_for(path.exists, timeout=240)
+        variables = path.read_text()
+        assert path.stat().st_mode & 0o077 == 0
+        assert driver.wait(280) == 0
+    told = "".join(log.read_text() for log in Path.cwd().glob("command-*.log"))
+    assert f"listens on {address} too" in " ".join(told.split())
     check_budget(users, folder)
     wait_for(lambda: not slurm.list_jobs())
-    variables = (folder.logs / ".worker-variables").read_text()
+    assert not path.exists(), "the key outlives what it was for"
     assert f"http://{address}:" in variables
     key = (users.settings.wandb_server_folder / "key").read_text().strip()
     assert key not in variables
-    assert (folder.logs / ".worker-variables").stat().st_mode & 0o077 == 0
     told = "".join(path.read_text(errors="replace") for path in list_files(slurm.folder) if path.suffix != ".key")
     assert key not in told
     assert "worker-" + folder.load_state().uid not in told, "Slurm keeps a copy of the workers' key"
