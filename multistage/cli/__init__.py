@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from cyclopts import App, CoercionError, CycloptsError
 
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     _settle_proxies()
     try:
+        _check_home()
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
     except CoercionError as error:
         refusal = explain_flag(error) or UsageError(str(error), "See multistage-sweep --help.")
@@ -69,6 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _check_home() -> None:
+    """Check that the user has a home folder: Prefect and the wandb client keep things there, and end without a word.
+
+    Raises:
+        UsageError: Nobody knows of one, as in a container that was given a user by number.
+    """
+    try:
+        Path.home()
+    except RuntimeError as error:
+        raise UsageError(
+            f"There is no home folder: HOME is not set, and user {os.getuid()} is not known to this machine.",
+            "Set it to a folder that can be written: export HOME=/path/to/folder.",
+        ) from error
 
 
 def _settle_proxies() -> None:

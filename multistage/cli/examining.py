@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from multistage.installation import Finding
@@ -34,7 +34,7 @@ def doctor(
         console = Console()
         with console.status("Looking ..."):
             found = _look(python)
-        table = Table("", "what", "found", "remedy")
+        table = Table("", "what", Column("found", overflow="fold"), Column("remedy", overflow="fold"))
         for finding in found:
             table.add_row(SIGNS[finding.verdict], finding.subject, escape(finding.what), escape(finding.remedy))
         console.print(table)

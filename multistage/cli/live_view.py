@@ -29,6 +29,9 @@ REFRESH = 0.5
 LINE_EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
+WIDE, WIDE_BAR, NARROW_BAR = 100, 30, 12
+"""Columns from which on a terminal is wide, and those of a stage's bar on a wide one and on others."""
+
 
 class LiveView:
     """Shows a sweep's progress until the context ends: a view that redraws itself, or plain lines without a terminal.
@@ -143,6 +146,10 @@ class LiveView:
         done = state.budget_used - used
         return (now - since) / done * (state.total_budget - state.budget_used) if done > 0 else None
 
+    @property
+    def _is_narrow(self) -> bool:
+        return self._console.width < WIDE
+
     def _draw(self, state: State, summary: LiveSummary | None = None) -> Group:
         table = Table.grid(padding=(0, 2))
         completed = {record.stage: record for record in state.stages_completed}
@@ -158,19 +165,19 @@ class LiveView:
                 note += f"{starting} starting, " if starting else ""
                 note += f"{max(0, current.queued - starting)} queued"
                 note += f", {current.failed} failed" if current.failed else ""
-                note += f"; {current.waiting}" if current.waiting else ""
             else:
                 used, note, best = 0, plan.method, None
             table.add_row(
                 f"Stage {plan.stage}",
-                ProgressBar(total=plan.runs, completed=used, width=30),
+                ProgressBar(total=plan.runs, completed=used, width=NARROW_BAR if self._is_narrow else WIDE_BAR),
                 f"{used}/{plan.runs}",
                 Text(note),
                 f"best {format_number(best)}" if best is not None else "",
             )
         left = self._estimate(state)
         rest = f", about {format_duration(left)} left" if left is not None else ""
-        told = Text(f"{state.budget_used} of {state.total_budget} runs{rest}")
+        waits = f"\n{current.waiting}" if current is not None and current.waiting else ""
+        told = Text(f"{state.budget_used} of {state.total_budget} runs{rest}{waits}")
         return Group(table, told) if summary is None else Group(table, told, draw_runs(summary))
 
 

@@ -1,8 +1,12 @@
 """The running trainings and the last that ended, as the live view shows them below its bars."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +24,9 @@ MOST_RUNNING = 8
 """Running trainings that are shown, the newest."""
 MOST_ENDED = 3
 """Ended ones."""
+
+MORE = "..."
+"""Stands for the parameters that do not fit."""
 
 
 class PageReader:
@@ -72,26 +79,51 @@ def draw_runs(summary: LiveSummary, now: datetime | None = None) -> Table:
     ended.sort(key=lambda run: -(run.heard or 0))
     rows = [_list_cells(run, at) for run in running[:MOST_RUNNING]]
     if len(running) > MOST_RUNNING:
-        rows.append(("", "", "", f"and {len(running) - MOST_RUNNING} more"))
+        rows.append(("", "", "", [f"and {len(running) - MOST_RUNNING} more"]))
     dim = len(rows)
     rows += [_list_cells(run, at) for run in ended[:MOST_ENDED]]
     table = Table.grid(padding=(0, 2))
     for place in range(3):
         widest = max((len(row[place]) for row in rows), default=0)
         table.add_column(no_wrap=True, min_width=widest, justify="right" if place else "left")
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for number, row in enumerate(rows):
-        table.add_row(*(Text(cell, "dim" if number >= dim else "", overflow="ellipsis") for cell in row))
+    table.add_column()
+    for number, (*cells, config) in enumerate(rows):
+        style = "dim" if number >= dim else ""
+        table.add_row(*(Text(cell, style) for cell in cells), Assignments(config, style))
     return table
 
 
-def _list_cells(run: RunSummary, at: float) -> tuple[str, str, str, str]:
+class Assignments:
+    """A config in a line: as many of its parameters as fit whole, and a sign that there are more.
+
+    Args:
+        words: The parameters, each with its value.
+        style: How they are drawn.
+    """
+
+    def __init__(self, words: Sequence[str], style: str = "") -> None:
+        self._words = words
+        self._style = style
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Take what there is, up to the whole."""
+        whole = cell_len(", ".join(self._words))
+        return Measurement(min(whole, len(MORE)), whole).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        every = range(len(self._words), -1, -1)
+        texts = [", ".join((*self._words[:count], *([MORE] if count < len(self._words) else []))) for count in every]
+        text = next((text for text in texts if cell_len(text) <= options.max_width), "")
+        yield Text(text, self._style)
+
+
+def _list_cells(run: RunSummary, at: float) -> tuple[str, str, str, Sequence[str]]:
     """List a run's name, its last value, how long it has trained, and its config."""
     is_running = run.phase == "active"
     lasted = "" if run.began is None else format_duration(max(0.0, (at if is_running else run.heard or at) - run.began))
     value = format_number(run.value) if run.value is not None else "" if is_running else run.phase
-    config = ", ".join(f"{name}={_shorten(one)}" for name, one in run.config.items())
-    return run.name, value, lasted, config
+    return run.name, value, lasted, [f"{name}={_shorten(one)}" for name, one in run.config.items()]
 
 
 def _shorten(value: Value) -> str:

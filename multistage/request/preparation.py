@@ -4,6 +4,7 @@ import os
 import secrets
 from datetime import UTC, datetime
 
+from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.plan import RunOptions, StagePlan, SweepPlan, grow_stages
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.sweep.state import StageRecord, State
@@ -25,6 +26,7 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
         UsageError: If a resume would change what the sweep is.
     """
     state = folder.load_state() if resume else folder.read_state()
+    folder.check_writable()
     if state is None:
         return None
     driver = folder.find_driver()
@@ -39,8 +41,11 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
         )
     changes = state.settings.compare_identity(proposed.settings, state.has_counted)
     if changes:
-        named = ((SETTLED.get(key, key), *change) for key, change in changes.items())
-        difference = "; ".join(f"{key} was {old!r} and would be {new!r}" for key, old, new in named)
+        texts = {key: (repr(old), repr(new)) for key, (old, new) in changes.items()}
+        if "space" in texts:
+            texts["space"] = _describe(state.settings.space), _describe(proposed.settings.space)
+        named = ((SETTLED.get(key, key), *text) for key, text in texts.items())
+        difference = "; ".join(f"{key} was {old} and would be {new}" for key, old, new in named)
         raise UsageError(
             f"A resume cannot change what the sweep is: {difference}.",
             "Leave it as it was, or start another with --name.",
@@ -51,6 +56,10 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
             "Leave --budget as it was, or start another sweep with --name.",
         )
     return state
+
+
+def _describe(space: SearchSpace) -> str:
+    return ", ".join(parameter.describe() for parameter in space.parameters)
 
 
 def reopen_stages(state: State) -> tuple[tuple[StageRecord, ...], tuple[StagePlan, ...]]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from multistage.domain.model import Model
 from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import ServiceError
-from multistage.pids import CLOCK_TOLERANCE
+from multistage.pids import CLOCK_TOLERANCE, find_living
 from multistage.services.hosts import add_host, read_hosts
 from multistage.services.local_service import LocalService, answers
 from multistage.settings import Settings
@@ -151,6 +151,8 @@ class Announcement(Model):
         url: Its address.
         pid: Its process.
         started_at: When it wrote this, in Unix seconds.
+        process_started_at: When its process started, by a clock that nobody sets; None where it was written before
+            this was noted.
         release: Which code it runs; empty where it was written before this was noted.
         hosts: The addresses that it listens on; empty where it was written before this was noted.
     """
@@ -158,11 +160,14 @@ class Announcement(Model):
     url: str
     pid: int
     started_at: float
+    process_started_at: float | None = None
     release: str = ""
     hosts: tuple[str, ...] = ()
 
     def is_current(self) -> bool:
         """Whether the process that wrote this lives: a later one with its pid started after the writing."""
+        if self.process_started_at is not None:
+            return find_living(self.pid, self.process_started_at) is not None
         try:
             return psutil.Process(self.pid).create_time() <= self.started_at + CLOCK_TOLERANCE
         except psutil.NoSuchProcess:

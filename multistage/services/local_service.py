@@ -139,6 +139,7 @@ class LocalService:
             return record is not None and stop_session(record, self.name)
 
     def _start(self, previous: ServiceRecord | None) -> StartedService:
+        began = time.monotonic()
         port = previous.port if previous and is_free(previous.port) else find_free_port()
         record = self._spawn(port)
         ready = self._wait_until_ready(record)
@@ -147,7 +148,7 @@ class LocalService:
             record = self._spawn(find_free_port())
             ready = self._wait_until_ready(record)
         if not ready:
-            raise self._explain_failure(record)
+            raise self._explain_failure(record, time.monotonic() - began)
         moved = previous is not None and record.port != previous.port
         note = f"Another program has its old port, so the {self.name} is now on port {record.port}." if moved else ""
         return StartedService(record, started=True, note=note)
@@ -172,9 +173,8 @@ class LocalService:
     def _build_health_url(self, record: ServiceRecord) -> str:
         return f"http://127.0.0.1:{record.port}{self.health_path}"
 
-    def _explain_failure(self, record: ServiceRecord) -> ServiceError:
+    def _explain_failure(self, record: ServiceRecord, waited: float) -> ServiceError:
         ended = not is_alive(record)
-        waited = time.time() - record.process_started_at
         stop_session(record, self.name)
         what = "ended before it was ready" if ended else f"was not ready after {waited:.0f} s"
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])

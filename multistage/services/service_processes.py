@@ -12,7 +12,8 @@ import psutil
 from multistage.domain.model import Model
 from multistage.domain.workers.variables import spare_loopback
 from multistage.errors import ServiceError
-from multistage.pids import CLOCK_TOLERANCE, find_living, find_process
+from multistage.pids import compare_start, find_living, find_process
+from multistage.process_starts import read_start
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at a process that is awaited."""
@@ -28,7 +29,7 @@ class ProcessRecord(Model):
 
     Args:
         pid: Its number; it leads a session of its own.
-        process_started_at: When it started, in Unix seconds: a later process with its number has another start.
+        process_started_at: When it started, as `read_start` told it: a later process with its number has another start.
     """
 
     pid: int
@@ -64,7 +65,7 @@ def start_process(
     _children.add(process.pid)
     # From here on it is known by its record: nobody waits for this handle, which else warns of a living process.
     process.returncode = 0
-    return ProcessRecord(pid=process.pid, process_started_at=psutil.Process(process.pid).create_time())
+    return ProcessRecord(pid=process.pid, process_started_at=read_start(process.pid))
 
 
 def is_alive(record: ProcessRecord) -> bool:
@@ -126,7 +127,7 @@ def find_session(record: ProcessRecord) -> list[psutil.Process]:
         try:
             if (
                 os.getsid(process.pid) == record.pid
-                and process.create_time() > record.process_started_at - CLOCK_TOLERANCE
+                and compare_start(process, record.process_started_at) >= 0
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
                 members.append(process)

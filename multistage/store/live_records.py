@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import psutil
 from pydantic import ValidationError
 
 from multistage.domain.model import Model
 from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.pids import find_living
+from multistage.process_starts import read_start
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder, write_atomically
 
@@ -46,7 +46,7 @@ def register_sweep(settings: Settings, folder: SweepFolder) -> None:
         FolderError: If its state cannot be read, or the note cannot be written.
     """
     state = folder.read_state()
-    driver = Driver(pid=os.getpid(), process_started_at=psutil.Process().create_time())
+    driver = Driver(pid=os.getpid(), process_started_at=read_start(os.getpid()))
     _write(settings, LiveRecord(folder=folder.path, driver=driver, workers=state.workers if state else ()))
 
 

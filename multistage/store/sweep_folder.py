@@ -7,15 +7,15 @@ import contextlib
 import fcntl
 import os
 import shlex
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import psutil
 
 from multistage.atomic_files import replace_file
 from multistage.domain.sweep.state import State, format_state, parse_state
 from multistage.errors import FolderError
 from multistage.pids import find_living
+from multistage.process_starts import read_start
 
 STATE_FILE = "state.json"
 
@@ -201,6 +201,19 @@ class SweepFolder:
         """
         write_atomically(self.state_file, format_state(state))
 
+    def check_writable(self) -> None:
+        """Check that the folder can be made and written, and leave no trace of that.
+
+        Raises:
+            FolderError: It cannot.
+        """
+        try:
+            place = next(place for place in (self.path, *self.path.parents) if place.exists())
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise _refuse_write(self.path, error) from error
+
     @property
     def _lock_file(self) -> Path:
         return self.path / ".lock"
@@ -226,7 +239,7 @@ class SweepFolder:
             except BlockingIOError:
                 raise self.refuse_driver(self.find_driver()) from None
             file.truncate(0)
-            file.write(f"{os.getpid()} {psutil.Process().create_time()}")
+            file.write(f"{os.getpid()} {read_start(os.getpid())}")
             file.flush()
             try:
                 yield

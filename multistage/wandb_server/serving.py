@@ -19,6 +19,7 @@ import uvicorn
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
+from multistage.process_starts import read_start
 from multistage.wandb_server.addresses import EVERYWHERE, bind_all, name_url
 from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
 from multistage.wandb_server.lifecycle import Timing
@@ -90,6 +91,7 @@ def write_announcement(path: Path, url: str, hosts: Sequence[str]) -> None:
         "hosts": list(hosts),
         "pid": os.getpid(),
         "started_at": time.time(),
+        "process_started_at": read_start(os.getpid()),
         "release": describe_release(),
     }
     replace_file(path, json.dumps(content))

@@ -10,6 +10,9 @@ from multistage.worker.conventions import RUN_LOGS_VARIABLE
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 """Colours and cursor movements of terminals."""
 
+NOISE = re.compile(r"wandb:|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARN|ERROR) ")
+"""Begins what wandb prints, and its core where there is no home folder for its own log."""
+
 TAIL_SIZE = 20_000
 """Bytes at the end of an output in which its last lines are looked for."""
 
@@ -28,7 +31,7 @@ def read_last_lines(log: Path | None, count: int = 5) -> list[str]:
         file.seek(max(0, log.stat().st_size - TAIL_SIZE))
         text = ESCAPES.sub("", file.read().decode(errors="replace"))
     lines = [line.rstrip() for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith("wandb:")][-count:]
+    return [line for line in lines if line and not NOISE.match(line)][-count:]
 
 
 class _NoLog:

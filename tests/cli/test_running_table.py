@@ -1,5 +1,6 @@
 """The trainings below the live view's bars."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -29,6 +30,9 @@ def test_the_running_ones_and_the_last_that_ended_fit_a_line_each(width: int) ->
         assert float(duration) > 0
         assert unit in ("s", "min")
         assert config.startswith("policy_lr=")
+        *shown, last = config.rstrip().split(", ")
+        assert all(re.fullmatch(r"\w+=\S+", word) for word in shown), "a word was cut"
+        assert last == "..." or re.fullmatch(r"gae_lambda=0\.\d+", last)
 
 
 def test_of_next_to_nothing_next_to_nothing_is_shown() -> None:

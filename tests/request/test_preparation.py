@@ -95,6 +95,7 @@ def test_a_resume_takes_the_sweep_up_with_other_workers_in_the_first_directory(t
     ("changes", "words"),
     [
         ({"params": "alpha"}, "params was"),
+        ({"params": "alpha:1e-6-1"}, r"params was [^{}]+ and would be alpha[^{}]+\. Leave"),
         ({"seed": 1}, "seed was 0 and would be 1"),
         ({"goal": "minimize"}, "goal was 'maximize' and would be 'minimize'"),
         ({"metric": "train/loss"}, "metric was"),

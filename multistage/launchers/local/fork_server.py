@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
-import psutil
 import wandb
 
 from multistage.domain.workers.variables import spare_loopback
 from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
+from multistage.process_starts import read_start
 from multistage.worker import program
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.outputs import open_private
@@ -36,7 +36,7 @@ def serve(orders: IO[str], births: IO[str]) -> None:
         if pid == 0:
             births.close()
             become_worker(order)
-        birth = WorkerBirth(pid=pid, process_started_at=psutil.Process(pid).create_time())
+        birth = WorkerBirth(pid=pid, process_started_at=read_start(pid))
         births.write(f"{birth.model_dump_json()}\n")
         births.flush()
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.base import Traits
@@ -22,6 +20,7 @@ from multistage.launchers.local.orders import WorkerBirth, WorkerOrder
 from multistage.launchers.local.records import NAME, LocalDetails, is_local, read_local
 from multistage.launchers.local.worker_processes import end_processes, find_worker
 from multistage.launchers.log_folder import LogFolder
+from multistage.process_starts import read_start
 from multistage.worker.conventions import CAN_FORK, WORKER_VARIABLE
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
 from multistage.worker.outputs import open_private, read_last_lines
@@ -268,7 +267,7 @@ class LocalLauncher:
                 cwd=self._directory,
             )
         self._children.append(child)
-        return WorkerBirth(pid=child.pid, process_started_at=psutil.Process(child.pid).create_time())
+        return WorkerBirth(pid=child.pid, process_started_at=read_start(child.pid))
 
     def _build_environment(self, mark: str) -> dict[str, str]:
         return self._logs.build_environment({**self._environment, WORKER_VARIABLE: mark})

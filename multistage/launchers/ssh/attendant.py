@@ -20,6 +20,7 @@ import psutil
 from multistage.atomic_files import replace_file
 from multistage.launchers.log_folder import LogFolder
 from multistage.pids import find_living
+from multistage.process_starts import read_start
 from multistage.worker.conventions import WORKER_VARIABLE
 from multistage.worker.outputs import open_private, read_last_lines
 from multistage.worker.sessions import WorkerMark, end_processes, find_processes, find_worker
@@ -66,7 +67,7 @@ class HostFolder:
 
     def note(self, worker_id: str, process: psutil.Process) -> list[float]:
         """Note a worker's process; gives what names it for ever."""
-        told = [process.pid, process.create_time()]
+        told = [process.pid, read_start(process.pid)]
         self.make()
         replace_file(self._notes / f"{worker_id}.json", json.dumps(told))
         return told
@@ -166,7 +167,7 @@ def hold(order: Order) -> Mapping[str, Any]:
     is_seen = folder.path.is_dir() or not order["is_shared"]
     if is_seen and (connection := _find_connection()) is not None:
         folder.make()
-        replace_file(folder.way_back, json.dumps([connection.pid, connection.create_time()]))
+        replace_file(folder.way_back, json.dumps([connection.pid, read_start(connection.pid)]))
     while time.monotonic() - used_at < GRACE:
         print(".", flush=True)  # noqa: T201 - this is how the end of the connection is noticed
         time.sleep(BEAT)
