@@ -14,7 +14,7 @@ from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 
-from multistage.pipeline.tasks.endings import RUNNER
+from multistage.pipeline.tasks.endings import ANNOUNCED, RUNNER
 
 INTERVAL = 1.5
 """Seconds between two looks."""
@@ -68,4 +68,6 @@ class CancelWatch:
             if own is not None and own.is_cancelled():  # at once, where it was paused
                 return True
             states.append(own)
-        return any(state is not None and state.is_cancelling() for state in states)
+        cancelling = [state for state in states if state is not None and state.is_cancelling()]
+        # An interruption of this very process is announced so, too.
+        return any(not (state.message or "").startswith(ANNOUNCED) for state in cancelling)

@@ -36,6 +36,8 @@ SUPERVISOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
 """Set where a container's supervisor decides how its flow run goes on after a SIGTERM."""
 TIMEOUT = 10.0
 """Seconds within which Prefect's server must answer what is said while workers are ended."""
+ANNOUNCED = "Interrupted."
+"""Begins what is shown of a flow run that was interrupted."""
 REASON = "It was interrupted."
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -77,7 +79,7 @@ def stop_workers(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     told = _stop(flow_run, "failed" if state.is_failed() else "stopped", reason)
     if is_interrupted:
         with _open_client() as client:
-            client.set_flow_run_state(flow_run.id, Cancelled(message=f"Interrupted. {told}".rstrip()), force=True)
+            client.set_flow_run_state(flow_run.id, Cancelled(message=f"{ANNOUNCED} {told}".rstrip()), force=True)
     if told and told not in (state.message or ""):
         flow_run_logger(flow_run, flow).warning("%s", told)
 
@@ -108,7 +110,7 @@ def _cancel(run: FlowRun, *, is_told: bool) -> State[Any]:
     """End the workers of a sweep that is interrupted; whoever presses Ctrl+C again changes nothing any more."""
     _handle_signals(dict.fromkeys((signal.SIGINT, signal.SIGTERM), lambda *_: None))
     with contextlib.nullcontext() if is_told else _announce(run):
-        message = f"Interrupted. {_stop(run, 'stopped', REASON)}".rstrip()
+        message = f"{ANNOUNCED} {_stop(run, 'stopped', REASON)}".rstrip()
     get_run_logger().warning("%s", message)
     return Cancelled(message=message)
 
@@ -126,7 +128,7 @@ def _announce(run: FlowRun) -> Iterator[None]:
     runs = {run.id, UUID(state.flow_run_id)} if run.parent_task_run_id and state and state.flow_run_id else {run.id}
     if RUNNER in os.environ:  # it would cancel the parent's once more
         runs &= {run.id} if run.parent_task_run_id else set()
-    message = f"Interrupted. {_describe_resume(_locate_folder(run))}" if state else "Interrupted."
+    message = f"{ANNOUNCED} {_describe_resume(_locate_folder(run))}" if state else ANNOUNCED
     with ThreadPoolExecutor(1) as pool:
         shown = pool.submit(contextvars.copy_context().run, _show_cancelling, message, runs, run.id)
         yield

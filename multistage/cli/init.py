@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from multistage.cli.prose import print_prose
 from multistage.cli.services import renew_server
 from multistage.errors import MultistageError, UsageError
 from multistage.settings import Settings
@@ -69,7 +70,7 @@ def init(
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not no_run and (note := renew_server(Settings())):
-        console.print(note, soft_wrap=True, markup=False)
+        print_prose(console, note)
     request = InitRequest(
         words=command, config_id=id_, style=_check_style(style), python=python, limit=init_timeout, whole=whole,
         baseline=parse_assignments("baseline", baseline), no_run=no_run, from_run=from_run,
@@ -80,7 +81,7 @@ def init(
         proposal = amend(proposal, text)
     console.print(draw_proposal(proposal))
     for note in proposal.notes:
-        console.print(f"Note: {note}", markup=False, soft_wrap=True)
+        print_prose(console, f"Note: {note}")
     if not yes and sys.stdin.isatty():
         edited = _edit(proposal, console)
         if edited is None:

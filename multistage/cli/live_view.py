@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from multistage.cli.page_line import print_page
+from multistage.cli.prose import print_prose
 from multistage.cli.running_table import PageReader, count_starting, draw_runs
 from multistage.domain.durations import format_duration
 from multistage.domain.live.summary import LiveSummary
@@ -119,13 +120,9 @@ class LiveView:
             if (record.stage, record.ended_at) in self._stages_told:
                 continue
             self._stages_told.add((record.stage, record.ended_at))
-            self._print_prose(describe_stage_end(record))
+            print_prose(self._console, describe_stage_end(record))
             for note in record.narrowing:
-                self._print_prose(f"  {note.evidence}")
-
-    def _print_prose(self, text: str) -> None:
-        """Print a sentence: wrapped between words on a terminal, in one line elsewhere."""
-        self._console.print(text, highlight=False, soft_wrap=not self._console.is_terminal, markup=False)
+                print_prose(self._console, f"  {note.evidence}")
 
     def _print_page(self, state: State) -> None:
         """Say where the sweep's page is, once its driver has said so."""

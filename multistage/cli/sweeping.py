@@ -15,6 +15,7 @@ from rich.console import Console
 
 from multistage.cli.flags import NO_FLAGS, SweepFlags
 from multistage.cli.page_line import print_page
+from multistage.cli.prose import print_prose
 from multistage.cli.services import renew_prefect_server, renew_server
 from multistage.domain.durations import format_duration
 from multistage.errors import ServiceError, UsageError
@@ -83,9 +84,9 @@ def plan(
     sweep = resolve(collect(config_id, flags))
     settings, options = sweep.plan.settings, sweep.options
     console = Console()
-    console.print(sweep.account.reason, highlight=False, soft_wrap=True, markup=False)
+    print_prose(console, sweep.account.reason)
     for line in describe_place(settings, options):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_prose(console, line)
     pace = find_pace(settings, read_states(sweep.folder_path.parent))
     rows = None
     if run_seconds is not None:
@@ -102,7 +103,7 @@ def plan(
     if sweep.quote is not None:
         console.print(draw_estimate(sweep.plan, options, sweep.quote, seconds))
     for warning in dict.fromkeys((*sweep.notes, *warn_of(sweep.plan, options, rows, sweep.warnings))):
-        console.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+        print_prose(console, f"Warning: {warning}", "yellow")
     check_folder(sweep.folder, sweep.plan, resume=False)
     return 0
 
@@ -134,7 +135,7 @@ def explain_interruption(console: Console, what_next: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"\nInterrupted; its trainings were ended. {what_next}", soft_wrap=True, markup=False)
+        print_prose(console, f"\nInterrupted; its trainings were ended. {what_next}")
         raise
 
 
@@ -195,42 +196,42 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     check_installation()
     sweep = resolve(gathered, account)
     check_folder(sweep.folder, sweep.plan, sweep.resume)
-    console.print(sweep.account.reason, highlight=False, soft_wrap=True, markup=False)
+    print_prose(console, sweep.account.reason)
     for note in sweep.notes:
-        console.print(f"Warning: {note}", style="yellow", markup=False, soft_wrap=True)
+        print_prose(console, f"Warning: {note}", "yellow")
     if not sweep.resume:
         show_advice(console, warn_of(sweep.plan, sweep.options, notes=sweep.warnings))
     console.print(f"Sweep folder: {sweep.folder.path}", highlight=False, soft_wrap=True, markup=False)
     if sweep.account.kind == "embedded" and (note := renew_server(Settings())):
-        console.print(note, soft_wrap=True, markup=False)
+        print_prose(console, note)
     if note := renew_prefect_server(Settings()):
-        console.print(note, soft_wrap=True, markup=False)
+        print_prose(console, note)
     server = ensure_prefect_server(Settings())
     asks = " (`multistage-sweep status` shows its password)" if server.secret else ""
-    console.print(f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip(), highlight=False, soft_wrap=True)
+    print_prose(console, f"Prefect UI: {server.ui_url}{asks} {server.note}".rstrip())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    go_on = write_resume(sweep.folder)
     try:
         with LiveView(sweep.folder, console), show_warnings(console):
             state = _run_flow(sweep, server)
     except KeyboardInterrupt:
-        ended = f"\nInterrupted; {describe_workers_left(sweep.options)}. Resume with: {go_on}"
-        console.print(ended, soft_wrap=True, markup=False)
+        print_prose(console, f"\nInterrupted; {describe_workers_left(sweep.options)}.")
+        console.print(f"Resume with: {write_resume(sweep.folder)}", soft_wrap=True, markup=False, highlight=False)
         return INTERRUPTED
     except Exception as error:
         if is_server_gone(error):
             raise ServiceError(
                 f"The Prefect server {server.ui_url} stopped answering. Workers finish what is queued.",
-                f"Resume with: {go_on}",
+                f"Resume with: {write_resume(sweep.folder)}",
             ) from error
         if sweep.folder.state_file.is_file():
-            console.print(f"The sweep has stopped. Resume with: {go_on}", soft_wrap=True, markup=False)
+            go_on = f"The sweep has stopped. Resume with: {write_resume(sweep.folder)}"
+            console.print(go_on, soft_wrap=True, markup=False)
         raise
     console.print(format_banner(state, sweep.folder.state_file), highlight=False, soft_wrap=True, markup=False)
     if (sweep.folder.path / "report.html").is_file():
         console.print(f"Report: {sweep.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
     print_page(console, state.uid)
-    console.print("The two local services stay up for the pages; `multistage-sweep down` stops them.", soft_wrap=True)
+    print_prose(console, "The two local services stay up for the pages; `multistage-sweep down` stops them.")
     if as_json:
         print(json.dumps(state.model_dump(mode="json", exclude={"settings", "request", "options", "plan", "workers"})))
     return 0

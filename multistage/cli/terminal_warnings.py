@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from multistage.cli.prose import print_prose
+
 MOST_ADVICE = 2
 """Shown when a sweep starts, before the number of the others; a plan shows all."""
 
@@ -22,10 +24,10 @@ def show_advice(console: Console, advice: Sequence[str]) -> None:
         advice: What matters most first.
     """
     for one in advice[:MOST_ADVICE]:
-        console.print(f"Warning: {one}", style="yellow", markup=False, soft_wrap=True)
+        print_prose(console, f"Warning: {one}", "yellow")
     rest = len(advice) - MOST_ADVICE
     if rest > 0:
-        console.print(f"{rest} more: `multistage-sweep plan` with the same options shows them.", soft_wrap=True)
+        print_prose(console, f"{rest} more: `multistage-sweep plan` with the same options shows them.")
 
 
 class TerminalHandler(logging.Handler):
@@ -41,7 +43,7 @@ class TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""
-        self._console.print(f"Warning: {record.getMessage()}", style="yellow", markup=False, soft_wrap=True)
+        print_prose(self._console, f"Warning: {record.getMessage()}", "yellow")
 
 
 @contextmanager

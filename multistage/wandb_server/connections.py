@@ -31,7 +31,7 @@ def bound_connections() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(8, soft - RESERVED_FILES)
+        return max(8, soft // 2, soft - RESERVED_FILES)
     return MOST_CONNECTIONS
 
 

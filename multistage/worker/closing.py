@@ -25,6 +25,7 @@ ENDED = ("finished", "failed", "crashed", "killed", PREEMPTED)
 """States of a run that has ended."""
 TOLD = ("finished", "failed", "killed")
 """States of a run of whose end the server was told."""
+AFTERWARDS = "Its program failed after run.finish(), with exit code {code}."
 ABSENT = "absent"
 """Stands for the state of a run that the server does not know."""
 
@@ -33,7 +34,8 @@ def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> boo
     """Report to the tracker why a program failed, in the run's summary under ``error``.
 
     A program that failed before ``wandb.init``, or left without a word, has not ended its run: it is ended here with
-    the program's exit code, or else it would pass for lost to the machine and be trained again.
+    the program's exit code, or else it would pass for lost to the machine and be trained again. A run that has finished
+    stays so, whatever its program did afterwards: the driver may have counted it already.
 
     Returns:
         Whether the run is closed now; False where that took too long.
@@ -42,9 +44,10 @@ def report_failure(api: wandb.Api, run_id: str, code: int, sentence: str) -> boo
     run = api.run(locate_run(run_id))
     if run.state == PREEMPTED:
         return True
-    if run.state == "failed":
-        if "error" not in run.summary:
-            run.summary["error"] = sentence
+    if run.state in ("failed", "finished"):
+        key, text = ("error", sentence) if run.state == "failed" else (NOTE_KEY, AFTERWARDS.format(code=code))
+        if key not in run.summary:
+            run.summary[key] = text
             run.summary.update()  # type: ignore[no-untyped-call]
         return True
     return run_aside(close_run, code, sentence, limit=CLOSE_LIMIT)

@@ -90,7 +90,7 @@ def test_another_process_is_killed(
         assert victim == "prefect server", "the sweep did not go on by itself"
         ends += 1
         log = max(workplace.glob("command-*.log")).read_text()
-        assert f"Resume with: multistage-sweep --resume {folder.state_file}" in log, log
+        assert f"Resume with: multistage-sweep resume {folder.name}" in log, log
         assert ends <= len(kills)
     assert [kill.marker.name for kill in kills if not kill.marker.exists()] == []
     assert list_stage1(check_budget(commands, folder)) == stage1

@@ -15,7 +15,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import CancelledRun
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Cancelling
+from prefect.states import Cancelled, Cancelling, Running
 
 from multistage.errors import UsageError
 from multistage.pipeline.flows.multistage_sweep import multistage_sweep
@@ -118,6 +118,33 @@ def test_a_cancel_on_prefects_pages_reaches_a_sweep_of_a_terminal(prefect: SyncP
     state = find_run(prefect, f"asked to be {asked.name}").state
     assert state is not None
     assert (state.name, state.message) == ("Cancelled", "Interrupted.")
+
+
+def test_an_interruption_of_ones_own_is_no_cancel(prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool] = []
+    enough = threading.Event()
+    look = CancelWatch._look
+
+    def note(watch: CancelWatch, client: SyncPrefectClient) -> bool:
+        looks.append(look(watch, client))
+        if len(looks) > 1:
+            enough.set()
+        return looks[-1]
+
+    monkeypatch.setattr("multistage.pipeline.tasks.cancel_watch.INTERVAL", 0.1)
+    monkeypatch.setattr(CancelWatch, "_look", note)
+
+    @flow(flow_run_name="announces itself")
+    def interrupted() -> bool:
+        own = UUID(str(flow_run.id))
+        prefect.set_flow_run_state(own, Cancelling(message="Interrupted. Resume with: x"), force=True)
+        with CancelWatch(own):
+            found = enough.wait(60)
+        prefect.set_flow_run_state(own, Running(), force=True)
+        return found
+
+    assert interrupted()
+    assert not any(looks)
 
 
 def test_every_flow_is_described_in_a_few_lines() -> None:
