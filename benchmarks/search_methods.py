@@ -11,9 +11,11 @@ from multistage.domain.runs.results import Config, Evaluation
 from multistage.domain.runs.selection import rank
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.budget import Split, count_finalists, split_budget
-from multistage.domain.sweep.plan import OWN_SEARCH
+from multistage.domain.sweep.plan import OWN_SEARCH, count_prior
 from multistage.search.base import Proposal, SearchProblem
 from multistage.search.finalists import Recommendation
+from multistage.search.lessons import PriorSource
+from multistage.search.prior import choose_prior_configs
 from multistage.search.registry import create_searcher
 from multistage.search.sobol import key_of
 
@@ -42,6 +44,7 @@ class Multistage:
         finalists: int | None = None,
         search: str = OWN_SEARCH,
         defaults: Config | None = None,
+        prior: Sequence[PriorSource] = (),
     ) -> None:
         self._budgets = split_budget(budget, Split())
         count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
@@ -54,6 +57,7 @@ class Multistage:
             defaults=defaults,
             first=defaults,
             again=defaults,
+            prior=tuple(choose_prior_configs(space, prior, count_prior(self._budgets[0], defaults is not None), seed)),
         )
         self._search = create_searcher(search, problem)
         self._planned = self._search.plan()

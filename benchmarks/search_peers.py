@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from build_prior import learn_from_others
 from search_methods import Method, Multistage, Peer, Recorded, Replicating
 from search_translations import (
     fit_config,
@@ -250,15 +251,26 @@ SLOW = ("optuna-gp", "smac", "hebo")
 """Peers of over 0.2 s a suggestion, which are run up to 150 runs only."""
 
 
+PRIORS = ("", "prior", "misled")
+"""What stands behind a plus where the product's own search is told what the other tables of an algorithm teach, or the
+reverse of that."""
+
+
 def is_own(name: str) -> bool:
-    """Whether a method is the product's own, with whatever searcher."""
-    return name.partition("/")[0] == "multistage"
+    """Whether a method is the product's own, with whatever searcher and prior."""
+    method, _, prior = name.partition("/")[0].partition("+")
+    return method == "multistage" and prior in PRIORS
 
 
 def make_method(
-    name: str, space: SearchSpace, budget: int, seed: int, answers: Sequence[Proposal | None] | None = None
+    name: str,
+    space: SearchSpace,
+    budget: int,
+    seed: int,
+    answers: Sequence[Proposal | None] | None = None,
+    table: Path | None = None,
 ) -> Method:
-    """A method by its id: ``multistage``, ``multistage/SEARCH``, a peer, or a peer with ``+rep``.
+    """A method by its id: ``multistage``, ``multistage+prior/SEARCH``, a peer, or a peer with ``+rep``.
 
     Args:
         name: The id.
@@ -266,13 +278,18 @@ def make_method(
         budget: Runs in all.
         seed: Of the method's draws.
         answers: What the peer under a ``+rep`` answered when it was asked the same; computed again where None.
+        table: The file of the task, beside which those lie that a prior learns from.
 
     Raises:
+        ValueError: There is nothing to learn a prior from.
         KeyError: There is no such method.
         ModuleNotFoundError: Its package is not installed.
     """
     if is_own(name):
-        return Multistage(space, budget, seed, search=name.partition("/")[2] or OWN_SEARCH)
+        method, _, search = name.partition("/")
+        taught = method.partition("+")[2]
+        prior = [learn_from_others(table, misleading=taught == "misled")] if taught and table else []
+        return Multistage(space, budget, seed, search=search or OWN_SEARCH, prior=prior)
     if not name.endswith("+rep"):
         return PEERS[name](space, budget, seed)
     inner = Recorded(answers) if answers else PEERS[name.removesuffix("+rep")](space, budget, seed)

@@ -6,6 +6,9 @@ Tables of real trainings, made continuous, are searched by asynchronous workers 
 (method, table, budget, repeat) is a line of the JSON file, which a second call resumes. The score is the regret of
 the *true* value of the config that a method recommends: 0 for the best config of the table, 1 for the median random
 one. Tables that no fit explains (R2 below 0.5) are left out, and said so.
+
+`multistage+prior` knows what the algorithm's other tables in the folder teach, its own left out; `multistage+misled`
+the reverse of that.
 """
 
 import argparse
@@ -38,7 +41,10 @@ WEAKEST_FIT = 0.5
 LARGEST_SLOW = 150
 """Runs up to which slow peers are run."""
 
-METHODS = f"multistage, multistage/SEARCH with any --search, {', '.join(PEERS)}, and peers with +rep"
+METHODS = (
+    f"multistage, multistage/SEARCH with any --search, both with +prior or +misled, {', '.join(PEERS)}, and peers with "
+    "+rep"
+)
 
 FIELDS = (
     "method", "table", "budget", "repeat", "regret", "regret_seen", "reported", "true", "suggest_s", "makespan",
@@ -67,7 +73,7 @@ def simulate(
     seed = repeat * 1000 + budget
     # The same noise and durations for every method, as far as they ask the same.
     random = np.random.default_rng([seed, 1])
-    method = make_method(name, table.space, budget, seed, answers)
+    method = make_method(name, table.space, budget, seed, answers, table.path)
     given: Answers = []
     done: list[Evaluation] = []
     pending: dict[int, Proposal] = {}

@@ -56,6 +56,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         names, columns, values = _read_table(path)
         self.name = path.stem
+        self.path = path
         known = np.array([bool(np.isfinite(row).any()) for row in values])
         if known.sum() < FEWEST:
             raise TableError(

@@ -22,5 +22,6 @@ def pose_problem(state: State) -> SearchProblem:
         resolution=settings.grid_resolution,
         seed=settings.seed,
         first=state.plan[0].defaults or None,
+        prior=settings.prior_configs,
         again=state.plan[-1].defaults or None,
     )

@@ -36,6 +36,10 @@ class SearchOptions(Options):
     """How stage 1 explores; auto takes the grid where it fits, filled up with Sobol points."""
     grid_resolution: Annotated[int, Field(ge=2, le=100), Option(settles="grid_resolution", sign="N", told=True)] = 5
     """Values a parameter on the grid."""
+    prior: Annotated[str, Option(settles="prior", sign="auto|field|NAME|none", told=True)] = "none"
+    """What other trainings tell half of stage 1: earlier sweeps by their names, field (public trainings of PPO), both
+    with commas between; auto takes the latest sweeps of the same program, and the field where it knows the
+    algorithm."""
     finalists: Annotated[
         str, Option(usually="auto: none up to 50 runs, 12% from 150 on", sign="auto|N|N%", told=True)
     ] = "auto"

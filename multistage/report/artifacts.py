@@ -60,7 +60,7 @@ def describe_plan(state: State, folder: Path, warnings: Sequence[str] = ()) -> s
         [
             str(stage.stage),
             str(stage.runs),
-            describe_search(stage),
+            describe_search(stage, settings.prior),
         ]
         for stage in state.plan
     ]

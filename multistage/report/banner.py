@@ -62,6 +62,12 @@ def describe_maximum(state: State) -> str | None:
     return f"the highest of {runs} single runs" if state.goal == "maximize" else f"the lowest of {runs} single runs"
 
 
+def describe_prior(state: State) -> str:
+    """Say in a line what the sweep was told of other trainings before it began."""
+    names = state.settings.prior.replace(",", ", ")
+    return f"{names}, for {state.plan[0].prior} of stage 1's {state.plan[0].runs} runs"
+
+
 def format_banner(state: State, state_file: Path) -> str:
     """Write the guide's closing banner: runs, best metric and its stage, best config, where the state is."""
     rule = "=" * WIDTH
@@ -81,6 +87,7 @@ def format_banner(state: State, state_file: Path) -> str:
         f"Recommended: {format_config(state.recommended.config if state.recommended else None)}",
         f"             {describe_recommendation(state)}",
         *([f"             {gain}"] if gain else []),
+        *([f"Prior:       {describe_prior(state)}"] if state.plan[0].prior else []),
         *([f"Lost to the machine and trained again: {lost} runs"] if lost else []),
         *describe_cost(state),
         "",

@@ -45,7 +45,7 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: f
         stages.add_column(column)
     boxes = {1: "as above", 2: "mean ± 2 std of stage 1's top 10%", 3: "mean ± 1 std of stage 2's top 10%"}
     for stage in plan.stages:
-        search = describe_search(stage)
+        search = describe_search(stage, settings.prior)
         rounds = ceil(stage.runs / options.workers)
         times = [format_duration(rounds * run_seconds)] if run_seconds else []
         stages.add_row(str(stage.stage), str(stage.runs), *times, search, boxes[stage.stage])
@@ -64,13 +64,20 @@ def draw_plan(plan: SweepPlan, options: RunOptions, folder: Path, run_seconds: f
     return Group(*(Text(line) for line in lines), ranges, stages)
 
 
-def describe_search(stage: StagePlan) -> str:
-    """Say how a stage's configs are found."""
+def describe_search(stage: StagePlan, prior: str) -> str:
+    """Say how a stage's configs are found.
+
+    Args:
+        stage: The stage.
+        prior: What is known already, by name.
+    """
     parts = [f"{stage.method}, {stage.grid_points} grid points" if stage.grid_points else stage.method]
     if stage.defaults:
         parts.append(
             "the first trains the usual values" if stage.stage == 1 else "the last trains the usual values again"
         )
+    if stage.prior:
+        parts.append(f"{stage.prior} by the prior ({prior.replace(',', ', ')})")
     if stage.finalists:
         parts.append(f"the last {stage.finalists} train contenders again on fresh seeds")
     return "; ".join(parts)

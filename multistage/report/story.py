@@ -2,7 +2,13 @@
 
 from multistage.domain.runs.slots import RunRecord, Slot
 from multistage.domain.sweep.state import StageProgress, StageRecord, State
-from multistage.report.banner import describe_gain, describe_recommendation, format_config, format_number
+from multistage.report.banner import (
+    describe_gain,
+    describe_prior,
+    describe_recommendation,
+    format_config,
+    format_number,
+)
 from multistage.report.links import link_page
 
 
@@ -14,7 +20,9 @@ def describe_start(state: State) -> str:
     return (
         f"{'Resuming' if begun else 'Beginning'} the sweep {state.name}: {state.config_id}, "
         f"{f'{state.budget_used} of ' if begun else ''}{state.total_budget} runs in {stages}, "
-        f"{state.options.workers} at once, to {settings.goal} {settings.metric}." + (f" {where}" if where else "")
+        f"{state.options.workers} at once, to {settings.goal} {settings.metric}."
+        + (f" Prior: {describe_prior(state)}." if state.plan[0].prior else "")
+        + (f" {where}" if where else "")
     )
 
 

@@ -9,7 +9,7 @@ from multistage.domain.durations import format_duration
 from multistage.domain.runs.results import Config, Value
 from multistage.domain.space.parameters import Parameter
 from multistage.domain.sweep.state import State
-from multistage.report.banner import describe_gain, format_number
+from multistage.report.banner import describe_gain, describe_prior, format_number
 from multistage.report.beliefs import Influence
 from multistage.report.costs import format_dollars
 from multistage.report.data import ReportData
@@ -58,6 +58,7 @@ def _head(data: ReportData) -> Markup:
         f"<h1>{render(state.config_id)}</h1>"
         f"<p class=lead>{state.goal.capitalize()} <code>{render(state.metric_name)}</code> in {state.budget_used} of "
         f"{state.total_budget} runs{render(f', ended by: {because}' if because else '')}. "
+        f"{render(f'Prior: {describe_prior(state)}. ' if state.plan[0].prior else '')}"
         f"Written {data.written_at:%Y-%m-%d %H:%M} UTC.</p>{listed}</header>\n"
     )
 

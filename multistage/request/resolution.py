@@ -10,6 +10,7 @@ from multistage.domain.sweep.account import EMBEDDED, Account
 from multistage.domain.sweep.budget import Split, check_budget, parse_finalists, parse_split, split_budget
 from multistage.domain.sweep.plan import (
     HYPERBAND,
+    NO_PRIOR,
     OWN_SEARCH,
     SERVER_ENGINE,
     EarlyStop,
@@ -21,6 +22,7 @@ from multistage.domain.sweep.plan import (
 )
 from multistage.domain.sweep.request import SweepRequest
 from multistage.errors import UsageError
+from multistage.request.priors.choice import Prior, choose_prior, find_sources, keep_prior, read_words
 from multistage.request.subject.assignments import note_texts
 from multistage.request.subject.single import settle_single
 from multistage.request.subject.sweep_subject import (
@@ -55,6 +57,7 @@ class Outline(Model):
     split: Split
     seed_parameter: str | None
     baseline: Config
+    prior: Prior
     notes: tuple[str, ...]
 
 
@@ -63,6 +66,7 @@ def resolve_request(
     directory: Path,
     find_account: Callable[[], Account] = lambda: EMBEDDED,
     runs_dir: Path | None = None,
+    frozen: SweepSettings | None = None,
 ) -> ResolvedRequest:
     """Check a request and fill in every default.
 
@@ -70,20 +74,23 @@ def resolve_request(
         request: What was asked for.
         directory: Where a relative ``program`` is looked for.
         find_account: Finds the server that the sweep will use; it is asked when all else makes sense.
-        runs_dir: Where earlier sweeps lie, which tell what a script logs.
+        runs_dir: Where earlier sweeps lie, which tell what a script logs and which configs promise most.
+        frozen: The settings of the sweep that is taken up, if one is.
 
     Raises:
         UsageError: If anything in it makes no sense; nothing has been started.
     """
-    outline = outline_request(request, directory, runs_dir)
+    outline = outline_request(request, directory, runs_dir, frozen)
     return settle_outline(outline, find_account())
 
 
-def outline_request(request: SweepRequest, directory: Path, runs_dir: Path | None) -> Outline:
+def outline_request(
+    request: SweepRequest, directory: Path, runs_dir: Path | None, frozen: SweepSettings | None = None
+) -> Outline:
     """Check all of a request that no server has a say in; see `resolve_request`."""
     subject = read_subject(request, directory, runs_dir)
     parse_metric_value(request.metric_value)
-    split, parameter, baseline = Split(), None, Config()
+    split, parameter, baseline, prior = Split(), None, Config(), Prior()
     notes = tuple(_warn_of_seeds(subject))
     if not request.single:
         split = parse_split(request.split)
@@ -92,10 +99,17 @@ def outline_request(request: SweepRequest, directory: Path, runs_dir: Path | Non
             raise UsageError("W&B's engine draws no Sobol points.", "Use --search gp, or leave --stage1 out.")
         parameter = choose_seed_parameter(subject, request.seed_param)
         baseline = find_baseline(subject, request.baseline)
+        prior = _find_prior(request, subject, (split, baseline), runs_dir, frozen)
         texts = () if subject.trainer else note_texts("train-arg", request.train_arg)
         notes = (*subject.notes, *notes, *_warn_of_trainer(request, subject, directory), *texts)
     return Outline(
-        request=request, subject=subject, split=split, seed_parameter=parameter, baseline=baseline, notes=notes
+        request=request,
+        subject=subject,
+        split=split,
+        seed_parameter=parameter,
+        baseline=baseline,
+        prior=prior,
+        notes=notes,
     )
 
 
@@ -116,6 +130,7 @@ def settle_outline(outline: Outline, account: Account) -> ResolvedRequest:
     search = _choose_search(request, account)
     proposer = find_proposer(search)
     early_stop = _choose_early_stop(request, proposer, subject)
+    prior = _settle_prior(request, outline.prior, proposer)
     seeded = proposer == "ours" and outline.seed_parameter not in (*subject.fixed, *subject.space.names)
     settings = SweepSettings(
         config_id=request.config_id,
@@ -135,6 +150,8 @@ def settle_outline(outline: Outline, account: Account) -> ResolvedRequest:
         fixed=subject.fixed,
         layout=subject.layout,
         baseline=outline.baseline,
+        prior=prior.name,
+        prior_configs=prior.configs,
         search=search,
         early_stop=early_stop,
         early_terminate=(subject.early_terminate or dict(HYPERBAND)) if early_stop == "hyperband" else None,
@@ -165,6 +182,43 @@ def _warn_of_seeds(subject: Subject) -> Iterator[str]:
                 f"{name} is searched like a hyperparameter, but the best seed is only the luckiest: "
                 f"take it out of the swept ones and add --seed-param {name}, by which each run gets its own."
             )
+
+
+def _find_prior(
+    request: SweepRequest,
+    subject: Subject,
+    settled: tuple[Split, Config],
+    runs_dir: Path | None,
+    frozen: SweepSettings | None,
+) -> Prior:
+    """Find what is known of other trainings: what the sweep began with, where one is taken up."""
+    split, baseline = settled
+    kept = keep_prior(request, frozen) if frozen else None
+    if kept is not None:
+        return kept
+    words = read_words(request.prior)
+    if request.stage1 == "grid" or request.search == SERVER_ENGINE:
+        return Prior() if words in ((AUTO,), (NO_PRIOR,)) else _refuse_prior(request)
+    sources = find_sources(request, subject, runs_dir)
+    return choose_prior(request, sources, subject, baseline, split_budget(request.budget, split)[0])
+
+
+def _settle_prior(request: SweepRequest, prior: Prior, proposer: Proposer) -> Prior:
+    if proposer == "ours" or prior.name == NO_PRIOR:
+        return prior
+    return Prior() if read_words(request.prior) == (AUTO,) else _refuse_prior(request)
+
+
+def _refuse_prior(request: SweepRequest) -> Prior:
+    if request.stage1 == "grid":
+        raise UsageError(
+            f"--stage1 grid trains the grid alone, and --prior {request.prior} would add to it.",
+            "Use --stage1 auto, or leave --prior out.",
+        )
+    raise UsageError(
+        f"W&B's engine proposes stage 1, and takes no --prior {request.prior}.",
+        "Use --search gp where the server lets it queue runs, as --tracker embedded does, or leave --prior out.",
+    )
 
 
 def _choose_search(request: SweepRequest, account: Account) -> str:

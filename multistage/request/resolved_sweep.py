@@ -71,6 +71,7 @@ def resolve_sweep(
         options.directory,
         lambda: account or open_account(request.tracker, request.entity),
         asked.folder_path.parent,
+        asked.folder.load_state().settings if asked.resume else None,
     )
     if options.notify is not None:
         check_name(options.notify, Settings())

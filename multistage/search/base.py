@@ -47,6 +47,8 @@ class SearchProblem(Model):
     """Of all draws."""
     first: Config | None = None
     """The defaults where stage 1 trains them first; None where it does not. They may lie outside the space."""
+    prior: tuple[Config, ...] = ()
+    """Configs within the space that other trainings speak for, the most promising first."""
     again: Config | None = None
     """The defaults where stage 3 trains them in its last run; None where it does not. With finalists they race
     instead."""
@@ -63,8 +65,9 @@ class Searcher(Protocol):
         """Return stage 1's configs, all of them, in the order in which they are trained.
 
         Returns:
-            As many as stage 1 has runs: the problem's ``first`` before all others, then by its ``stage1``. With
-            ``grid`` the grid's and no others; with ``auto`` the grid's among them, where it fits.
+            As many as stage 1 has runs: the problem's ``first`` before all others, then its ``prior`` in up to half of
+            them, then by its ``stage1``. With ``grid`` the grid's and no others; with ``auto`` the grid's among them,
+            where it fits in what is left.
 
         Raises:
             BudgetError: A grid was asked for that does not fit.

@@ -175,6 +175,25 @@ def _check_grid(search: str) -> None:
         raise AssertionError("a grid that does not fit is not refused")
 
 
+def _check_prior(search: str) -> None:
+    space = SearchSpace(parameters=tuple(SPACES["mixed"]))
+    known = sample_sobol(space, 9, 11)
+    first = space.from_unit([0.5] * len(space))
+    for runs, share in ((1, 0), (12, 6), (40, 9)):
+        told = f"the plan of {runs} runs with a prior of {len(known)} configs"
+        planned = list(_make(search, _pose(space, budgets=(runs, 5, 5), first=first, prior=tuple(known))).plan())
+        _expect_configs(planned, space, _count(search, runs), told)
+        wanted = [first, *known[:share]] if planned else []
+        _expect(
+            planned[: share + 1] == wanted, f"{told}: they do not come after the defaults, in up to half of the runs"
+        )
+    small = SearchSpace(parameters=tuple(SPACES["choices alone"]))
+    problem = _pose(small, stage1="grid", prior=({"a": "x", "b": True},))
+    _expect(
+        len(list(_make(search, problem).plan())) == _count(search, small.grid_size(5)), "a grid alone takes no prior"
+    )
+
+
 def _count(search: str, count: int) -> int:
     """How many configs a searcher gives that was asked for so many; the server's engine gives them itself."""
     return 0 if find_proposer(search) == "server" else count
@@ -283,6 +302,7 @@ def _train(stage: int, index: int, proposal: Proposal, problem: SearchProblem) -
 CASES: tuple[Case, ...] = (
     Case("plans exactly stage 1's runs", _check_plan),
     Case("plans the defaults first, then the grid", _check_grid),
+    Case("plans what other trainings speak for after the defaults", _check_prior),
     *(Case(f"proposes whatever the evidence: {kind}", _check_proposals(kind)) for kind in SPACES),
     Case("recommends where anything has a value", _check_recommendation),
     Case("uses exactly a sweep's budget, restarted or not", _check_a_sweep),

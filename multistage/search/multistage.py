@@ -76,7 +76,9 @@ class StagedSearch(ABC):
             BudgetError: A grid was asked for that does not fit.
         """
         asked = self.problem
-        return plan_stage1(asked.space, asked.stage1, asked.resolution, asked.budgets[0], asked.seed, asked.first)
+        return plan_stage1(
+            asked.space, asked.stage1, asked.resolution, asked.budgets[0], asked.seed, asked.first, asked.prior
+        )
 
     def narrow(self, stage: Literal[2, 3], evaluations: Sequence[Evaluation], current: SearchSpace) -> Narrowing:
         """The box that stage 2 or 3 searches.

@@ -1,12 +1,14 @@
 """The first stage's configs, all known before it starts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from multistage.domain.runs.results import Config
 from multistage.domain.space.search_space import SearchSpace
-from multistage.domain.sweep.plan import Stage1Method
+from multistage.domain.sweep.plan import Stage1Method, count_prior
 from multistage.errors import BudgetError
-from multistage.search.sobol import sample_sobol
+from multistage.search.sobol import key_of, sample_sobol
 
 
 def plan_stage1(
@@ -16,6 +18,7 @@ def plan_stage1(
     budget: int,
     seed: int,
     defaults: Config | None = None,
+    prior: Sequence[Config] = (),
 ) -> list[Config]:
     """The configs of stage 1, in the order in which they are to be trained.
 
@@ -31,6 +34,8 @@ def plan_stage1(
         seed: Of the order and of the Sobol points.
         defaults: The usual values of what is swept, which come first; None where they are not trained. They may lie
             outside the space.
+        prior: Configs within the space that other trainings speak for, the most promising first. They come after
+            the defaults, in up to half of the runs; a grid that is asked for takes none.
 
     Returns:
         Exactly ``budget`` configs; with ``grid`` the grid's, and no others.
@@ -51,8 +56,10 @@ def plan_stage1(
         grid = [configs[index] for index in np.random.default_rng(seed).permutation(size)]
     if method == "grid":
         return grid
-    first = [] if defaults is None else [defaults]
+    usual = [] if defaults is None else [defaults]
+    known = [config for config in prior if config not in usual][: count_prior(budget, len(usual))]
+    if len({*map(key_of, usual), *map(key_of, grid)}) > budget - len(known):
+        grid = []
+    first = usual + known
     planned = first + [config for config in grid if config not in first]
-    if len(planned) > budget:
-        planned = first
     return planned + sample_sobol(space, budget - len(planned), seed, taken=planned)

@@ -29,18 +29,23 @@ class Batch(Model):
 
 
 def read_logged(path: Path) -> set[str]:
-    """Read which keys archived runs have logged; leaves the file as it is, since another process may be writing it."""
+    """Read which keys archived runs have logged; see `read_finished`."""
+    return {key for run in read_finished(path) for key in run.logged}
+
+
+def read_finished(path: Path) -> list[RunRecord]:
+    """Read archived runs; leaves the file as it is, since another process may be writing it."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
-        return set()
-    keys: set[str] = set()
+        return []
+    runs: dict[str, RunRecord] = {}
     for line in lines:
         try:
-            keys.update(key for run in Batch.model_validate_json(line).runs for key in run.logged)
+            runs |= {run.run_id: run for run in Batch.model_validate_json(line).runs}
         except ValidationError:  # cut off, or of another release: it costs only what it would have told
             continue
-    return keys
+    return list(runs.values())
 
 
 class RunArchive:

@@ -55,6 +55,32 @@ def test_usual_values_on_the_grid_are_not_planned_twice(budget: int) -> None:
     assert sorted(map(key_of, configs[:25])) == sorted(map(key_of, TWO.grid(5)))
 
 
+KNOWN = sample_sobol(TWO, 20, seed=9)
+"""Configs that other trainings speak for."""
+
+
+@pytest.mark.parametrize(
+    ("budget", "known", "points"), [(50, 20, 25), (46, 20, 25), (45, 20, 0), (30, 15, 0), (1, 0, 0)]
+)
+def test_the_prior_takes_up_to_half_after_the_usual_values_and_the_grid_what_fits_in_the_rest(
+    budget: int, known: int, points: int
+) -> None:
+    configs = plan_stage1(TWO, "auto", 5, budget, seed=3, defaults=USUAL, prior=KNOWN)
+    assert configs[: known + 1] == [USUAL, *KNOWN[:known]]
+    assert sum(config in TWO.grid(5) for config in configs) == points
+    assert (len(configs), count_twins(configs)) == (budget, 1)
+
+
+def test_usual_values_are_not_trained_again_for_the_priors_sake() -> None:
+    configs = plan_stage1(TWO, "sobol", 5, 30, seed=3, defaults=KNOWN[0], prior=KNOWN)
+    assert configs[:16] == KNOWN[:16]
+    assert count_twins(configs) == 1
+
+
+def test_a_grid_that_is_asked_for_takes_no_prior() -> None:
+    assert plan_stage1(TWO, "grid", 5, 150, seed=0, prior=KNOWN) == plan_stage1(TWO, "grid", 5, 150, seed=0)
+
+
 def test_the_grid_alone_leaves_the_rest_of_the_budget() -> None:
     assert len(plan_stage1(TWO, "grid", 5, 150, seed=0)) == 25
     assert len(plan_stage1(TWO, "grid", 5, 25, seed=0)) == 25

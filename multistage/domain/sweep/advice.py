@@ -134,7 +134,8 @@ def _look_at_evidence(plan: SweepPlan, workers: int) -> Iterator[str]:
     if settings.stage1 == "auto" and not first.grid_points:
         points = settings.space.grid_size(settings.grid_resolution)
         instead = "random configs" if first.method == "random" else "Sobol points"
-        reasons.append(f"the grid of {points} points does not fit stage 1's {first.runs} runs, which take {instead}")
+        room = f"{first.runs} runs" + (f", {first.prior} of them the prior's" if first.prior else "")
+        reasons.append(f"the grid of {points} points does not fit stage 1's {room}, which take {instead}")
         remedies += [] if enough else ["lower --grid-resolution"]
     few = second.runs < ROUNDS * workers
     if 1 < workers <= max(stage.runs for stage in plan.stages) and second.method == "gaussian process" and few:

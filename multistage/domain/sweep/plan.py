@@ -39,6 +39,8 @@ METHODS: Mapping[str, str] = MappingProxyType({OWN_SEARCH: "gaussian process", S
 """What stages 2 and 3 do, by search; others go by their own name."""
 Stage1Method = Literal["auto", "grid", "sobol"]
 
+NO_PRIOR = "none"
+
 _IDENTITY = (*SETTLED, "server", "layout", "early_terminate", "definition")
 
 
@@ -76,6 +78,10 @@ class SweepSettings(Model):
     split: Split
     stage1: Stage1Method = "auto"
     grid_resolution: Annotated[int, Field(ge=2, le=100)] = 5
+    prior: str = NO_PRIOR
+    """Names of what is known already, with commas between: earlier sweeps, ``field``; or ``none``."""
+    prior_configs: tuple[Config, ...] = ()
+    """What those spoke for when the sweep began, the most promising first; it stays, whatever becomes of them."""
     search: Annotated[str, Field(min_length=1)] = OWN_SEARCH
     """The searcher's name, with a colon and a variant where it has some; `multistage.search.registry` knows them."""
     early_stop: EarlyStop = "none"
@@ -180,6 +186,8 @@ class StagePlan(Model):
     """How its configs are found, in a word or two. Where the server proposes it is W&B's: grid, random or bayes."""
     grid_points: int = 0
     """Points of the grid among the stage's runs."""
+    prior: int = 0
+    """Runs for configs that other trainings speak for, after the usual values."""
     finalists: int = 0
     """The stage's last runs, which train contenders again on fresh seeds."""
     defaults: Config = Field(default_factory=dict)
@@ -240,6 +248,16 @@ def plan_sweep(settings: SweepSettings) -> SweepPlan:
     )
 
 
+def count_prior(runs: int, defaults: int) -> int:
+    """Count stage 1's runs that a prior chooses: half of them.
+
+    Args:
+        runs: Of the stage.
+        defaults: Those that train the usual values.
+    """
+    return min(runs // 2, runs - defaults)
+
+
 def _plan_stage1(settings: SweepSettings, runs: int) -> StagePlan:
     points = settings.space.grid_size(settings.grid_resolution)
     if settings.stage1 == "grid" and points > runs:
@@ -251,13 +269,14 @@ def _plan_stage1(settings: SweepSettings, runs: int) -> StagePlan:
         return StagePlan(stage=1, runs=points, method="grid", grid_points=points)
     if settings.proposer == "server":
         return StagePlan(stage=1, runs=runs, method="random")
-    rest = runs - points - bool(settings.baseline)
+    known = min(count_prior(runs, bool(settings.baseline)), len(settings.prior_configs))
+    rest = runs - points - bool(settings.baseline) - known
     if settings.baseline and points <= runs and settings.baseline in settings.space.grid(settings.grid_resolution):
         rest += 1  # they are one of its points
     if settings.stage1 == "sobol" or rest < 0:
-        return StagePlan(stage=1, runs=runs, method="sobol", defaults=settings.baseline)
+        return StagePlan(stage=1, runs=runs, method="sobol", prior=known, defaults=settings.baseline)
     method = "grid+sobol" if rest else "grid"
-    return StagePlan(stage=1, runs=runs, method=method, grid_points=points, defaults=settings.baseline)
+    return StagePlan(stage=1, runs=runs, method=method, grid_points=points, prior=known, defaults=settings.baseline)
 
 
 def grow_stages(

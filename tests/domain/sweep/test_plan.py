@@ -59,6 +59,33 @@ def test_sobol_takes_no_grid_though_it_fits() -> None:
     assert (stage.method, stage.grid_points) == ("sobol", 0)
 
 
+KNOWN = tuple({"lr": 10**-power, "clip": 0.5} for power in (2, 2.5, 3, 3.5, 4))
+
+
+@pytest.mark.parametrize(
+    ("changes", "prior", "points"),
+    [
+        ({"prior_configs": KNOWN}, 5, 25),
+        ({"prior_configs": KNOWN, "baseline": {"lr": 0.5, "clip": 2.0}}, 5, 0),
+        ({"prior_configs": KNOWN * 5}, 15, 0),
+        ({"prior_configs": KNOWN, "stage1": "grid"}, 0, 25),
+        ({}, 0, 25),
+    ],
+)
+def test_a_prior_takes_up_to_half_of_stage_1_and_the_grid_what_fits_in_the_rest(
+    changes: dict[str, object], prior: int, points: int
+) -> None:
+    stage = plan_sweep(change(budget=100, **changes)).stages[0]
+    assert (stage.prior, stage.grid_points) == (prior, points)
+
+
+def test_a_prior_is_part_of_the_identity_by_its_name() -> None:
+    settings = change(prior="field", prior_configs=KNOWN)
+    assert settings.hash_identity() != SETTINGS.hash_identity()
+    assert SETTINGS.compare_identity(settings) == {"prior": ("none", "field")}
+    assert SweepSettings.model_validate_json(settings.model_dump_json()).prior_configs == KNOWN
+
+
 def test_what_a_grid_leaves_goes_to_stage_2() -> None:
     plan = plan_sweep(change(stage1="grid"))
     assert [stage.runs for stage in plan.stages] == [25, 55, 20]
@@ -259,5 +286,5 @@ def test_the_identity_is_what_earlier_releases_took_for_it() -> None:
     assert set(plan._IDENTITY) == {
         "config_id", "space", "metric", "metric_value", "goal", "program", "command", "fixed", "entity", "project",
         "tracker", "server", "search", "early_stop", "split", "stage1", "grid_resolution", "seed", "seed_parameter",
-        "layout", "early_terminate", "definition",
+        "layout", "early_terminate", "definition", "prior",
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""What is known before a sweep begins: earlier sweeps, and public trainings of its algorithm."""

@@ -1,0 +1,106 @@
+"""The field's prior: what public trainings of an algorithm have taught about its hyperparameters.
+
+`field.json` is distilled from ARLBench's tables by `benchmarks/build_prior.py`; its licence lies beside it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from multistage.domain.space.search_space import SearchSpace
+from multistage.search.lessons import Lesson, PriorSource
+
+FIELD = "field"
+FIELD_FILE = Path(__file__).with_name("field.json")
+
+PPO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "learning_rate": ("learning_rate", "lr", "policy_lr", "policy_learning_rate", "actor_lr", "step_size"),
+        "clip_eps": (
+            "clip_eps", "clip_epsilon", "clip_range", "clip_coef", "clip_param", "clip_ratio", "eps_clip", "ratio_clip",
+            "clipping_epsilon", "cliprange", "clip",
+        ),
+        "ent_coef": (
+            "ent_coef", "ent_coeff", "entropy_coef", "entropy_coeff", "entropy_cost", "entropy_eps",
+            "entropy_loss_scale", "beta_entropy",
+        ),
+        "gae_lambda": ("gae_lambda", "lambda", "lambda_", "lam", "lmbda", "gae_lam", "lambda_gae"),
+        "max_grad_norm": ("max_grad_norm", "grad_clip", "grad_norm_clip", "max_gradient_norm", "clip_grad_norm"),
+        "normalize_advantage": (
+            "normalize_advantage", "normalize_advantages", "norm_adv", "norm_advantage", "advantage_normalization",
+        ),
+        "vf_clip_eps": ("vf_clip_eps", "clip_range_vf", "vf_clip_param", "value_clip", "clip_value", "cliprange_value"),
+        "vf_coef": (
+            "vf_coef", "vf_coeff", "vf_loss_coeff", "vf_loss_coef", "value_coef", "value_coeff", "value_loss_coef",
+            "value_loss_coeff", "value_loss_scale", "critic_coef", "critic_coeff",
+        ),
+    }
+)  # fmt: skip
+"""Each hyperparameter of the tables, by its names in CleanRL, Stable-Baselines3, gymnasium-solver, RLlib, Tianshou,
+TorchRL, skrl, Spinning Up and PureJaxRL."""
+NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType({"ppo": PPO_NAMES})
+"""By algorithm."""
+OTHERS = frozenset(
+    {
+        "a2c", "a3c", "acer", "acktr", "c51", "cql", "ddpg", "ddqn", "dqn", "dreamer", "impala", "iql", "mpo", "qrdqn",
+        "r2d2", "rainbow", "reinforce", "sac", "td3", "tqc", "trpo", "vpg",
+    }
+)  # fmt: skip
+"""Words that name another algorithm."""
+TELLING = "clip_eps"
+"""The hyperparameter that PPO alone has."""
+
+
+def find_field_source(space: SearchSpace, described: Iterable[str]) -> PriorSource | None:
+    """Find what the field knows of a sweep's hyperparameters.
+
+    Args:
+        space: The sweep's.
+        described: What may name the algorithm, such as the config id and the program.
+
+    Returns:
+        It, by the names that the sweep gives them; None where the algorithm is none that the field knows or no
+        hyperparameter is.
+    """
+    algorithm = recognize(space.names, described)
+    if algorithm is None:
+        return None
+    known = _read_field()["algorithms"][algorithm]
+    own = {canonical: name for name in reversed(space.names) if (canonical := find_canonical(algorithm, name))}
+    shared = [name for name in known["names"] if name in own]
+    if not shared:
+        return None
+    places = [(own[name], known["names"].index(name)) for name in shared]
+    rows = (json.loads(row) for row in known["rows"])
+    return PriorSource(
+        name=FIELD,
+        names=tuple(name for name, _ in places),
+        lessons=tuple(Lesson(config={name: row[at] for name, at in places}, standing=row[-1]) for row in rows),
+    )
+
+
+def recognize(names: Iterable[str], described: Iterable[str]) -> str | None:
+    """Recognize an algorithm that the field knows: by a word of what is trained, else by a name that it alone has."""
+    words = {word for text in described for word in re.split(r"[^a-z0-9]+", text.lower())}
+    for algorithm in NAMES:
+        if any(word.startswith(algorithm) or word.endswith(algorithm) for word in words):
+            return algorithm
+    if words & OTHERS:
+        return None
+    return "ppo" if any(find_canonical("ppo", name) == TELLING for name in names) else None
+
+
+def find_canonical(algorithm: str, name: str) -> str | None:
+    """Find the tables' name of a hyperparameter, which may be nested or hyphened; None where they have none."""
+    bare = re.split(r"[./]", name)[-1].replace("-", "_").lower()
+    return next((canonical for canonical, names in NAMES[algorithm].items() if bare in names), None)
+
+
+@cache
+def _read_field() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(FIELD_FILE.read_text(encoding="utf-8"))
+    return content
