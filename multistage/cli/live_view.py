@@ -157,7 +157,7 @@ class LiveView:
                 used, note, best = record.runs_completed, "done", record.best_metric
             elif current is not None and current.stage == plan.stage:
                 used, best = current.used, current.best_metric
-                starting = count_starting(summary, plan.stage) if summary else 0
+                starting = count_starting(summary.present if summary else None, current.running, current.queued)
                 note = f"{current.running} running, "
                 note += f"{starting} starting, " if starting else ""
                 note += f"{max(0, current.queued - starting)} queued"

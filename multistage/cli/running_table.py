@@ -60,10 +60,15 @@ class PageReader:
         return self._summary
 
 
-def count_starting(summary: LiveSummary, stage: int) -> int:
-    """Count the runs of a stage that a worker has, and that have not begun to log."""
-    found = next(one for one in summary.stages if one.stage == stage)
-    return max(0, min(found.queued, (summary.present or 0) - found.running))
+def count_starting(present: int | None, running: int, queued: int) -> int:
+    """Count the runs that a worker has, and that have not begun to log.
+
+    Args:
+        present: Workers that are there, as the sweep's page was told; None where that is not known.
+        running: Runs that train.
+        queued: Runs that wait, those included.
+    """
+    return max(0, min(queued, (present or 0) - running))
 
 
 def draw_runs(summary: LiveSummary, now: datetime | None = None) -> Table:

@@ -40,10 +40,11 @@ def test_of_next_to_nothing_next_to_nothing_is_shown() -> None:
     assert len(show(summary.model_copy(update={"runs": ()}), 80)) <= 1
 
 
-def test_a_run_that_a_worker_has_and_that_has_not_begun_is_starting() -> None:
-    summary = make_live(workers=6)
-    stage = summary.stages[2].model_copy(update={"running": 2, "queued": 3})
-    told = summary.model_copy(update={"stages": (*summary.stages[:2], stage), "present": 4})
-    assert count_starting(told, 3) == 2
-    assert count_starting(told.model_copy(update={"present": 9}), 3) == 3
-    assert count_starting(told.model_copy(update={"present": None}), 3) == 0
+@pytest.mark.parametrize(
+    ("present", "running", "queued", "starting"),
+    [(4, 2, 3, 2), (9, 2, 3, 3), (2, 2, 3, 0), (1, 2, 3, 0), (None, 0, 3, 0)],
+)
+def test_a_run_that_a_worker_has_and_that_has_not_begun_is_starting(
+    present: int | None, running: int, queued: int, starting: int
+) -> None:
+    assert count_starting(present, running, queued) == starting
