@@ -103,7 +103,7 @@ def test_a_resume_keeps_what_the_sweep_began_with(tmp_path: Path) -> None:
     assert resolve(tmp_path, **OWN).settings.prior == "earlier,later"
     for folder in ("earlier", "later"):
         (tmp_path / "runs" / folder / "state.json").unlink()
-    for asked in ("auto", "earlier"):
+    for asked in ("auto", "earlier", "runs/earlier", str(tmp_path / "runs" / "earlier" / "state.json")):
         assert resolve(tmp_path, began, **OWN, prior=asked).settings == began
     other = resolve(tmp_path, began, **OWN, prior="none").settings
     assert began.compare_identity(other) == {"prior": ("earlier", "none")}
@@ -184,7 +184,11 @@ def test_no_name_stands_for_two_hyperparameters() -> None:
         (["ALE-Pong-v5:objects_ppo", ""], [], "ppo"),
         (["my", "train_ppo.py"], ["x"], "ppo"),
         (["my", "ppo2.py"], ["x"], "ppo"),
-        (["my", "train.py"], ["clip-coef", "x"], "ppo"),
+        (["my", "train.py"], ["clip-coef", "x", "agent.gae-lambda"], "ppo"),
+        (["my", "train.py"], ["clip_coef", "lr"], None),
+        (["my", "train.py", "--algo", "ppo"], ["lr"], "ppo"),
+        (["sb3:RecurrentPPO"], ["lr"], "ppo"),
+        (["hippo", "train.py"], ["lr"], None),
         (["my", "train.py"], ["gamma"], None),
         (["my", "td3.py"], ["clip"], None),
     ],
@@ -200,6 +204,7 @@ def test_an_algorithm_is_recognized(described: list[str], names: list[str], algo
         ({"prior": "damaged"}, "is damaged"),
         ({"prior": "nothing_shared"}, "nothing_shared, which swept width: none of what is swept now"),
         ({"prior": "short"}, "short, which has 9 runs with a value"),
+        ({"prior": "other_kind"}, "other_kind, in which layers had other values altogether"),
         ({"prior": "field"}, "--prior field knows PPO, and nothing of my:own"),
         ({"prior": "auto,field"}, "'auto,field' is no prior"),
         ({"prior": "field,"}, "'field,' is no prior"),
@@ -211,6 +216,7 @@ def test_an_algorithm_is_recognized(described: list[str], names: list[str], algo
 def test_a_prior_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[str, Any], words: str) -> None:
     record(tmp_path, "earlier")
     record(tmp_path, "nothing_shared", "width:1-2")
+    record(tmp_path, "other_kind", "layers:[few|many]")
     record(tmp_path, "short", runs=9)
     record(tmp_path, "damaged")
     (tmp_path / "runs" / "damaged" / "state.json").write_text("{")
