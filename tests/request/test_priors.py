@@ -10,7 +10,7 @@ import pytest
 
 from multistage.domain.runs.slots import RunRecord, SlotName
 from multistage.domain.space.grammar import parse_params
-from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.account import EMBEDDED, Account
 from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
 from multistage.driver.search_problem import pose_problem
@@ -21,7 +21,9 @@ from multistage.report.story import describe_start
 from multistage.request.preparation import prepare_folder
 from multistage.request.priors import field
 from multistage.request.resolution import resolve_request
+from multistage.request.resolved_sweep import resolve_sweep
 from multistage.request.resumption import take_up
+from multistage.request.sources.precedence import GatheredParameters
 from multistage.search.registry import create_searcher
 from multistage.search.sobol import sample_sobol
 from multistage.store.sweep_folder import SweepFolder
@@ -133,6 +135,18 @@ def test_a_sweep_that_was_killed_proposes_the_same_though_the_earlier_one_is_gon
     grown = resolve_request(larger, tmp_path, runs_dir=folder.path.parent, frozen=frozen).plan
     more = prepare_folder(folder, larger, grown, options, resume=True)
     assert create_searcher("gp", pose_problem(more)).plan()[: len(planned)] == planned
+
+
+def test_a_flow_run_that_prefect_retries_keeps_what_it_began_with(tmp_path: Path) -> None:
+    record(tmp_path, "earlier")
+    told = {**OWN, "prior": "auto", "budget": 100, "name": "mine", "runs_dir": tmp_path / "runs"}
+    gathered = GatheredParameters(parameters=told, sources={})
+    began = resolve_sweep(gathered, tmp_path, {}, EMBEDDED)
+    assert began.plan.settings.prior == "earlier"
+    prepare_folder(began.folder, began.request, began.plan, began.options, resume=False)
+    record(tmp_path, "later", runs=80)
+    (tmp_path / "runs" / "earlier" / "state.json").unlink()
+    assert resolve_sweep(gathered, tmp_path, {}, EMBEDDED).plan == began.plan
 
 
 def test_plan_log_and_banner_name_what_was_taken(tmp_path: Path) -> None:
