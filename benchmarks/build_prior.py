@@ -93,7 +93,8 @@ def write_lesson(lesson: Lesson) -> str:
 
 def _rank(returns: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The configs' standings in a table, by the longest training; missing and diverged runs are the worst."""
-    values = np.asarray(returns[:, :, -1], dtype=np.float64)
+    values = np.asarray(returns, dtype=np.float64)
+    values = (values[:, :, -1] if values.ndim == 3 else values).reshape(len(values), -1)
     values = np.where(np.isfinite(values), values, -np.inf)
     means = rankdata(values).reshape(values.shape).mean(axis=1)
     standings: np.ndarray[Any, Any] = norm.ppf((rankdata(means) - 0.5) / len(means))

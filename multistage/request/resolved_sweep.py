@@ -65,13 +65,14 @@ def resolve_sweep(
         TrackerError: If the server cannot be reached.
     """
     asked = read_parameters(gathered.parameters, directory)
+    begun = asked.folder.load_state() if asked.resume else asked.folder.read_state()
     request, options = asked.request, asked.options
     resolved = resolve_request(
         request,
         options.directory,
         lambda: account or open_account(request.tracker, request.entity),
         asked.folder_path.parent,
-        asked.folder.load_state().settings if asked.resume else None,
+        begun.settings if begun else None,
     )
     if options.notify is not None:
         check_name(options.notify, Settings())

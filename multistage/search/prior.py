@@ -28,6 +28,11 @@ WIDTH = 0.14
 as distances in a cube do."""
 
 
+def is_telling(space: SearchSpace, source: PriorSource) -> bool:
+    """Whether a source tells some configs of a space from others."""
+    return _read(space, source) is not None
+
+
 def choose_prior_configs(
     space: SearchSpace, sources: Sequence[PriorSource], count: int, seed: int, taken: Sequence[Config] = ()
 ) -> list[Config]:

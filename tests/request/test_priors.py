@@ -10,12 +10,21 @@ import pytest
 
 from multistage.domain.runs.slots import RunRecord, SlotName
 from multistage.domain.space.grammar import parse_params
-from multistage.domain.sweep.account import Account
-from multistage.domain.sweep.plan import SweepPlan, SweepSettings
+from multistage.domain.sweep.account import EMBEDDED, Account
+from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
+from multistage.driver.search_problem import pose_problem
 from multistage.errors import UsageError
+from multistage.report.banner import format_banner
+from multistage.report.plan import describe_search
+from multistage.report.story import describe_start
+from multistage.request.preparation import prepare_folder
 from multistage.request.priors import field
 from multistage.request.resolution import resolve_request
+from multistage.request.resolved_sweep import resolve_sweep
+from multistage.request.resumption import take_up
+from multistage.request.sources.precedence import GatheredParameters
+from multistage.search.registry import create_searcher
 from multistage.search.sobol import sample_sobol
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.run_archive import RunArchive
@@ -23,8 +32,18 @@ from tests.states import make_settings, make_state
 
 TABLES = Path("/work/shared/data/arlbench")
 ROOT = Path(__file__).parents[2]
-OWN = {"config_id": "my:own", "params": "lr:log:1e-5-1e-1,layers:int:1-8", "command": "python t.py", "metric": "score"}
-PPO = {"config_id": "My-v1:ppo", "params": "lr:log:1e-5-1e-1,clip_range:0.1-0.4", "program": "t", "metric": "score"}
+OWN: dict[str, Any] = {
+    "config_id": "my:own",
+    "params": "lr:log:1e-5-1e-1,layers:int:1-8",
+    "command": "python t.py",
+    "metric": "score",
+}
+PPO: dict[str, Any] = {
+    "config_id": "My-v1:ppo",
+    "params": "lr:log:1e-5-1e-1,clip_range:0.1-0.4",
+    "program": "t",
+    "metric": "score",
+}
 WANDB = Account(kind="wandb", base_url="https://api.wandb.ai", entity="me", can_enqueue=False, reason="asked for")
 
 
@@ -86,13 +105,59 @@ def test_a_resume_keeps_what_the_sweep_began_with(tmp_path: Path) -> None:
     assert resolve(tmp_path, **OWN).settings.prior == "earlier,later"
     for folder in ("earlier", "later"):
         (tmp_path / "runs" / folder / "state.json").unlink()
-    for asked in ("auto", "earlier"):
+    for asked in ("auto", "earlier", "runs/earlier", str(tmp_path / "runs" / "earlier" / "state.json")):
         assert resolve(tmp_path, began, **OWN, prior=asked).settings == began
     other = resolve(tmp_path, began, **OWN, prior="none").settings
     assert began.compare_identity(other) == {"prior": ("earlier", "none")}
     old = make_settings()  # of a release that knew of no prior
     record(tmp_path, "earlier")
     assert resolve(tmp_path, old, **OWN).settings.prior == "none"
+
+
+def test_a_sweep_that_was_killed_proposes_the_same_though_the_earlier_one_is_gone(tmp_path: Path) -> None:
+    record(tmp_path, "earlier")
+    request = SweepRequest.model_validate(
+        {**OWN, "budget": 100, "stage1": "sobol", "prior": "earlier", "baseline": ("lr=0.1", "layers=2")}
+    )
+    folder, options = SweepFolder(tmp_path / "runs" / "mine"), RunOptions(workers=2, directory=tmp_path)
+    began = resolve_request(request, tmp_path, runs_dir=folder.path.parent).plan
+    first = prepare_folder(folder, request, began, options, resume=False)
+    planned = create_searcher("gp", pose_problem(first)).plan()
+    assert planned[:16] == [{"lr": 0.1, "layers": 2}, *began.settings.prior_configs]
+    (tmp_path / "runs" / "earlier" / "state.json").unlink()
+    asked = SweepRequest.model_validate({key: take_up(folder.load_state(), {})[key] for key in request.model_dump()})
+    frozen = folder.load_state().settings
+    again = resolve_request(asked, tmp_path, runs_dir=folder.path.parent, frozen=frozen).plan
+    resumed = prepare_folder(folder, asked, again, options, resume=True)
+    assert create_searcher("gp", pose_problem(resumed)).plan() == planned
+    assert resumed.settings.hash_identity() == first.settings.hash_identity()
+    larger = asked.model_copy(update={"budget": 160})
+    grown = resolve_request(larger, tmp_path, runs_dir=folder.path.parent, frozen=frozen).plan
+    more = prepare_folder(folder, larger, grown, options, resume=True)
+    assert create_searcher("gp", pose_problem(more)).plan()[: len(planned)] == planned
+
+
+def test_a_flow_run_that_prefect_retries_keeps_what_it_began_with(tmp_path: Path) -> None:
+    record(tmp_path, "earlier")
+    told = {**OWN, "prior": "auto", "budget": 100, "name": "mine", "runs_dir": tmp_path / "runs"}
+    gathered = GatheredParameters(parameters=told, sources={})
+    began = resolve_sweep(gathered, tmp_path, {}, EMBEDDED)
+    assert began.plan.settings.prior == "earlier"
+    prepare_folder(began.folder, began.request, began.plan, began.options, resume=False)
+    record(tmp_path, "later", runs=80)
+    (tmp_path / "runs" / "earlier" / "state.json").unlink()
+    assert resolve_sweep(gathered, tmp_path, {}, EMBEDDED).plan == began.plan
+
+
+def test_plan_log_and_banner_name_what_was_taken(tmp_path: Path) -> None:
+    record(tmp_path, "earlier")
+    plan = resolve(tmp_path, **OWN)
+    state = make_state(settings=plan.settings, plan=plan.stages)
+    told = "earlier, for 15 of stage 1's 30 runs"
+    assert told in describe_start(state)
+    assert f"Prior:       {told}" in format_banner(state, tmp_path / "state.json")
+    assert "15 by the prior (earlier)" in describe_search(plan.stages[0], plan.settings.prior)
+    assert "Prior" not in format_banner(make_state(), tmp_path / "state.json")
 
 
 def test_the_field_is_known_by_the_algorithm_and_the_names(tmp_path: Path) -> None:
@@ -133,7 +198,11 @@ def test_no_name_stands_for_two_hyperparameters() -> None:
         (["ALE-Pong-v5:objects_ppo", ""], [], "ppo"),
         (["my", "train_ppo.py"], ["x"], "ppo"),
         (["my", "ppo2.py"], ["x"], "ppo"),
-        (["my", "train.py"], ["clip-coef", "x"], "ppo"),
+        (["my", "train.py"], ["clip-coef", "x", "agent.gae-lambda"], "ppo"),
+        (["my", "train.py"], ["clip_coef", "lr"], None),
+        (["my", "train.py", "--algo", "ppo"], ["lr"], "ppo"),
+        (["sb3:RecurrentPPO"], ["lr"], "ppo"),
+        (["hippo", "train.py"], ["lr"], None),
         (["my", "train.py"], ["gamma"], None),
         (["my", "td3.py"], ["clip"], None),
     ],
@@ -149,6 +218,7 @@ def test_an_algorithm_is_recognized(described: list[str], names: list[str], algo
         ({"prior": "damaged"}, "is damaged"),
         ({"prior": "nothing_shared"}, "nothing_shared, which swept width: none of what is swept now"),
         ({"prior": "short"}, "short, which has 9 runs with a value"),
+        ({"prior": "other_kind"}, "other_kind, in which layers had other values altogether"),
         ({"prior": "field"}, "--prior field knows PPO, and nothing of my:own"),
         ({"prior": "auto,field"}, "'auto,field' is no prior"),
         ({"prior": "field,"}, "'field,' is no prior"),
@@ -160,6 +230,7 @@ def test_an_algorithm_is_recognized(described: list[str], names: list[str], algo
 def test_a_prior_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[str, Any], words: str) -> None:
     record(tmp_path, "earlier")
     record(tmp_path, "nothing_shared", "width:1-2")
+    record(tmp_path, "other_kind", "layers:[few|many]")
     record(tmp_path, "short", runs=9)
     record(tmp_path, "damaged")
     (tmp_path / "runs" / "damaged" / "state.json").write_text("{")

@@ -1,6 +1,7 @@
 """The search benchmark on its synthetic table: it must run anywhere, score truly and resume."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,26 @@ def test_a_cell_is_the_same_whenever_it_is_run() -> None:
     keep = [run_benchmark("--methods", "multistage,random", "--repeats", "1") for _ in range(2)]
     scores = [[line.split("|")[1:6] for line in text.splitlines() if line.startswith("| ")] for text in keep]
     assert scores[0] == scores[1]
+
+
+def test_a_prior_learns_from_the_other_tables_of_an_algorithm(tmp_path: Path) -> None:
+    for name in ("toy_one", "toy_two"):
+        shutil.copy(BENCHMARKS / "data" / "synthetic.npz", tmp_path / f"{name}.npz")
+    methods, out = ("multistage", "multistage+prior", "multistage+misled"), tmp_path / "cells.jsonl"
+    run_benchmark(
+        "--data", str(tmp_path), "--tables", "toy_one", "--methods", ",".join(methods), "--repeats", "2",
+        "--json", str(out),
+    )  # fmt: skip
+    cells = [json.loads(line) for line in out.read_text().splitlines()]
+    regret = {method: sum(cell["regret"] for cell in cells if cell["method"] == method) for method in methods}
+    assert regret["multistage+prior"] < regret["multistage+misled"]
+
+
+def test_a_prior_needs_another_table(tmp_path: Path) -> None:
+    shutil.copy(BENCHMARKS / "data" / "synthetic.npz", tmp_path / "toy_one.npz")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run_benchmark("--data", str(tmp_path), "--methods", "multistage+prior", "--repeats", "1")
+    assert "has no other table of toy than toy_one.npz" in caught.value.stderr
 
 
 def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from multistage.request.priors.earlier import find_earlier, load_earlier
 from multistage.request.priors.field import FIELD, NAMES, find_field_source
 from multistage.request.subject.sweep_subject import Subject
 from multistage.search.lessons import PriorSource
+from multistage.store.sweep_folder import STATE_FILE
 
 AUTO = "auto"
 """Takes whatever teaches anything."""
@@ -53,7 +54,8 @@ def find_sources(request: SweepRequest, subject: Subject, runs_dir: Path | None)
             is named, and knows nothing of it.
     """
     words = read_words(request.prior)
-    field = find_field_source(subject.space, [request.config_id, Path(subject.program or "").name])
+    described = [request.config_id, Path(subject.program or "").name, *subject.command]
+    field = find_field_source(subject.space, described)
     if words == (AUTO,):
         earlier = find_earlier(subject, request.config_id, runs_dir) if runs_dir else []
         return (*([field] if field else []), *earlier)
@@ -77,20 +79,38 @@ def choose_prior(
         subject: What is searched.
         baseline: The usual values, which are trained anyway.
         runs: Of stage 1.
+
+    Raises:
+        UsageError: A source that was named tells none of what is swept from another.
     """
     if not sources:
         return Prior()
-    from multistage.search.prior import choose_prior_configs  # its imports take a second
+    from multistage.search.prior import choose_prior_configs, is_telling  # its imports take a second
 
+    telling = [source for source in sources if is_telling(subject.space, source)]
+    silent = [source for source in sources if source not in telling]
+    if silent and read_words(request.prior) != (AUTO,):
+        raise UsageError(
+            f"--prior names {silent[0].name}, in which {', '.join(silent[0].names)} had other values altogether, or "
+            "made no difference.",
+            "Leave it out.",
+        )
     taken = [baseline] if baseline else []
-    found = choose_prior_configs(subject.space, sources, count_prior(runs, len(taken)), request.seed, taken)
-    return Prior(name=",".join(source.name for source in sources), configs=tuple(found)) if found else Prior()
+    found = choose_prior_configs(subject.space, telling, count_prior(runs, len(taken)), request.seed, taken)
+    name = ",".join(source.name for source in telling)
+    return Prior(name=name or NO_PRIOR, configs=tuple(found))
 
 
 def keep_prior(request: SweepRequest, frozen: SweepSettings) -> Prior | None:
     """Keep what a sweep began with, whatever became of its sources; None where another prior is asked for."""
-    asked = ",".join(read_words(request.prior))
+    asked = ",".join(name_folder(word) for word in read_words(request.prior))
     return Prior(name=frozen.prior, configs=frozen.prior_configs) if asked in (AUTO, frozen.prior) else None
+
+
+def name_folder(word: str) -> str:
+    """Name the sweep that is given by its name, its folder or its ``state.json``."""
+    path = Path(word)
+    return (path.parent if path.name == STATE_FILE else path).name
 
 
 def _refuse_field(request: SweepRequest, subject: Subject) -> PriorSource:

@@ -52,7 +52,10 @@ OTHERS = frozenset(
 )  # fmt: skip
 """Words that name another algorithm."""
 TELLING = "clip_eps"
-"""The hyperparameter that PPO alone has."""
+"""The hyperparameter that PPO alone has, though others clip something of that name, too."""
+BESIDE = frozenset({"ent_coef", "gae_lambda", "normalize_advantage", "vf_clip_eps", "vf_coef"})
+"""What tells, where it is swept beside that, that it is PPO's."""
+VARIANTS = frozenset({"maskableppo", "recurrentppo"})
 
 
 def find_field_source(space: SearchSpace, described: Iterable[str]) -> PriorSource | None:
@@ -84,14 +87,14 @@ def find_field_source(space: SearchSpace, described: Iterable[str]) -> PriorSour
 
 
 def recognize(names: Iterable[str], described: Iterable[str]) -> str | None:
-    """Recognize an algorithm that the field knows: by a word of what is trained, else by a name that it alone has."""
+    """Recognize an algorithm that the field knows: by a word of what is trained, else by names that it alone has."""
     words = {word for text in described for word in re.split(r"[^a-z0-9]+", text.lower())}
-    for algorithm in NAMES:
-        if any(word.startswith(algorithm) or word.endswith(algorithm) for word in words):
-            return algorithm
+    if words & VARIANTS or any(word.startswith("ppo") for word in words):
+        return "ppo"
     if words & OTHERS:
         return None
-    return "ppo" if any(find_canonical("ppo", name) == TELLING for name in names) else None
+    known = {find_canonical("ppo", name) for name in names}
+    return "ppo" if TELLING in known and known & BESIDE else None
 
 
 def find_canonical(algorithm: str, name: str) -> str | None:
