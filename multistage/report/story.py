@@ -31,7 +31,9 @@ def describe_stage_start(state: State, now: StageProgress) -> str:
     plan = state.plan[now.stage - 1]
     runs = f"{now.used} of {plan.runs}" if now.used else str(plan.runs)
     where = f" {now.sweep_url}" if now.sweep_url else ""
-    return f"Stage {now.stage} of {len(state.plan)}{' goes on' if now.used else ''}: {runs} runs, {plan.method}.{where}"
+    goes_on = " goes on" if now.used else ""
+    known = f", {plan.prior} by the prior ({state.settings.prior.replace(',', ', ')})" if plan.prior else ""
+    return f"Stage {now.stage} of {len(state.plan)}{goes_on}: {runs} runs, {plan.method}{known}.{where}"
 
 
 def describe_stage_end(record: StageRecord) -> str:

@@ -13,11 +13,12 @@ from multistage.domain.space.grammar import parse_params
 from multistage.domain.sweep.account import EMBEDDED, Account
 from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
+from multistage.domain.sweep.state import StageProgress
 from multistage.driver.search_problem import pose_problem
 from multistage.errors import UsageError
 from multistage.report.banner import format_banner
 from multistage.report.plan import describe_search
-from multistage.report.story import describe_start
+from multistage.report.story import describe_stage_start, describe_start
 from multistage.request.preparation import prepare_folder
 from multistage.request.priors import field
 from multistage.request.resolution import resolve_request
@@ -28,7 +29,7 @@ from multistage.search.registry import create_searcher
 from multistage.search.sobol import sample_sobol
 from multistage.store.sweep_folder import SweepFolder
 from multistage.wandb_client.run_archive import RunArchive
-from tests.states import make_settings, make_state
+from tests.states import BEGAN, make_settings, make_state
 
 TABLES = Path("/work/shared/data/arlbench")
 ROOT = Path(__file__).parents[2]
@@ -155,6 +156,8 @@ def test_plan_log_and_banner_name_what_was_taken(tmp_path: Path) -> None:
     state = make_state(settings=plan.settings, plan=plan.stages)
     told = "earlier, for 15 of stage 1's 30 runs"
     assert told in describe_start(state)
+    now = StageProgress(stage=1, runs=30, started_at=BEGAN)
+    assert describe_stage_start(state, now) == "Stage 1 of 3: 30 runs, sobol, 15 by the prior (earlier)."
     assert f"Prior:       {told}" in format_banner(state, tmp_path / "state.json")
     assert "15 by the prior (earlier)" in describe_search(plan.stages[0], plan.settings.prior)
     assert "Prior" not in format_banner(make_state(), tmp_path / "state.json")
