@@ -117,4 +117,4 @@ def test_a_key_that_is_refused_is_not_tried_again_and_a_server_that_is_away_is(
     quick = {"WANDB_X_GRAPHQL_RETRY_MAX": "0", "WANDB_HTTP_TIMEOUT": "5"}
     environment = {**os.environ, **client_variables(tracker), **quick, **given}
     done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=False)
-    assert f"{kind.__module__}.{kind.__name__}: W&B does not tell of local/p: " in done.stderr, done.stderr
+    assert f"{kind.__module__}.{kind.__name__}: W&B says nothing about local/p: " in done.stderr, done.stderr

@@ -142,7 +142,8 @@ def _bound(first: NumericParameter, current: NumericParameter, low: float, high:
         if first.step is not None and low == high:
             below, above = (quantize(low + offset, first.step) for offset in (-first.step, first.step))
             return max(below, first.low), min(above, first.high)
-        return low, high
+        # No number lies between bounds that are as near as numbers can be.
+        return (low, high) if low < high else (current.low, current.high)
     lowest, highest = first.from_scale(low), first.from_scale(high)
     if lowest == highest:
         steps = (

@@ -134,6 +134,11 @@ def test_choices_that_do_not_matter_are_left_alone_and_all_say_how_much_they_do(
     assert (x.importance, y.importance) == (0.02, 0.95)
 
 
+def test_bounds_that_are_as_near_as_numbers_can_be_stay() -> None:
+    smallest = FloatParameter(name="x", low=0.0, high=5e-324)
+    assert narrowed(smallest, 0.0).space["x"] == smallest
+
+
 @settings(max_examples=200)
 @given(spaces(), st.lists(st.lists(st.floats(0, 1), min_size=4, max_size=4), max_size=6), st.floats(0, 3))
 def test_two_narrowings_stay_within_the_first_bounds_and_never_end_empty(
