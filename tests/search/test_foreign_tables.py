@@ -163,7 +163,10 @@ def test_a_finished_cell_is_never_run_again(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--methods multistage,hyperopt", "there are multistage, multistage/SEARCH with any --search, both with +prior"),
+        (
+            "--methods multistage,hyperopt",
+            "there are multistage, multistage/SEARCH with any --search, both with +prior",
+        ),
         ("--methods multistage+rep", "no method 'multistage+rep'"),
         ("--tables known,other", "no table 'other'; it holds known"),
         ("--budgets 50,x", "'x' is not a whole number"),
