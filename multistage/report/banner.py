@@ -40,16 +40,16 @@ def describe_gain(state: State) -> str | None:
         if len(state.plan) == 1:
             return None
         trained = any(stage.defaults or stage.finalists for stage in state.plan)
-        why = "no run of them has a value" if trained else "no run trained them"
-        why = why if state.settings.baseline else "--baseline would name them"
-        return f"Whether it beats the defaults is not known: {why}."
+        why = "their runs have no value" if trained else "no run trained them"
+        why = why if state.settings.baseline else "--baseline names them"
+        return f"Whether it beats the defaults is unknown: {why}."
     likely = found.probability_better_than_defaults
     odds = f"{likely:.0%} likely" if likely < 0.995 else "over 99% likely"
     match found.verdict:
         case "no improvement":
             return "No improvement found: the defaults themselves did best."
         case "unclear":
-            return f"No clear improvement found: that it beats the defaults is {odds}."
+            return f"No clear improvement: that it beats the defaults is {odds}."
         case "improvement" | "not compared":
             return f"That it beats the defaults is {odds}."
 

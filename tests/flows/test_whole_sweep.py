@@ -94,7 +94,7 @@ def test_it_says_whether_it_beat_the_defaults(commands: CommandLine, finished: F
     assert found.verdict != "not compared"
     assert found.probability_better_than_defaults is not None
     assert "the defaults" in finished.messages
-    assert "Whether it beats the defaults is not known" not in finished.messages
+    assert "Whether it beats the defaults is unknown" not in finished.messages
 
 
 def test_its_page_shows_it_whole(commands: CommandLine, finished: FinishedSweep) -> None:

@@ -104,7 +104,7 @@ def test_the_banner_says_that_a_config_was_not_trained_again() -> None:
     [
         ("improvement", 0.97, "That it beats the defaults is 97% likely."),
         ("improvement", 0.9999, "That it beats the defaults is over 99% likely."),
-        ("unclear", 0.71, "No clear improvement found: that it beats the defaults is 71% likely."),
+        ("unclear", 0.71, "No clear improvement: that it beats the defaults is 71% likely."),
         ("no improvement", 0.0, "No improvement found: the defaults themselves did best."),
     ],
 )
@@ -116,13 +116,13 @@ def test_the_banner_says_whether_the_defaults_were_beaten(verdict: str, likely: 
 
 def test_the_banner_says_where_nothing_was_compared_with_the_defaults() -> None:
     unknown = finish(settings=make_settings(baseline={}))
-    assert "Whether it beats the defaults is not known: --baseline would name them." in format_banner(
+    assert "Whether it beats the defaults is unknown: --baseline names them." in format_banner(
         unknown, Path("s")
     )
     untrained = finish(settings=make_settings(baseline={"lr": 1e-3}))
     failed = untrained.model_copy(update={"plan": plan_sweep(untrained.settings).stages})
-    assert "is not known: no run of them has a value." in format_banner(failed, Path("s"))
-    assert "Whether it beats the defaults is not known: no run trained them." in format_banner(untrained, Path("s"))
+    assert "is unknown: their runs have no value." in format_banner(failed, Path("s"))
+    assert "Whether it beats the defaults is unknown: no run trained them." in format_banner(untrained, Path("s"))
     assert "defaults" not in format_banner(unknown.model_copy(update={"plan": unknown.plan[:1]}), Path("s"))
     assert "defaults" not in format_banner(finish(recommended=None), Path("s"))
 

@@ -138,7 +138,7 @@ function showLeader() {
 /** Whether the best run beats the defaults, before a model can tell. */
 function tellDefaults() {
   if (!summary.leader) return "No run has finished with a value yet.";
-  if (!Object.keys(summary.baseline).length) return "Whether it beats the defaults is not known: --baseline would name them.";
+  if (!Object.keys(summary.baseline).length) return "Whether it beats the defaults is unknown: --baseline names them.";
   if (!summary.defaults.length) return "The defaults have not been trained yet.";
   const mean = summary.defaults.reduce((sum, value) => sum + value, 0) / summary.defaults.length;
   const ahead = summary.goal === "maximize" ? summary.leader.value > mean : summary.leader.value < mean;
