@@ -123,8 +123,9 @@ class SweepAgent(wandb_agent.Agent):
     ) -> None:
         # The agent starts its processes through this name.
         wandb_agent.AgentProcess = start_training  # type: ignore[assignment,misc]
-        # It takes this function from its module when it runs.
+        # It takes this function from its module when it runs; wandb 0.30 took it at its import.
         public_sweeps._register_agent = register_worker  # type: ignore[assignment]
+        wandb_agent._register_agent = register_worker  # type: ignore[attr-defined]
         SilenceNotice()
         look = None if guard is None else lambda: guard.look(self._run_processes.values())
         super().__init__(api, ChildWatch(self._settle_ended, self._choose_pause, look), sweep_id=sweep_id)
