@@ -116,9 +116,7 @@ def test_the_banner_says_whether_the_defaults_were_beaten(verdict: str, likely: 
 
 def test_the_banner_says_where_nothing_was_compared_with_the_defaults() -> None:
     unknown = finish(settings=make_settings(baseline={}))
-    assert "Whether it beats the defaults is unknown: --baseline names them." in format_banner(
-        unknown, Path("s")
-    )
+    assert "Whether it beats the defaults is unknown: --baseline names them." in format_banner(unknown, Path("s"))
     untrained = finish(settings=make_settings(baseline={"lr": 1e-3}))
     failed = untrained.model_copy(update={"plan": plan_sweep(untrained.settings).stages})
     assert "is unknown: their runs have no value." in format_banner(failed, Path("s"))
