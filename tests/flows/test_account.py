@@ -69,6 +69,7 @@ def check_page(commands: CommandLine, state: State, account: dict[str, str]) -> 
         worker.send(told.model_dump_json().encode())
 
 
+@pytest.mark.slow
 def test_a_sweep_file_is_swept_by_the_gaussian_process(
     commands: CommandLine, account: dict[str, str], api: wandb.Api, workplace: Path
 ) -> None:

@@ -38,6 +38,7 @@ def go_on(folder: SweepFolder) -> tuple[str, ...]:
     return (*SWEEP, "--name", folder.name)
 
 
+@pytest.mark.slow
 def test_a_run_is_enqueued_once_whoever_dies(
     commands: CommandLine, folder: SweepFolder, workplace: Path, stage1: Configs
 ) -> None:

@@ -48,6 +48,7 @@ def read(path: str) -> tuple[Any, list[Any]]:
     return api.sweep(path), list(api.runs(project, filters={"sweep": sweep_id}, lazy=False))  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.slow
 def test_a_files_grid_is_run_to_its_bound_and_then_further(
     commands: CommandLine, account: dict[str, str], workplace: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_the_same_seed_and_actions_give_the_same_game() -> None:
     assert (first != other).any()
 
 
+@pytest.mark.slow
 def test_a_short_training_logs_what_the_guide_names(api: wandb.Api, start: Start) -> None:
     short = ("--total_steps=4096", "--n_envs=2", "--rows=40", "--evaluations=1", "--eval_episodes=1", "--seed=5")
     assert finish(start("pong-short", "--config_id=ALE-Pong-v5:objects_ppo", *short)) == (0, "")
