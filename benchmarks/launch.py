@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -37,7 +38,9 @@ def launch(workers: int, watch: float) -> None:
     ):
         server.plane.start_delay = 86_400.0
         os.environ.update(server.environment)
-        with ModalLauncher(Resources(), [describe_content(("digits",))], base_url="http://127.0.0.1:1") as launcher:
+        with closing(
+            ModalLauncher(Resources(), [describe_content(("digits",))], base_url="http://127.0.0.1:1")
+        ) as launcher:
             began = time.perf_counter()
             list(launcher.launch("local/bench/deploy", 1))
             print(f"deploy and first worker: {time.perf_counter() - began:.2f} s")

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,7 +133,9 @@ def measure_trainer(config_id: str, runs: int, workers: int, fixed: Mapping[str,
         folder = Path(name)
         with serve(folder) as environment:
             os.environ.update(environment, WANDB_SILENT="true", WANDB_DIR=name)
-            with LocalLauncher(folder / "logs", environment=environment, config_id=config_id, idle=2.0) as launcher:
+            with closing(
+                LocalLauncher(folder / "logs", environment=environment, config_id=config_id, idle=2.0)
+            ) as launcher:
                 launcher.prepare()
                 sweep = queue(config_id, runs, fixed)
                 started = time.time()

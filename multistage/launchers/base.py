@@ -51,10 +51,10 @@ class Launcher(Protocol):
 
     A record is all that is needed, so any process may take over from the one that launched::
 
-        with LocalLauncher(folder, environment={"WANDB_BASE_URL": url, "WANDB_API_KEY": key}) as launcher:
+        with closing(LocalLauncher(folder, environment=variables)) as launcher:
             records = list(launcher.launch("local/CartPole-v1/abc123", count=2))
         # This process may be killed here; the workers live on.
-        with LocalLauncher(folder) as launcher:
+        with closing(LocalLauncher(folder)) as launcher:
             adopted = [record for record in records if launcher.is_alive(record)]
             launcher.stop(adopted)
 

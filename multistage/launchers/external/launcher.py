@@ -3,8 +3,6 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.launchers.base import Traits
@@ -36,14 +34,6 @@ class ExternalLauncher:
         self._folder = folder
         self._variables = variables
         self._address = address
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def prepare(self) -> None:
         """Write down where the server is, and the key, for whoever starts workers."""

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
@@ -78,14 +76,6 @@ class LocalLauncher:
         self._fork_server: subprocess.Popen[str] | None = None
         self._children: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def prepare(self) -> None:
         """Begin to import what the workers will need, in the background; `launch` does it where this was not called."""

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import modal
 import modal.exception as refusals
@@ -99,14 +98,6 @@ class ModalLauncher:
     def fee(self) -> Fee:
         """What the next container is paid."""
         return Fee(rate=self._rates.price(self._options), seconds=self._options.timeout + GRACE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def prepare(self) -> None:
         """Nothing to do: an app is deployed for the first container, and not before it is known that one is needed."""

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
@@ -81,14 +79,6 @@ class SlurmLauncher:
         self._cancelled: set[str] = set()
         """Workers that were cancelled here: nothing of theirs goes on, however long Slurm takes to clear them away."""
         self._lock = threading.RLock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def prepare(self) -> None:
         """Write down where the server is, for jobs that still wait from before: it may have moved."""

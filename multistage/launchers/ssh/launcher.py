@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from multistage.atomic_files import replace_file
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
@@ -60,14 +59,6 @@ class SshLauncher:
         self._watches: dict[HostPlace, HostWatch] = {}
         self._surveys: dict[Host, Mapping[str, Any]] = {}
         self._lock = threading.RLock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def prepare(self) -> None:
         """Leave a mark by which hosts that share this disk are told from those that don't."""

@@ -1,6 +1,7 @@
 """``--prior``: what is known before a sweep begins, as it was asked for."""
 
 from pathlib import Path
+from typing import NoReturn
 
 from multistage.domain.model import Model
 from multistage.domain.runs.results import Config
@@ -54,18 +55,19 @@ def find_sources(request: SweepRequest, subject: Subject, runs_dir: Path | None)
             is named, and knows nothing of it.
     """
     words = read_words(request.prior)
+    if words == (NO_PRIOR,):
+        return ()
     described = [request.config_id, Path(subject.program or "").name, *subject.command]
     field = find_field_source(subject.space, described)
     if words == (AUTO,):
         earlier = find_earlier(subject, request.config_id, runs_dir) if runs_dir else []
         return (*([field] if field else []), *earlier)
-    sources: list[PriorSource] = []
-    for word in words:
-        if word == FIELD:
-            sources.append(field or _refuse_field(request, subject))
-        elif word != NO_PRIOR:
-            sources.append(load_earlier(word, subject.space, runs_dir or Path()))
-    return tuple(sources)
+    return tuple(
+        (field or _refuse_field(request, subject))
+        if word == FIELD
+        else load_earlier(word, subject.space, runs_dir or Path())
+        for word in words
+    )
 
 
 def choose_prior(
@@ -113,7 +115,7 @@ def name_folder(word: str) -> str:
     return (path.parent if path.name == STATE_FILE else path).name
 
 
-def _refuse_field(request: SweepRequest, subject: Subject) -> PriorSource:
+def _refuse_field(request: SweepRequest, subject: Subject) -> NoReturn:
     algorithms = ", ".join(name.upper() for name in NAMES)
     known = "; ".join(", ".join(names) for names in NAMES.values())
     swept = ", ".join(subject.space.names)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -115,7 +116,7 @@ def test_a_replacement_gets_the_free_gpu_also_after_another_process_has_taken_ov
     def read_seen() -> list[str]:
         return sorted(run.summary["gpus"] for run in list_all_runs(sweep) if "gpus" in run.summary)
 
-    with open_launcher() as first:
+    with closing(open_launcher()) as first:
         records = first.launch(sweep, 3)
         launched.extend(records)
     assert [read_local(one).gpus for one in records] == [("2",), (UUID,)], "no third worker on two GPUs"
@@ -126,7 +127,7 @@ def test_a_replacement_gets_the_free_gpu_also_after_another_process_has_taken_ov
         *psutil.Process(read_local(doomed).pid).children(recursive=True),
     ):
         os.kill(process.pid, signal.SIGKILL)
-    with open_launcher() as second:
+    with closing(open_launcher()) as second:
         wait_until(lambda: not second.is_alive(doomed), "the worker's end")
         (replacement,) = second.launch(sweep, 1)
         launched.append(replacement)

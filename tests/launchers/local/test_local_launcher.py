@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -122,7 +123,7 @@ def test_another_process_adopts_workers_by_their_records(
     first.close()
     wait_for_row(sweep, "run-0", "epoch")
     copies = [WorkerRecord.model_validate_json(record.model_dump_json()) for record in records]
-    with LocalLauncher(tmp_path / "elsewhere") as second:
+    with closing(LocalLauncher(tmp_path / "elsewhere")) as second:
         assert all(second.is_alive(copy) for copy in copies)
         earlier = {**copies[0].details, "process_started_at": read_local(copies[0]).process_started_at - 100}
         recycled = copies[0].model_copy(update={"details": earlier, "worker_id": "longgone-1"})
@@ -254,7 +255,7 @@ def test_workers_that_cannot_start_are_a_launch_error(tmp_path: Path, tracker: d
     broken = {**client_variables(tracker), "PYTHONPATH": str(tmp_path)}
     (tmp_path / "wandb.py").write_text("raise ImportError('this wandb is broken')")
     with (
-        LocalLauncher(tmp_path / "logs", environment=broken) as launcher,
+        closing(LocalLauncher(tmp_path / "logs", environment=broken)) as launcher,
         pytest.raises(LaunchError, match=r"ImportError: this wandb is broken.*fork_server\.log"),
     ):
         launcher.launch("local/work/any", 1)

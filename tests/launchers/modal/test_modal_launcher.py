@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def launcher(server: ModalServer) -> Iterator[ModalLauncher]:
-    with ModalLauncher(Resources(), list_contents(("digits",), None, None), base_url="http://127.0.0.1:1") as launcher:
+    with closing(
+        ModalLauncher(Resources(), list_contents(("digits",), None, None), base_url="http://127.0.0.1:1")
+    ) as launcher:
         yield launcher
 
 
@@ -65,7 +68,7 @@ def test_each_worker_is_told_of_before_and_after_it_is_spawned(server: ModalServ
 
 def test_what_a_container_may_use_is_bounded_by_what_it_pays_for(server: ModalServer) -> None:
     options = Resources(cpu=1.5, memory=3, gpu="T4", timeout=100, region="us-east", max_containers=7)
-    with ModalLauncher(options, list_contents((), None, None)) as launcher:
+    with closing(ModalLauncher(options, list_contents((), None, None))) as launcher:
         list(launcher.launch(SWEEP, 1))
     definition = server.list_calls()[0].function.definition
     resources = definition.resources
@@ -99,7 +102,7 @@ def test_any_process_ends_workers_by_their_records(server: ModalServer, launcher
     known = latest(list(launcher.launch(SWEEP, 30)))
     known[0] = forget_call(known[0])  # its launcher died before it knew
     began = time.monotonic()
-    with ModalLauncher(Resources()) as other:
+    with closing(ModalLauncher(Resources())) as other:
         other.stop(known)
         other.stop(known)
         assert time.monotonic() - began < 10
@@ -112,7 +115,7 @@ def test_a_cloud_that_is_away_is_no_end(server: ModalServer, launcher: ModalLaun
     (record,) = latest(list(launcher.launch(SWEEP, 1)))
     server.wire.away = True
     unknown = forget_call(record).model_copy(update={"worker_id": "0" * 16})
-    with ModalLauncher(Resources()) as other:
+    with closing(ModalLauncher(Resources())) as other:
         assert other.is_alive(record)
         assert other.is_alive(unknown)
         with pytest.raises(LaunchError, match="modal app stop"):
@@ -165,7 +168,7 @@ def test_a_project_is_uploaded_without_what_is_private(server: ModalServer, tmp_
         (tmp_path / name).write_text("1")
     (tmp_path / "requirements.txt").write_text("einops==0.8.1\n")
     contents = list_contents((), tmp_path, "3.12")
-    with ModalLauncher(Resources(), contents) as launcher:
+    with closing(ModalLauncher(Resources(), contents)) as launcher:
         list(launcher.launch(SWEEP, 1))
     files = {path for mount in server.plane._mounts.values() for path in mount if path.startswith(str(tmp_path))}
     assert files == {str(tmp_path / name) for name in ("train.py", "package/model.py", "requirements.txt")}

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,13 @@ def open_launcher(workplace: Path, *setup: str) -> SlurmLauncher:
 @pytest.mark.slow
 @needs_slurm
 def test_an_array_is_found_by_its_name_where_nobody_noted_its_job(slurm: SlurmCluster, workplace: Path) -> None:
-    with open_launcher(workplace, "sleep 600") as launcher:
+    with closing(open_launcher(workplace, "sleep 600")) as launcher:
         intents, told = [], launcher.launch("e/p/s", 2)
         for record in told:
             intents.append(record)
             if record.is_started:  # the driver is killed before it could note this
                 break
-        with SlurmLauncher(workplace / "logs") as later:
+        with closing(SlurmLauncher(workplace / "logs")) as later:
             first = [one for one in intents if not one.is_started]
             assert len(first) == 2
             assert all(later.is_alive(one) for one in first)
@@ -40,10 +41,10 @@ def test_an_array_is_found_by_its_name_where_nobody_noted_its_job(slurm: SlurmCl
 @pytest.mark.slow
 @needs_slurm
 def test_an_array_that_is_submitted_after_it_was_ended_does_nothing(slurm: SlurmCluster, workplace: Path) -> None:
-    with open_launcher(workplace, "touch begun") as launcher:
+    with closing(open_launcher(workplace, "touch begun")) as launcher:
         told = launcher.launch("e/p/s", 1)
         intent = next(told)
-        with SlurmLauncher(workplace / "logs") as other:
+        with closing(SlurmLauncher(workplace / "logs")) as other:
             other.stop([intent])
         (record,) = told
         wait_until(lambda: slurm.list_jobs() == [], "the job to end")
