@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OWN_SOURCES = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+OF_AN_OUTER_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # which has a make within it say which folder it is in
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def run_make(venv: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in (*OWN_SOURCES, "MAKEFLAGS")}
+    environment = {name: value for name, value in os.environ.items() if name not in (*OWN_SOURCES, *OF_AN_OUTER_MAKE)}
     command = ["make", f"VENV={venv}", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env=environment | variables, capture_output=True, text=True, timeout=60, check=False
