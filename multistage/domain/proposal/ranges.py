@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from multistage.domain.runs.results import Value
-from multistage.domain.space.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.defaults import GUIDE_PARAMETERS, find_field_range
 from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -132,7 +132,7 @@ def propose_range(
     Returns:
         The parameter; its range holds the usual value. None where none can be told, as for a path.
     """
-    given = known.get(_find_last(name))
+    given = known.get(_find_last(name)) or _find_field_range(name)
     if given is not None and given.contains(usual):
         return given.model_copy(update={"name": name})
     if isinstance(usual, bool):
@@ -147,6 +147,12 @@ def propose_range(
 def _find_last(name: str) -> str:
     """The last part of a dotted name."""
     return name.rpartition(".")[2].rpartition("/")[2].replace("-", "_")
+
+
+def _find_field_range(name: str) -> Parameter | None:
+    """The field's range of a hyperparameter; of a learning rate the script's usual value tells more."""
+    found = None if _RATE.search(name) else find_field_range(name)
+    return found.parameter if found else None
 
 
 def _surround_count(name: str, usual: int) -> Parameter | None:

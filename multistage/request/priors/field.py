@@ -11,39 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from multistage.domain.space.defaults import PPO_NAMES
 from multistage.domain.space.search_space import SearchSpace
 from multistage.search.lessons import Lesson, PriorSource
 
 FIELD = "field"
 FIELD_FILE = Path(__file__).with_name("field.json")
 
-PPO_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "learning_rate": ("learning_rate", "lr", "policy_lr", "policy_learning_rate", "actor_lr", "step_size"),
-        "clip_eps": (
-            "clip_eps", "clip_epsilon", "clip_range", "clip_coef", "clip_param", "clip_ratio", "eps_clip", "ratio_clip",
-            "clipping_epsilon", "cliprange", "clip",
-        ),
-        "ent_coef": (
-            "ent_coef", "ent_coeff", "entropy_coef", "entropy_coeff", "entropy_cost", "entropy_eps",
-            "entropy_loss_scale", "beta_entropy",
-        ),
-        "gae_lambda": ("gae_lambda", "lambda", "lambda_", "lam", "lmbda", "gae_lam", "lambda_gae"),
-        "max_grad_norm": ("max_grad_norm", "grad_clip", "grad_norm_clip", "max_gradient_norm", "clip_grad_norm"),
-        "normalize_advantage": (
-            "normalize_advantage", "normalize_advantages", "norm_adv", "norm_advantage", "advantage_normalization",
-        ),
-        "vf_clip_eps": ("vf_clip_eps", "clip_range_vf", "vf_clip_param", "value_clip", "clip_value", "cliprange_value"),
-        "vf_coef": (
-            "vf_coef", "vf_coeff", "vf_loss_coeff", "vf_loss_coef", "value_coef", "value_coeff", "value_loss_coef",
-            "value_loss_coeff", "value_loss_scale", "critic_coef", "critic_coeff",
-        ),
-    }
-)  # fmt: skip
-"""Each hyperparameter of the tables, by its names in CleanRL, Stable-Baselines3, gymnasium-solver, RLlib, Tianshou,
-TorchRL, skrl, Spinning Up and PureJaxRL."""
 NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType({"ppo": PPO_NAMES})
-"""By algorithm."""
+"""Each hyperparameter of the tables by its names, by algorithm."""
 OTHERS = frozenset(
     {
         "a2c", "a3c", "acer", "acktr", "c51", "cql", "ddpg", "ddqn", "dqn", "dreamer", "impala", "iql", "mpo", "qrdqn",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from multistage.domain.space.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.defaults import FIELD_RANGES, GUIDE_PARAMETERS, find_field_range
 from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -202,3 +202,17 @@ def test_the_kind_tells_parameters_apart() -> None:
     loaded = adapter.validate_python({"kind": "categorical", "name": "x", "choices": [True, 1.5, 3, "s"]})
     assert isinstance(loaded, CategoricalParameter)
     assert [type(choice) for choice in loaded.choices] == [bool, float, int, str]
+
+
+@pytest.mark.parametrize("name", ["lr", "clip-coef", "agent.tau", "ppo/update_epochs", "Buffer_Size"])
+def test_the_field_has_ranges_for_names_of_other_libraries(name: str) -> None:
+    found = find_field_range(name)
+    assert found is not None
+    assert found.parameter.name == name
+    assert found.source
+
+
+def test_each_name_of_the_field_has_one_range() -> None:
+    names = [name for one in FIELD_RANGES for name in one.names]
+    assert len(names) == len(set(names))
+    assert find_field_range("lattice") is None

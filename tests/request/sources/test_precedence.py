@@ -73,6 +73,17 @@ def test_ranges_of_the_file_are_written_out_on_the_parameters_own_scale(place: P
     assert gather(place, params="alpha:1e-3-1")["params"] == "alpha:float:log:0.001-1.0"
 
 
+def test_a_script_gets_the_fields_ranges_by_name_and_a_trainer_its_own(place: Path) -> None:
+    own = {"config_id": "my:ppo", "program": "train.py"}
+    found = gather_parameters({**own, "params": "lr,clip-coef,gamma,alpha,tau:0-1,size"}, place)
+    assert found.parameters["params"] == (
+        "lr:float:log:1e-05-0.01,clip-coef:float:linear:0.1-0.4,gamma,alpha:float:linear:1e-05-0.1,tau:0-1,size"
+    )
+    assert found.sources["ranges.clip-coef"] == "RL Baselines3 Zoo"
+    assert gather_parameters(found.parameters, place).parameters == found.parameters
+    assert gather(place, params="tau")["params"] == "tau"
+
+
 def test_what_containers_take_adds_up_and_is_left_out_on_this_machine(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
