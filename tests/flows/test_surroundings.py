@@ -1,4 +1,4 @@
-"""A machine that gives little: no home, few open files."""
+"""A machine that gives little: no home, few open files, no shared memory."""
 
 import shutil
 import subprocess
@@ -72,4 +72,15 @@ def test_a_user_without_any_home_is_told(commands: CommandLine, workplace: Path)
 def test_few_open_files_are_enough(commands: CommandLine, workplace: Path) -> None:
     Path("train.py").write_text(SCRIPT)
     run(commands, ("sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"), SWEEP, {}, code=0)
+    check_budget(commands, SweepFolder(workplace / "runs" / NAME), lost=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_shared_memory_is_needed(commands: CommandLine, workplace: Path) -> None:
+    Path("train.py").write_text(SCRIPT)
+    hidden = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro,size=0 none /dev/shm && exec "$@"', "sh")
+    if subprocess.run([*hidden, "sh", "-c", "! touch /dev/shm/x"], capture_output=True, check=False).returncode:
+        pytest.skip("shared memory cannot be hidden")
+    run(commands, hidden, SWEEP, {}, code=0)
     check_budget(commands, SweepFolder(workplace / "runs" / NAME), lost=0)
