@@ -158,7 +158,7 @@ def test_the_settings_file_counts_where_a_run_says_nothing(clone: Clone) -> None
     assert deployment.parameter_openapi_schema is not None
     form = deployment.parameter_openapi_schema["properties"]
     assert all(field["description"] for field in form.values())
-    assert "500 by default" in form["budget"]["description"]
+    assert "Default: 500" in form["budget"]["description"]
     file = clone.path / "multistage.toml"
     file.write_text(SETTINGS)
     try:

@@ -178,6 +178,7 @@ def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: Comman
         assert f"Ended the sweep in {folder.path}" in ended
         assert driver.wait(30) == 130
         assert not [process for process in processes if process.is_running()]
+    commands.run("up")
     check_cancelled(commands, folder)
     commands.run("resume", folder.name)
     check_budget(commands, folder)

@@ -29,7 +29,7 @@ def count(module, name):
 
 # Lowest first: whoever imports one of them gets the counted one.
 count("multistage.wandb_client.login", "open_account")
-count("multistage.driver.launching", "check_launching")
+count("multistage.request.feasibility", "check_launching")
 count("multistage.request.sources.precedence", "gather_parameters")
 count("multistage.request.asked_sweep", "read_parameters")
 count("multistage.request.resolution", "resolve_request")

@@ -1,4 +1,4 @@
-"""A machine that gives little: no home, few open files, no shared memory."""
+"""A machine that gives little: no home, few open files, no shared memory, folders that are read-only."""
 
 import shutil
 import subprocess
@@ -23,6 +23,7 @@ SWEEP = (
     *("--budget", "10", "--workers", "2"),
 )
 NAME = "multistage_sweep_my_script"
+ROOT = Path(__file__).parents[2]
 NOWHERE = "/proc/no/home"
 """Where nobody can make a folder, root included."""
 
@@ -84,3 +85,23 @@ def test_no_shared_memory_is_needed(commands: CommandLine, workplace: Path) -> N
         pytest.skip("shared memory cannot be hidden")
     run(commands, hidden, SWEEP, {}, code=0)
     check_budget(commands, SweepFolder(workplace / "runs" / NAME), lost=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_read_only_checkout_needs_another_place_for_its_runs_alone(
+    commands: CommandLine, workplace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Both are read-only: the folder of the user's script, and that of this package."""
+    Path("train.py").write_text(SCRIPT)
+    freeze = 'for each in "$0" "$PWD"; do mount --bind "$each" "$each" && mount -o remount,bind,ro "$each"; done; '
+    frozen = ("unshare", "--mount", "sh", "-c", f'{freeze} cd "$PWD" && exec "$@"', str(ROOT))
+    if not subprocess.run([*frozen, "touch", "x"], capture_output=True, check=False).returncode:
+        pytest.skip("folders cannot be made read-only")
+    said = run(commands, frozen, SWEEP, {}, code=2)
+    assert "Read-only file system" in said
+    assert "--runs-dir" in said
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    run(commands, frozen, (*SWEEP, "--runs-dir", str(elsewhere)), {}, code=0)
+    check_budget(commands, SweepFolder(elsewhere / NAME), lost=0)
+    assert [path.name for path in workplace.iterdir()] == ["train.py"]

@@ -50,6 +50,7 @@ def test_what_an_earlier_release_began_is_resumed_to_its_exact_budget(
     commands: CommandLine, workplace: Path, earlier: Path, used: int
 ) -> None:
     """Its services and its workers, whose files are gone from the path, are there still."""
+    commands.run("down", "--force")  # services of this release, which the earlier one does not know
     Path("train.py").write_text(SCRIPT)
     Path("allowed").write_text(str(used))
     folder = SweepFolder(workplace / "runs" / "mine")

@@ -113,7 +113,7 @@ def test_a_server_of_an_older_release_gets_a_secret_once_no_sweep_is_live(
     assert lets_everyone_in(old_server.api_url)
     assert psutil.pid_exists(worker.pid)
 
-    assert "started anew" in renew_prefect(old_settings, lambda: True)
+    assert "restarted" in renew_prefect(old_settings, lambda: True)
     server = find_own_prefect_server(old_settings)
     assert server is not None
     assert server.api_url == old_server.api_url

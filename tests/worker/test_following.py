@@ -74,7 +74,7 @@ def test_a_worker_follows_a_sweep_on_wandb_through_its_stages_and_leaves(
         wait_for_state(f"{api.default_entity}/{PROJECT}/{last}", "x=3", "finished", timeout=120)
         finish(api, last)
         assert worker.wait(60) == 0, log.read_text()
-    assert "The sweep is done: leaving." in log.read_text()
+    assert "The sweep is done: exiting." in log.read_text()
 
 
 def test_stages_are_found_by_the_names_in_their_configs_those_of_the_latest_sweep_alone(

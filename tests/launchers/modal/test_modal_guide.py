@@ -13,7 +13,7 @@ from tests.guide.documented import list_blocks
 from tests.server_process import ServerProcess
 from tests.stand_ins.modal_server import ModalServer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 TRAIN = """
 import os

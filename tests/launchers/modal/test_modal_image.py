@@ -11,7 +11,7 @@ import pytest
 
 from multistage.launchers.modal.app import TRAINER_EXTRAS, describe_content
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 BARE = """
 import sys

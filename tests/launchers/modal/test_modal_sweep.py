@@ -8,7 +8,7 @@ import pytest
 
 from tests.launchers.modal.modal_sweeps import ModalSweeps, wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SWEEP = ("digits:mlp", "--params", "learning_rate,alpha", "--launcher", "modal", "--train-arg", "epochs=5")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
