@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from multistage.domain.runs.slots import RunRecord, SlotName
+from multistage.domain.space.defaults import PPO_NAMES
 from multistage.domain.space.grammar import parse_params
 from multistage.domain.sweep.account import EMBEDDED, Account
 from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings
@@ -176,7 +177,7 @@ def test_the_field_is_known_by_the_algorithm_and_the_names(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("name", "canonical"),
-    [(alias, canonical) for canonical, aliases in field.PPO_NAMES.items() for alias in aliases],
+    [(alias, canonical) for canonical, aliases in PPO_NAMES.items() for alias in aliases],
 )
 def test_every_name_of_a_hyperparameter_stands_for_it(name: str, canonical: str) -> None:
     for written in (name, name.replace("_", "-"), f"agent.{name}", name.upper()):
@@ -190,7 +191,7 @@ def test_every_name_of_a_hyperparameter_stands_for_it(name: str, canonical: str)
 
 
 def test_no_name_stands_for_two_hyperparameters() -> None:
-    names = [name for aliases in field.PPO_NAMES.values() for name in aliases]
+    names = [name for aliases in PPO_NAMES.values() for name in aliases]
     assert len(set(names)) == len(names)
 
 
