@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from search_overlap import count_early, narrow_early, propose_early
 
 from multistage.domain.runs.results import Config, Evaluation
 from multistage.domain.runs.selection import rank
@@ -34,7 +35,18 @@ class Method(Protocol):
 
 
 class Multistage:
-    """One of the product's searchers, driven as the flow drives it: a stage begins when the one before has ended."""
+    """One of the product's searchers, driven as the flow drives it: a stage begins when the one before has ended.
+
+    Args:
+        space: What is searched.
+        budget: Runs in all.
+        seed: Of all draws.
+        finalists: Runs of stage 3 that train contenders again; None for the usual number.
+        search: The searcher.
+        defaults: The usual values.
+        prior: What other trainings tell.
+        overlap: Trainings at once, where a stage's first runs begin while the one before ends; None: as in the flow.
+    """
 
     def __init__(
         self,
@@ -45,7 +57,9 @@ class Multistage:
         search: str = OWN_SEARCH,
         defaults: Config | None = None,
         prior: Sequence[PriorSource] = (),
+        overlap: int | None = None,
     ) -> None:
+        self._overlap = overlap
         self._budgets = split_budget(budget, Split())
         count = min(count_finalists(budget) if finalists is None else finalists, self._budgets[2])
         problem = SearchProblem(
@@ -60,6 +74,7 @@ class Multistage:
             prior=tuple(choose_prior_configs(space, prior, count_prior(self._budgets[0], defaults is not None), seed)),
         )
         self._search = create_searcher(search, problem)
+        self._finalists = count
         self._planned = self._search.plan()
         self._box, self._stage = space, 1
 
@@ -68,11 +83,27 @@ class Multistage:
             return Proposal(config=self._planned[index])
         stage = self.find_stage(index)
         if stage > self._stage:
-            if pending:
-                return None
+            start = sum(self._budgets[: stage - 1])
+            if any(slot < start for slot in pending):
+                return self._begin_early(index, done, pending) if stage == self._stage + 1 else None
             self._box = self._search.narrow(stage, done, self._box).space  # type: ignore[arg-type]
             self._stage = stage
         return self.propose(index, done, pending)
+
+    def _begin_early(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
+        """What the slot trains while the stage before it ends; None where it has to wait for that."""
+        stage = self.find_stage(index)
+        start = sum(self._budgets[: stage - 1])
+        running = [proposal.config for slot, proposal in pending.items() if slot < start]
+        early = [proposal.config for slot, proposal in pending.items() if slot >= start]
+        begun, searching = index - start, self._budgets[stage - 1] - (self._finalists if stage == 3 else 0)
+        if self._overlap is None or not count_early(self._overlap, len(running), searching, begun, len(early)):
+            return None
+        box = narrow_early(self._search, stage, done, self._box)  # type: ignore[arg-type]
+        if box is None:
+            return None
+        found = propose_early(self._search, stage, box, done, running, early, begun, 1)  # type: ignore[arg-type]
+        return found[0] if found else None
 
     def propose(self, index: int, done: Sequence[Evaluation], pending: Mapping[int, Proposal]) -> Proposal | None:
         """What the slot of stage 2 or 3 trains, in the box as it stands: a race asks no other."""

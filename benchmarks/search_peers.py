@@ -254,12 +254,14 @@ SLOW = ("optuna-gp", "smac", "hebo")
 PRIORS = ("", "prior", "misled")
 """What stands behind a plus where the product's own search is told what the other tables of an algorithm teach, or the
 reverse of that."""
+OVERLAP = "overlap"
+"""What stands there where a stage's first runs begin while the one before ends."""
 
 
 def is_own(name: str) -> bool:
     """Whether a method is the product's own, with whatever searcher and prior."""
     method, _, prior = name.partition("/")[0].partition("+")
-    return method == "multistage" and prior in PRIORS
+    return method == "multistage" and prior in (*PRIORS, OVERLAP)
 
 
 def make_method(
@@ -269,6 +271,7 @@ def make_method(
     seed: int,
     answers: Sequence[Proposal | None] | None = None,
     table: Path | None = None,
+    workers: int = 10,
 ) -> Method:
     """A method by its id: ``multistage``, ``multistage+prior/SEARCH``, a peer, or a peer with ``+rep``.
 
@@ -279,6 +282,7 @@ def make_method(
         seed: Of the method's draws.
         answers: What the peer under a ``+rep`` answered when it was asked the same; computed again where None.
         table: The file of the task, beside which those lie that a prior learns from.
+        workers: Trainings at once.
 
     Raises:
         ValueError: There is nothing to learn a prior from.
@@ -288,8 +292,11 @@ def make_method(
     if is_own(name):
         method, _, search = name.partition("/")
         taught = method.partition("+")[2]
-        prior = [learn_from_others(table, misleading=taught == "misled")] if taught and table else []
-        return Multistage(space, budget, seed, search=search or OWN_SEARCH, prior=prior)
+        overlaps = taught == OVERLAP
+        prior = [learn_from_others(table, misleading=taught == "misled")] if taught and not overlaps and table else []
+        return Multistage(
+            space, budget, seed, search=search or OWN_SEARCH, prior=prior, overlap=workers if overlaps else None
+        )
     if not name.endswith("+rep"):
         return PEERS[name](space, budget, seed)
     inner = Recorded(answers) if answers else PEERS[name.removesuffix("+rep")](space, budget, seed)

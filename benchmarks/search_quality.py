@@ -8,7 +8,7 @@ the *true* value of the config that a method recommends: 0 for the best config o
 one. Tables that no fit explains (R2 below 0.5) are left out, and said so.
 
 `multistage+prior` knows what the algorithm's other tables in the folder teach, its own left out; `multistage+misled`
-the reverse of that.
+the reverse of that. In `multistage+overlap` the first runs of a stage begin while the stage before it ends.
 """
 
 import argparse
@@ -42,8 +42,8 @@ LARGEST_SLOW = 150
 """Runs up to which slow peers are run."""
 
 METHODS = (
-    f"multistage, multistage/SEARCH with any --search, both with +prior or +misled, {', '.join(PEERS)}, and peers with "
-    "+rep"
+    "multistage, multistage/SEARCH with any --search, both with +prior, +misled or +overlap, "
+    f"{', '.join(PEERS)}, and peers with +rep"
 )
 
 FIELDS = (
@@ -73,7 +73,7 @@ def simulate(
     seed = repeat * 1000 + budget
     # The same noise and durations for every method, as far as they ask the same.
     random = np.random.default_rng([seed, 1])
-    method = make_method(name, table.space, budget, seed, answers, table.path)
+    method = make_method(name, table.space, budget, seed, answers, table.path, workers)
     given: Answers = []
     done: list[Evaluation] = []
     pending: dict[int, Proposal] = {}
