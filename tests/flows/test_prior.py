@@ -1,4 +1,4 @@
-"""A sweep that begins with what the field knows is killed twice, and trains the configs that it would have trained."""
+"""A sweep that begins with what the field knows is killed twice, and trains what its prior had chosen."""
 
 from pathlib import Path
 from typing import Any
@@ -55,4 +55,7 @@ def test_a_killed_sweep_with_a_prior_trains_what_it_would_have_trained(commands:
         given = ("resume", "killed")
     allow(100)
     commands.run(*given, timeout=400)
-    assert read_configs(commands, killed) == read_configs(commands, whole)
+    ours, theirs = read_configs(commands, killed), read_configs(commands, whole)
+    assert ours.keys() == theirs.keys()
+    first = [slot for slot in ours if slot.startswith("1-")]  # later ones depend on which runs had ended when asked
+    assert [ours[slot] for slot in first] == [theirs[slot] for slot in first]
