@@ -233,14 +233,14 @@ class LauncherKind:
         """Find a machine on which its workers may be, to which this one is known by an address; None if unknown."""
         return None
 
-    def needs_address(self, tracker: TrackerKind, requested: str | None) -> bool:
+    def needs_address(self, tracker: TrackerKind, options: RunOptions) -> bool:
         """Whether the embedded server has to listen beside 127.0.0.1: its workers are elsewhere, or it was asked for.
 
         Args:
             tracker: Which server the sweep has.
-            requested: ``--server-host``.
+            options: How the sweep is run.
         """
-        return tracker == "embedded" and not (self.traits.reaches_loopback and requested is None)
+        return tracker == "embedded" and not (self.traits.reaches_loopback and options.server_host is None)
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""
