@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -255,6 +255,19 @@ class LauncherKind:
 
         Raises:
             LaunchError: It could not.
+        """
+        yield from ()
+
+    def examine_named(self, named: Mapping[str, Any], directory: Path) -> Iterator[Look]:
+        """Look at what the settings name for its workers, such as hosts; a verdict, what was found, and the remedy.
+
+        Args:
+            named: What they set, by the names of options.
+            directory: Where sweeps would be started.
+
+        Raises:
+            LaunchError: It could not start workers there.
+            UsageError: The settings make no sense.
         """
         yield from ()
 
