@@ -23,6 +23,7 @@ from multistage.request.sources.precedence import (
     SETTINGS_VARIABLE,
     find_runs_dir,
     find_settings_file,
+    list_settings,
     read_settings_file,
     read_variables,
 )
@@ -83,7 +84,7 @@ def examine(directory: Path, settings: Settings, python: Path | None = None) -> 
         "Prefect": lambda: _look_at_prefect(settings),
     }
     for name in list_launchers():
-        looks |= _find_look(name)
+        looks |= _find_look(name, directory)
     for subject, look in looks.items():
         try:
             for verdict, what, remedy in look():
@@ -256,11 +257,17 @@ def _ask_version(server: PrefectServer) -> str | None:
         return None
 
 
-def _find_look(launcher: str) -> dict[str, Callable[[], Iterator[Look]]]:
+def _find_look(launcher: str, directory: Path) -> dict[str, Callable[[], Iterator[Look]]]:
     """Return what a launcher looks at, and its look; one that cannot be loaded is told under its name."""
     try:
         kind = find_kind(launcher)
     except MultistageError as error:
         finding: Look = ("bad", error.message, error.hint)
         return {launcher: lambda: iter([finding])}
-    return {kind.subject: kind.examine}
+
+    def look() -> Iterator[Look]:
+        yield from kind.examine()
+        told = (found for named in list_settings(directory) for found in kind.examine_named(named, directory))
+        yield from dict.fromkeys(told)
+
+    return {kind.subject: look}

@@ -11,6 +11,7 @@ from multistage.cli import main
 from multistage.installation import look_at_installation
 from multistage.services.local_service import find_free_port
 from tests import fake_nvml
+from tests.ssh_hosts import SshHosts, needs_ssh
 
 KEY = "local-0123456789abcdef0123456789abcdef01234567"
 
@@ -73,6 +74,25 @@ def test_what_is_wrong_is_told_with_its_remedy_and_no_secret(
         assert remedy in found[subject]["remedy"]
     assert KEY not in printed
     assert "Did you mean MULTISTAGE_WORKERS?" in printed
+
+
+@needs_ssh
+def test_hosts_that_the_settings_name_are_asked(
+    capsys: pytest.CaptureFixture[str], ssh_hosts: SshHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = 'launcher = "ssh"\nhosts = "host1:2"\n[configs."my:v1"]\nhosts = "host1:2,host2"\n'
+    Path("multistage.toml").write_text(settings)
+    code, _, printed = ask(capsys)
+    assert code == 0
+    assert printed.count("the host host1: 2 workers, ") == printed.count("the host host2: 1 worker, ") == 1
+    monkeypatch.setenv("MULTISTAGE_HOSTS", "stranger")
+    code, found, _ = ask(capsys)
+    assert code == 1
+    assert "The host stranger refuses the key" in found["ssh"]["what"]
+    monkeypatch.setenv("MULTISTAGE_HOSTS", "host2")
+    Path("multistage.toml").write_text('[ssh]\ndirectory = "/no/folder"\n')
+    code, found, _ = ask(capsys)
+    assert (code, found["ssh"]["what"]) == (1, "On the host host2: There is no folder /no/folder.")
 
 
 def test_the_environment_is_looked_at(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def grant_access(state: State, base_url: str, key: str) -> Mapping[str, str]:
     adopted = state.settings.adopted
     if state.settings.tracker == "embedded" and kind.traits.is_remote:
         own["WANDB_API_KEY"] = make_worker_key(key, adopted.sweep_id if adopted else state.uid)
-    if not kind.needs_address(state.settings.tracker, requested):
+    if not kind.needs_address(state.settings.tracker, state.options):
         return own
     host = choose_host(requested, kind.find_peer())
     server = ensure_wandb_server(Settings(), host)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -233,14 +233,14 @@ class LauncherKind:
         """Find a machine on which its workers may be, to which this one is known by an address; None if unknown."""
         return None
 
-    def needs_address(self, tracker: TrackerKind, requested: str | None) -> bool:
+    def needs_address(self, tracker: TrackerKind, options: RunOptions) -> bool:
         """Whether the embedded server has to listen beside 127.0.0.1: its workers are elsewhere, or it was asked for.
 
         Args:
             tracker: Which server the sweep has.
-            requested: ``--server-host``.
+            options: How the sweep is run.
         """
-        return tracker == "embedded" and not (self.traits.reaches_loopback and requested is None)
+        return tracker == "embedded" and not (self.traits.reaches_loopback and options.server_host is None)
 
     def fetch_prices(self) -> Prices:
         """Find out what its workers cost today; asked only of one that costs money."""
@@ -255,6 +255,19 @@ class LauncherKind:
 
         Raises:
             LaunchError: It could not.
+        """
+        yield from ()
+
+    def examine_named(self, named: Mapping[str, Any], directory: Path) -> Iterator[Look]:
+        """Look at what the settings name for its workers, such as hosts; a verdict, what was found, and the remedy.
+
+        Args:
+            named: What they set, by the names of options.
+            directory: Where sweeps would be started.
+
+        Raises:
+            LaunchError: It could not start workers there.
+            UsageError: The settings make no sense.
         """
         yield from ()
 

@@ -72,6 +72,8 @@ class JobResources(Options):
     """GPUs of a job, as Slurm writes them, such as 1 or a100:2."""
     constraint: Annotated[str | None, Option(sign="FEATURES")] = None
     """Features that a job's node must have."""
+    tunnel: Annotated[str | None, Option(sign="ssh:HOST", usually="none: jobs reach the server's address")] = None
+    """A host that nodes reach by ssh and that reaches the server, where nothing but ssh leads from nodes to it."""
     setup: Annotated[tuple[str, ...], Option(sign="LINE", takes="lines of shell")] = ()
     """A line that a job runs first, such as 'module load cuda'; may be given several times."""
     arg: Annotated[tuple[str, ...], Option(sign="KEY=VALUE", takes="options of sbatch without their dashes")] = ()
@@ -96,6 +98,13 @@ class JobResources(Options):
     def _check_gpus(cls, value: str | None) -> str | None:
         if value is not None:
             parse_gpus(value)
+        return value
+
+    @field_validator("tunnel")
+    @classmethod
+    def _check_tunnel(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"ssh:(?!-)\S+", value):
+            raise ValueError(f"{value!r} does not name the host that leads to the server: ssh:HOST")
         return value
 
 

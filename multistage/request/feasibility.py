@@ -58,7 +58,7 @@ def _find_host(kind: LauncherKind, options: RunOptions, account: Account) -> str
     Raises:
         UsageError: There is none, or the one that was asked for is another machine's.
     """
-    if not kind.needs_address(account.kind, options.server_host):
+    if not kind.needs_address(account.kind, options):
         return None
     return choose_host(options.server_host, kind.find_peer())
 

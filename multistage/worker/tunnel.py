@@ -1,16 +1,23 @@
-"""A way to a server to which only ssh leads: a port of this machine's 127.0.0.1 that ends on a port of the other's."""
+"""A way to a server to which only ssh leads: a port of this machine's 127.0.0.1 that ends on a port of the other's.
+
+``python -m multistage.worker.tunnel ssh:HOST COMMAND...`` runs a command with such a way to the server of
+``WANDB_BASE_URL``, and ends as it does.
+"""
 
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from types import TracebackType
+from collections.abc import Sequence
+from types import FrameType, TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from multistage.errors import TrackerError, UsageError
+from multistage.errors import MultistageError, TrackerError, UsageError
 
 PREFIX = "ssh:"
 OPENING = 30.0
@@ -20,6 +27,8 @@ PAUSE = 2.0
 QUIETLY = ("-T", "-a", "-x", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ExitOnForwardFailure=yes",
            "-o", "ControlMaster=no", "-o", "ControlPath=none",
            "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4")  # fmt: skip
+SHIELDED = ("sh", "-c", 'trap "" TERM; exec ssh "$@"', "ssh")
+"""Slurm ends a job by SIGTERM to all its processes, and the worker has its last run to report then."""
 
 
 class Tunnel:
@@ -84,7 +93,7 @@ class Tunnel:
         """Start ssh; it ends with this process, however that ends, since `cat` then reads no more."""
         variables = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
         return subprocess.Popen(
-            ["ssh", *QUIETLY, "-L", self._forward, "--", self._host, "cat"],
+            [*SHIELDED, *QUIETLY, "-L", self._forward, "--", self._host, "cat"],
             env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -111,3 +120,56 @@ class Tunnel:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+
+class Traveller:
+    """Runs a command at the end of a tunnel.
+
+    Args:
+        command: What to run.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended_by: int | None = None
+
+    def run(self, url: str) -> int:
+        """Run it; returns its exit code, or less than 0 where a signal ended it.
+
+        Args:
+            url: The server, as it reaches it.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        self._process = subprocess.Popen(self._command, env={**os.environ, "WANDB_BASE_URL": url})
+        if self._ended_by is not None:
+            self._process.send_signal(self._ended_by)
+        return self._process.wait()
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        self._ended_by = number
+        if self._process is not None:
+            self._process.send_signal(number)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command at the end of a tunnel, and end this process as it did.
+
+    Raises:
+        SystemExit: With the exit code.
+    """
+    way, *command = sys.argv[1:] if arguments is None else arguments
+    try:
+        with Tunnel(way, os.environ.get("WANDB_BASE_URL", "")) as tunnel:
+            code = Traveller(command).run(tunnel.url)
+    except MultistageError as error:
+        sys.stderr.write(f"{error}\n")
+        code = error.exit_code
+    from multistage.training.training_program import leave  # slow, and `work` has no need of it
+
+    leave(code)
+
+
+if __name__ == "__main__":
+    main()

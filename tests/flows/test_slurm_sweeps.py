@@ -1,6 +1,7 @@
 """Whole sweeps on a real Slurm: trained by jobs, with what is wrong said at once, and exactly the budget in the end."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from multistage.services.hosts import find_address
 from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
 from tests.slurm_cluster import SlurmCluster, needs_slurm
+from tests.ssh_hosts import SshHosts, needs_ssh
 
 pytestmark = [needs_slurm, pytest.mark.slow]
 
@@ -58,6 +60,36 @@ def test_jobs_train_a_sweep_over_the_network_with_a_key_of_their_own(
     assert "worker-" + folder.load_state().uid not in told, "Slurm keeps a copy of the workers' key"
 
 
+@needs_ssh
+def test_jobs_reach_a_server_to_which_only_ssh_leads(
+    users: CommandLine,
+    folder: SweepFolder,
+    slurm: SlurmCluster,
+    ssh_hosts: SshHosts,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tunnels cut in between, a job requeued, and another cancelled."""
+    monkeypatch.setitem(users.environment, "PATH", ssh_hosts.path)
+    given = ("--budget", "12", "--train-arg", "epochs=20", "--worker-idle", "10", "--slurm-tunnel", "ssh:host1")
+    with users.start(*SWEEP, *given) as driver:
+        wait_for(lambda: count_used(folder) >= 1, timeout=280)
+        variables = (folder.logs / ".worker-variables").read_text()
+        for connection in ssh_hosts.list_connections():
+            connection.kill()
+        wait_for(lambda: count_used(folder) >= 3, timeout=120)
+        requeued, *_ = slurm.list_jobs("RUNNING")
+        slurm.ask("scontrol", "requeue", requeued)
+        cancelled = wait_for(lambda: [job for job in slurm.list_jobs("RUNNING") if job != requeued])
+        slurm.ask("scancel", cancelled[0])
+        assert driver.wait(280) == 0
+    check_budget(users, folder)
+    assert re.search(r"WANDB_BASE_URL='?http://127\.0\.0\.1:", variables), "the server was opened to the network"
+    key = (users.settings.wandb_server_folder / "key").read_text().strip()
+    assert key not in variables
+    wait_for(lambda: not slurm.list_jobs())
+    wait_for(lambda: not ssh_hosts.list_clients())
+
+
 def list_files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -75,6 +107,7 @@ def list_files(folder: Path) -> list[Path]:
         (("--slurm-constraint", "h100"), "Slurm refuses: Invalid feature specification"),
         (("--slurm-arg", "no-such-option=1"), "Slurm refuses: unrecognized option"),
         (("--server-host", "192.0.2.77"), "192.0.2.77 is not an address of this machine"),
+        (("--slurm-tunnel", "login1"), "'login1' does not name the host that leads to the server: ssh:HOST"),
         (("--modal-cpu", "1"), "--modal-cpu has no effect on Slurm"),
     ],
 )

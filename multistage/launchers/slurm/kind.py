@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from multistage.domain.sweep.account import Account
+from multistage.domain.sweep.account import Account, TrackerKind
 from multistage.domain.sweep.budget import bound_workers, parse_split
 from multistage.domain.sweep.plan import RunOptions, RunRequest, SweepPlan, SweepSettings
 from multistage.domain.sweep.request import SweepRequest
@@ -68,6 +68,8 @@ class SlurmKind(LauncherKind):
         """Refuse what no node has, or Slurm would not take."""
         own = _read(options)
         check_python(plan.settings, options.directory, own.python)
+        if own.tunnel is not None and plan.settings.tracker == "wandb":
+            raise UsageError("--slurm-tunnel leads to the embedded server, and W&B tracks this sweep.", "Leave it out.")
         require_slurm()
         groups = choose_groups(read_cluster(), own)
         check_resources(groups, own)
@@ -97,7 +99,14 @@ class SlurmKind(LauncherKind):
         ]
         names = ", ".join(dict.fromkeys(group.partition for group in groups))
         nodes = sum(group.nodes for group in groups)
-        return (f"Slurm's partition {names}, {nodes} nodes; each job has {', '.join(each)}.",)
+        told = f"Slurm's partition {names}, {nodes} nodes; each job has {', '.join(each)}."
+        return (told, f"Jobs reach the server by way of {own.tunnel}.") if own.tunnel else (told,)
+
+    def needs_address(self, tracker: TrackerKind, options: RunOptions) -> bool:
+        """Whether the embedded server has to listen beside 127.0.0.1: not where a tunnel leads to it."""
+        if _read(options).tunnel is not None and options.server_host is None:
+            return False
+        return super().needs_address(tracker, options)
 
     def find_peer(self) -> str | None:
         """Ask Slurm for the address of a node; where it does not answer, the usual way out of this machine will do."""

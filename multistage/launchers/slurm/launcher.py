@@ -33,8 +33,8 @@ SLACK = 60.0
 SHORTEST_LIFE = 0.5
 """Share of a short time limit that is used for training all the same."""
 TRAITS = Traits(
-    title="Slurm", reaches_loopback=False, reaches_network=True, can_keep=True, workers="jobs"
-)  # fmt: skip
+    title="Slurm", reaches_loopback=False, reaches_network=True, is_remote=True, can_keep=True, workers="jobs"
+)
 
 
 class SlurmLauncher:
@@ -217,6 +217,7 @@ class SlurmLauncher:
             directory=self._directory,
             setup=options.setup,
             arguments=list(self._list_worker_arguments(sweep)),
+            tunnel=options.tunnel,
         )
         told = call(
             *("sbatch", "--parsable", f"--job-name={array}", f"--array=0-{count - 1}", "--requeue"),

@@ -29,6 +29,7 @@ def build_script(
     directory: Path,
     setup: Sequence[str],
     arguments: Sequence[str],
+    tunnel: str | None = None,
 ) -> str:
     """Build the script of an array.
 
@@ -40,6 +41,7 @@ def build_script(
         directory: Where trainings run.
         setup: Lines that come first.
         arguments: The worker's.
+        tunnel: The way by which jobs reach the server; None where they do by themselves.
     """
     quoted = [shlex.quote(str(path)) for path in (mark, key_file, folder, directory)]
     mark_, key_, folder_, directory_ = quoted
@@ -47,5 +49,7 @@ def build_script(
         UNFIT, mark_, key_, folder_, SHARED, key_, WORKER_VARIABLE, array, directory_, directory_, SHARED
     )  # fmt: skip
     lines = [f"{{ {line}\n}} || fail {shlex.quote(f'The line {line!r} of --slurm-setup failed.')}" for line in setup]
-    worker = shlex.join([sys.executable, "-P", "-m", "multistage.worker", *arguments])
+    run = (sys.executable, "-P", "-m")
+    way = () if tunnel is None else (*run, "multistage.worker.tunnel", tunnel)
+    worker = shlex.join([*way, *run, "multistage.worker", *arguments])
     return "\n".join([head.rstrip("\n"), *lines, f"exec {worker}", ""])

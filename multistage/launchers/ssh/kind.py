@@ -23,7 +23,7 @@ from multistage.launchers.ssh.errand import Errand, Needs, choose_gpus, find_nee
 from multistage.launchers.ssh.launcher import TRAITS, SshLauncher, ask_at_once
 from multistage.launchers.ssh.records import NAME, HostPlace
 from multistage.launchers.ssh.refusals import RefusalError
-from multistage.options.ssh import Host
+from multistage.options.ssh import Host, HostOptions, parse_hosts
 from multistage.training.catalogue import find_bundled
 from multistage.wandb_client.surroundings import review_training
 
@@ -86,7 +86,8 @@ class SshKind(LauncherKind):
                 if isinstance(told, RefusalError) or not isinstance(told, CloudAwayError):
                     raise _refuse(told)
             else:
-                _check_host(host, told, _find_needs(plan.settings, options))
+                needs = _find_needs(plan.settings, options)
+                _check_host(host, told, needs.python, needs.gpus_per_run)
 
     def review(
         self, settings: SweepSettings, options: RunOptions, account: Account, environment: Mapping[str, str]
@@ -111,6 +112,36 @@ class SshKind(LauncherKind):
             return
         done = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=False)
         yield "good", f"{(done.stderr or done.stdout).strip()}; `--hosts` names where to train with --launcher ssh", ""
+
+    def examine_named(self, named: Mapping[str, Any], directory: Path) -> Iterator[Look]:
+        """Ask the hosts that the settings name what they have."""
+        if named.get("hosts") is None or shutil.which("ssh") is None:
+            return
+        own, hosts = HostOptions.model_validate(named.get("ssh", {})), parse_hosts(named["hosts"])
+        interpreter = str(named["python"]) if named.get("python") else None
+        where, python = own.directory or str(directory.absolute()), own.worker_python or sys.executable
+        order = json.dumps({"directory": where, "program": None, "command": [], "interpreter": interpreter})
+
+        def ask(host: Host) -> Survey | LaunchError:
+            try:
+                return _ask(host.address, python, order, True)
+            except LaunchError as error:
+                return error
+
+        for host, told in zip(hosts, ask_at_once(ask, hosts), strict=True):
+            yield _judge(host, told, python)
+
+
+def _judge(host: Host, told: Survey | LaunchError, python: str) -> Look:
+    """Return what the doctor says of a host; one that is away is waited for."""
+    if isinstance(told, LaunchError):
+        is_away = isinstance(told, CloudAwayError) and not isinstance(told, RefusalError)
+        return "note" if is_away else "bad", told.message, told.hint
+    try:
+        _check_host(host, told, python, 0)
+    except UsageError as error:
+        return "bad", error.message, error.hint
+    return "good", f"the host {host.address}: {_count(host.seats)}, {_describe_gpus(told)}", ""
 
 
 def _find_needs(settings: SweepSettings, options: RunOptions) -> Needs:
@@ -138,18 +169,19 @@ def _ask(host: str, python: str, order: str, tests_way_back: bool) -> Survey:
     return Connection(place).survey(tests_way_back, **json.loads(order))
 
 
-def _check_host(host: Host, told: Survey, needs: Needs) -> None:
+def _check_host(host: Host, told: Survey, python: str, gpus_per_run: float | None) -> None:
+    """Refuse a host of another release, or without what trainings need."""
     if told["version"] != read_version():
         raise UsageError(
             f"The host {host.address} has multistage-sweep {told['version']}, and this machine {read_version()}.",
-            f"Install the same there: {needs.python} -m pip install --no-deps multistage-sweep=={read_version()}.",
+            f"Install the same there: {python} -m pip install --no-deps multistage-sweep=={read_version()}.",
         )
     if "fault" in told:
         message, hint = told["fault"]
         raise UsageError(f"On the host {host.address}: {message}", hint)
     if told["gpus"] is not None:
         try:
-            choose_gpus(Gpus.model_validate(told["gpus"]), host, 0, needs.gpus_per_run)
+            choose_gpus(Gpus.model_validate(told["gpus"]), host, 0, gpus_per_run)
         except UsageError as error:
             raise UsageError(f"On the host {host.address}: {error.message}", error.hint) from error
 

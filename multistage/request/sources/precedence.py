@@ -118,6 +118,31 @@ def gather_parameters(
     return GatheredParameters(parameters=parameters, sources=sources, notes=(note,) if left else ())
 
 
+def list_settings(directory: Path) -> list[Mapping[str, Any]]:
+    """List what file and environment set for sweeps: those that name no config id of the file, and each that does.
+
+    Args:
+        directory: Where the settings file is looked for.
+
+    Raises:
+        UsageError: The file that was named is not there, or it or a variable makes no sense.
+    """
+    file = read_settings_file(find_settings_file(directory))
+    variables = read_variables().list_given()
+    sections = ({}, *(own.list_given() for own in file.configs.values()))
+    return [_merge(file.list_given(), own, variables) for own in sections]
+
+
+def _merge(*layers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Merge settings, the later ones over the earlier ones, groups of options by their keys."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
 def collect_foreign(given: Mapping[str, Any], launcher: str) -> dict[str, Any]:
     """Collect the options of another package's launcher under the one name by which a flow takes them.
 
