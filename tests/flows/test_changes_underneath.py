@@ -12,25 +12,12 @@ from multistage.services.prefect import build_prefect_service
 from multistage.services.service_processes import find_session
 from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
+from tests.flows.held_runs import SCRIPT, SWEEP, allow, count_begun
 from tests.flows.victims import kill_victim, list_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-SCRIPT = """
-import os, time
-from pathlib import Path
-import wandb
-with wandb.init() as run:
-    Path(f"began-{run.id}").touch()
-    while len(list(Path().glob("began-*"))) > int(Path("allowed").read_text()):
-        time.sleep(0.02)
-    run.log({"score": run.config["x"]})
-"""
 CLOCK = Path(__file__).parents[1] / "stand_ins" / "clock.c"
 HOUR = 3600
-SWEEP = (
-    *("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score"),
-    *("--budget", "10", "--workers", "2", "--name", "mine"),
-)
 
 
 @pytest.fixture
@@ -38,15 +25,6 @@ def folder(workplace: Path) -> SweepFolder:
     Path("train.py").write_text(SCRIPT)
     allow(2)
     return SweepFolder(workplace / "runs" / "mine")
-
-
-def allow(number: int) -> None:
-    """Let so many runs end."""
-    Path("allowed").write_text(str(number))
-
-
-def count_begun() -> int:
-    return len(list(Path().glob("began-*")))
 
 
 def read_log() -> str:
@@ -80,13 +58,18 @@ def test_prefects_server_hangs_and_is_killed_and_the_sweep_goes_on(commands: Com
     assert not list_workers(folder)
 
 
-def test_a_sweep_whose_folder_was_moved_goes_on_where_it_is(commands: CommandLine, folder: SweepFolder) -> None:
+def kill_in_stage_2(commands: CommandLine, folder: SweepFolder) -> None:
+    """Begin a sweep, and kill its driver while two runs train."""
     with commands.start(*SWEEP) as driver:
         wait_for(lambda: count_begun() >= 2, timeout=240)
         allow(4)
         wait_for(lambda: count_used(folder) >= 3)
         driver.kill()
         driver.wait()
+
+
+def test_a_sweep_whose_folder_was_moved_goes_on_where_it_is(commands: CommandLine, folder: SweepFolder) -> None:
+    kill_in_stage_2(commands, folder)
     Path("elsewhere").mkdir()
     moved = SweepFolder(folder.path.rename(Path("elsewhere", "mine").absolute()))
     allow(100)
@@ -146,12 +129,7 @@ def test_the_clock_is_set_back_by_an_hour_while_runs_train(
 def test_a_resume_an_hour_before_the_sweep_began_is_exact(
     commands: CommandLine, folder: SweepFolder, clock: SetClock, stopped: bool
 ) -> None:
-    with commands.start(*SWEEP) as driver:
-        wait_for(lambda: count_begun() >= 2, timeout=240)
-        allow(4)
-        wait_for(lambda: count_used(folder) >= 3)
-        driver.kill()
-        driver.wait()
+    kill_in_stage_2(commands, folder)
     if stopped:
         commands.run("down", "--force")
     allow(100)

@@ -7,6 +7,7 @@ import pytest
 
 from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
+from tests.flows.held_runs import allow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SCRIPT = """
@@ -23,11 +24,6 @@ SWEEP = (
     *("--program", "ppo.py", "--params", "learning_rate,clip_coef,ent_coef", "--metric", "score", "--prior", "field"),
     *("--budget", "20", "--workers", "1", "--seed", "3"),
 )
-
-
-def allow(number: int) -> None:
-    """Let so many runs of a project end."""
-    Path("allowed").write_text(str(number))
 
 
 def read_configs(commands: CommandLine, folder: SweepFolder) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 
 from multistage.store.sweep_folder import SweepFolder
 from tests.flows.command_line import CommandLine, check_budget, count_used, wait_for
+from tests.flows.held_runs import SCRIPT, SWEEP, allow
 from tests.flows.victims import kill_victim, list_workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
@@ -17,20 +18,6 @@ ROOT = Path(__file__).parents[2]
 EARLIER = "88a7bcdcb43ce18f49f5bf50d8381025193bd062"
 """Before options were declared once, and classes whose names persisted results held were moved."""
 BEGIN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from multistage.cli import main; main()"
-SCRIPT = """
-import os, time
-from pathlib import Path
-import wandb
-with wandb.init() as run:
-    Path(f"began-{run.id}").touch()
-    while len(list(Path().glob("began-*"))) > int(Path("allowed").read_text()):
-        time.sleep(0.02)
-    run.log({"score": run.config["x"]})
-"""
-SWEEP = (
-    *("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score"),
-    *("--budget", "10", "--workers", "2", "--name", "mine"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +39,7 @@ def test_what_an_earlier_release_began_is_resumed_to_its_exact_budget(
     """Its services and its workers, whose files are gone from the path, are there still."""
     commands.run("down", "--force")  # services of this release, which the earlier one does not know
     Path("train.py").write_text(SCRIPT)
-    Path("allowed").write_text(str(used))
+    allow(used)
     folder = SweepFolder(workplace / "runs" / "mine")
     with Path("begin.log").open("w") as log:
         driver = subprocess.Popen(
@@ -69,7 +56,7 @@ def test_what_an_earlier_release_began_is_resumed_to_its_exact_budget(
             kill_victim("orchestrator", commands.settings.home, folder.path)
         driver.kill()
         driver.wait()
-    Path("allowed").write_text("100")
+    allow(100)
     said = commands.run("--resume", str(folder.state_file), timeout=300)
     assert "Traceback" not in said.stdout + said.stderr
     check_budget(commands, folder, lost=0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from multistage.domain.runs.slots import RunRecord, SlotName
-from multistage.domain.space.defaults import PPO_NAMES
+from multistage.domain.space.field_ranges import PPO_NAMES
 from multistage.domain.space.grammar import parse_params
 from multistage.domain.sweep.account import EMBEDDED, Account
 from multistage.domain.sweep.plan import RunOptions, SweepPlan, SweepSettings

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 
 from multistage.domain.runs.results import Value
-from multistage.domain.space.defaults import GUIDE_PARAMETERS, find_field_range
+from multistage.domain.space.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.field_ranges import find_bare_name, find_field_range
 from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,
@@ -92,7 +93,7 @@ def rank_name(name: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS, usua
     for rank, words in enumerate(_ORDER):
         if words.search(name):
             return None if words is _RATE and isinstance(usual, int) and usual > 1 else rank
-    return len(_ORDER) if _find_last(name) in known else None
+    return len(_ORDER) if find_bare_name(name) in known else None
 
 
 def is_apart(name: str) -> bool:
@@ -111,7 +112,7 @@ def guess_usual(name: str, known: Mapping[str, Parameter] = GUIDE_PARAMETERS) ->
         return False
     if is_length(name):
         return 10
-    given = known.get(_find_last(name))
+    given = known.get(find_bare_name(name))
     if given is not None:
         return given.from_unit(0.5)
     rank = rank_name(name, known)
@@ -132,7 +133,7 @@ def propose_range(
     Returns:
         The parameter; its range holds the usual value. None where none can be told, as for a path.
     """
-    given = known.get(_find_last(name)) or _find_field_range(name)
+    given = known.get(find_bare_name(name)) or _find_field_range(name)
     if given is not None and given.contains(usual):
         return given.model_copy(update={"name": name})
     if isinstance(usual, bool):
@@ -142,11 +143,6 @@ def propose_range(
     if isinstance(usual, int):
         return _surround_count(name, usual)
     return _surround_number(name, usual) if isinstance(usual, float) and math.isfinite(usual) else None
-
-
-def _find_last(name: str) -> str:
-    """The last part of a dotted name."""
-    return name.rpartition(".")[2].rpartition("/")[2].replace("-", "_")
 
 
 def _find_field_range(name: str) -> Parameter | None:

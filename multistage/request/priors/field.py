@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from multistage.domain.space.defaults import PPO_NAMES
+from multistage.domain.space.field_ranges import PPO_NAMES, find_bare_name
 from multistage.domain.space.search_space import SearchSpace
 from multistage.search.lessons import Lesson, PriorSource
 
@@ -75,7 +75,7 @@ def recognize(names: Iterable[str], described: Iterable[str]) -> str | None:
 
 def find_canonical(algorithm: str, name: str) -> str | None:
     """Find the tables' name of a hyperparameter, which may be nested or hyphened; None where they have none."""
-    bare = re.split(r"[./]", name)[-1].replace("-", "_").lower()
+    bare = find_bare_name(name).lower()
     return next((canonical for canonical, names in NAMES[algorithm].items() if bare in names), None)
 
 

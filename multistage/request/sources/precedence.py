@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from pydantic_settings.exceptions import SettingsError
 
 from multistage.domain.model import Model
-from multistage.domain.space.defaults import GUIDE_PARAMETERS, find_field_range
+from multistage.domain.space.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.field_ranges import find_field_range
 from multistage.domain.space.grammar import expand_params, parse_names
 from multistage.domain.workers.styles import is_module_name
 from multistage.errors import UsageError
@@ -109,11 +110,9 @@ def gather_parameters(
     if parameters.get("params"):
         swept = parse_names(parameters["params"])
         sources |= {f"ranges.{name}": label for name in ranges if name in swept}
-        field = (
-            {name: found for name in swept if (found := find_field_range(name))} if known is GUIDE_PARAMETERS else {}
-        )
-        for name in field.keys() - known.keys() - ranges.keys():
-            ranges[name], sources[f"ranges.{name}"] = field[name].parameter, field[name].source
+        for name in swept if is_own or trainer is None else ():
+            if name not in known and name not in ranges and (field := find_field_range(name)):
+                ranges[name], sources[f"ranges.{name}"] = field.parameter, field.source
         parameters["params"] = expand_params(parameters["params"], ranges)
     return GatheredParameters(parameters=parameters, sources=sources, notes=(note,) if left else ())
 

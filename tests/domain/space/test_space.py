@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from multistage.domain.space.defaults import FIELD_RANGES, GUIDE_PARAMETERS, find_field_range
+from multistage.domain.space.defaults import GUIDE_PARAMETERS
+from multistage.domain.space.field_ranges import FIELD_RANGES, find_field_range
 from multistage.domain.space.parameters import (
     CategoricalParameter,
     FloatParameter,

@@ -80,6 +80,8 @@ def test_a_script_gets_the_fields_ranges_by_name_and_a_trainer_its_own(place: Pa
         "lr:float:log:1e-05-0.01,clip-coef:float:linear:0.1-0.4,gamma,alpha:float:linear:1e-05-0.1,tau:0-1,size"
     )
     assert found.sources["ranges.clip-coef"] == "RL Baselines3 Zoo"
+    told = [name for name in found.sources if name.startswith("ranges.")]
+    assert told == ["ranges.alpha", "ranges.lr", "ranges.clip-coef"], "the file's, and then as they were named"
     assert gather_parameters(found.parameters, place).parameters == found.parameters
     assert gather(place, params="tau")["params"] == "tau"
 
