@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -32,12 +33,22 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A user who has no services of this release yet: an earlier one refuses their data."""
+    user = CommandLine(tmp_path_factory.mktemp("user"))
+    try:
+        yield user
+    finally:
+        left = user.end()
+    assert not left, left
+
+
 @pytest.mark.parametrize("used", [1, 4, 8], ids=["in-stage-1", "in-stage-2", "in-stage-3"])
 def test_what_an_earlier_release_began_is_resumed_to_its_exact_budget(
     commands: CommandLine, workplace: Path, earlier: Path, used: int
 ) -> None:
     """Its services and its workers, whose files are gone from the path, are there still."""
-    commands.run("down", "--force")  # services of this release, which the earlier one does not know
     Path("train.py").write_text(SCRIPT)
     allow(used)
     folder = SweepFolder(workplace / "runs" / "mine")
