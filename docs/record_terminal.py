@@ -23,6 +23,7 @@ LINES = 48
 """The most that a picture shows; of longer outputs the middle is left out."""
 SCRIPT = """\
 import argparse
+import math
 import time
 
 import wandb
@@ -35,7 +36,7 @@ options = parser.parse_args()
 with wandb.init(config=vars(options)) as run:
     for epoch in range(5):
         time.sleep(0.05)
-        error = abs(options.lr - 3e-3) + abs(options.dropout - 0.2)
+        error = 0.1 * abs(math.log10(options.lr / 3e-3)) + abs(options.dropout - 0.2)
         run.log({"val/acc": 0.9 - error + 0.01 * epoch + 0.001 * (options.seed % 7)})
 """
 COMMANDS = {
@@ -88,6 +89,7 @@ def draw(words: Sequence[str], lines: Sequence[str]) -> str:
     for line in lines:
         style = "yellow" if line.startswith("Warning") else "bold" if line.startswith("Recommended") else ""
         console.print(Text(line, style), soft_wrap=False)
+    console.print()  # a fallback font may be higher than rich's own: the last line would be cut
     svg = console.export_svg(title="multistage-sweep", unique_id="terminal")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 

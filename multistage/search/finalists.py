@@ -18,6 +18,7 @@ from multistage.domain.runs.results import Config, Evaluation, Goal
 from multistage.domain.runs.selection import rank
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.state import Verdict
+from multistage.search.encoding import Encoder
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.sobol import Key, key_of
 from multistage.search.surrogate import Vector
@@ -34,6 +35,9 @@ are better than the processes, for which they are a point like others, take them
 each shown with the figure of the others in `benchmarks/RESULTS.md`."""
 SURE = 0.9
 """Probability from which an improvement on the defaults is claimed."""
+ALIKE = 1e-3
+"""Part of every range within which two configs are the same to a reader: towards the end a search often returns to the
+best one's very neighbourhood."""
 TAILS = (0.025, 0.975)
 """Ends of the interval that is told."""
 _SMALLEST = 1e-12
@@ -71,6 +75,8 @@ class _Belief(NamedTuple):
     """Variance of a single run."""
     draws: Vector
     """Draws from the belief; the same place in two configs' is one draw from both."""
+    seen: float
+    """The highest value of its runs; minus infinity where none has one."""
     seeds: int
     searched: int
     raced: int
@@ -88,7 +94,7 @@ class FinalistRace:
 
     def __init__(self, model: GaussianProcessSearch, first: SearchSpace, defaults: Config | None, goal: Goal) -> None:
         self._model = model
-        self._first = first
+        self._encoder = Encoder(first)
         self._defaults = defaults
         self._goal: Goal = goal
         self._sign = 1.0 if goal == "maximize" else -1.0
@@ -141,7 +147,17 @@ class FinalistRace:
         if any(belief.config != self._defaults for belief in known):
             return max(known, key=lambda belief: belief.mean)
         # Defaults that were trained alone have beaten nobody.
-        return max((belief for belief in beliefs if belief.seeds), key=lambda belief: belief.guess)
+        trained = [belief for belief in beliefs if belief.seeds]
+        best = max(trained, key=lambda belief: belief.guess)
+        return best if best.config == self._defaults else max(self._list_alike(best, trained), key=lambda b: b.seen)
+
+    def _list_alike(self, best: _Belief, others: Sequence[_Belief]) -> list[_Belief]:
+        """The best and whatever a reader could not tell from it, the defaults apart."""
+        rows = self._encoder.encode([belief.config for belief in others])
+        gaps = np.abs(rows - self._encoder.encode([best.config])).max(axis=1)
+        return [
+            belief for belief, gap in zip(others, gaps, strict=True) if gap <= ALIKE and belief.config != self._defaults
+        ]
 
     def _choose(self, beliefs: list[_Belief], open_runs: Counter[Key], remaining: int) -> Config:
         runs = sum(belief.raced for belief in beliefs) + open_runs.total() + remaining
@@ -174,6 +190,7 @@ class FinalistRace:
         predicted = self._model.predict(searched, list(contenders.values()))
         draws, noises = predicted.race([values[key] for key in contenders])
         seeds = Counter(key_of(evaluation.config) for evaluation in finished)
+        highest = {key_of(run.config): self._sign * (run.value or 0.0) for run in reversed(finished)}
         before = Counter(key_of(evaluation.config) for evaluation in finished if not evaluation.finalist)
         return [
             _Belief(
@@ -183,6 +200,7 @@ class FinalistRace:
                 variance=max(float(draws[:, place].var()), _SMALLEST),
                 noise=max(float(noises[place]), _SMALLEST),
                 draws=draws[:, place],
+                seen=highest.get(key, -math.inf),
                 seeds=seeds[key],
                 searched=before[key],
                 raced=len(values[key]),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from multistage.domain.runs.results import Config, Evaluation
+from multistage.domain.runs.results import Config, Evaluation, Goal
 from multistage.domain.space.grammar import parse_params
 from multistage.search.contenders import TRUST, Draws, Joint, gather
 from multistage.search.ensemble import MEMBERS, Belief, Ensemble, group, measure_distances
@@ -97,6 +97,26 @@ def test_the_best_of_nothing_but_luck_is_not_believed() -> None:
     found = [recommend(SPACE, sweep(seed, 30), None, "maximize") for seed in range(8)]
     held = [one is not None and one.interval[0] <= 0 <= one.interval[1] for one in found]
     assert sum(held) >= 7
+
+
+@pytest.mark.parametrize(("goal", "sign"), [("maximize", 1), ("minimize", -1)])
+def test_of_configs_that_nobody_can_tell_apart_the_best_seen_is_recommended(goal: Goal, sign: int) -> None:
+    space = parse_params("lr:log:1e-4-1e-2,dropout:0-0.5")
+    places = [(lr, dropout) for lr in (1e-4, 4e-4, 1e-3, 2e-3) for dropout in (0.0, 0.25, 0.5)]
+    places += [(3.3036e-3, 0.20263), (3.3036e-3, 0.20265), (3.3037e-3, 0.2027)]
+    runs = [
+        Evaluation(
+            stage=1,
+            index=index,
+            config={"lr": lr, "dropout": dropout},
+            outcome="finished",
+            value=sign * (-abs(math.log10(lr / 3.3e-3)) - abs(dropout - 0.2) + (0.02 if index == 13 else 0.0)),
+        )
+        for index, (lr, dropout) in enumerate(places)
+    ]
+    found = recommend(space, runs, None, goal)
+    assert found is not None
+    assert found.config == runs[13].config
 
 
 def test_a_config_with_one_run_is_believed_less_surely_than_one_that_raced() -> None:
