@@ -82,7 +82,9 @@ class SleepingSweeps:
     def start_alone(self) -> float:
         """Start the script by hand, as its user would; returns the seconds to its first step."""
         self._write_script(2)
-        place = {**self.user.environment, **self.user.read_exports(), "WANDB_SILENT": "true"}
+        key = (self.user.settings.wandb_server_folder / "key").read_text().strip()
+        server = {**self.user.read_exports(), "WANDB_API_KEY": key, "WANDB_SILENT": "true"}
+        place = {**self.user.environment, **server}
         began = time.time()
         subprocess.run([sys.executable, "train.py"], cwd=self.project, env=place, check=True)
         return self.read_trainings()["alone"][0].first - began

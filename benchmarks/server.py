@@ -14,6 +14,7 @@
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -92,17 +93,21 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
 
 
 def measure_remote(folder: Path, seconds: float, report: Callable[[str, str], None], ends: ExitStack) -> None:
-    """100 workers elsewhere, each an agent and a run: by an address other than 127.0.0.1, with a worker's key."""
+    """100 workers elsewhere, each an agent and a run: by an address other than 127.0.0.1, with a worker's key.
+
+    Before it the same by 127.0.0.1 with the server's own key, so that what differs is seen.
+    """
     host = find_address()
     if host is None:
         report("workers elsewhere", "not measured: this machine has no address but 127.0.0.1")
         return
-    server = Server(folder / "remote", host)
-    ends.callback(server.stop)
-    before = server.measure_processor()
-    told = asyncio.run(load(server, seconds, 100, 100, present=0))
-    report("workers elsewhere", f"100, by {host}, with a key that opens their sweep alone")
-    report_load(server, seconds, before, told, report)
+    for place, told in ((None, "127.0.0.1, with the server's key"), (host, f"{host}, with a worker's key")):
+        server = Server(folder / f"remote-{place}", place)
+        ends.callback(server.stop)
+        before = server.measure_processor()
+        report("100 workers", f"by {told}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        figures = asyncio.run(load(server, seconds, 100, 100, present=0))
+        report_load(server, seconds, before, figures, report)
 
 
 def report_load(

@@ -1,8 +1,9 @@
 """What Slurm's accounting lets this user use, by sacctmgr where it answers."""
 
-import getpass
 import shutil
 from collections.abc import Sequence
+
+import psutil
 
 from multistage.domain.model import Model
 from multistage.errors import LaunchError
@@ -76,7 +77,8 @@ def read_accounting() -> Accounting | None:
     try:
         told = call("scontrol", "show", "config")
         config = dict(line.split("=", 1) for line in told.replace(" ", "").splitlines() if "=" in line)
-        own = _ask("user", getpass.getuser(), "withassoc", f"cluster={config['ClusterName']}", columns=_ASSOCIATION)
+        user, cluster = psutil.Process().username(), config["ClusterName"]
+        own = _ask("user", user, "withassoc", f"cluster={cluster}", columns=_ASSOCIATION)
         qualities = _ask("qos", columns=_QUALITY)
     except LaunchError:  # a cluster without accounting, or one whose accounting is away
         return None
