@@ -1,5 +1,6 @@
 """Whole sweeps of trainings that sleep: what share of workers' time is training, and how soon a first one begins."""
 
+import json
 import os
 import shutil
 import statistics
@@ -82,9 +83,10 @@ class SleepingSweeps:
     def start_alone(self) -> float:
         """Start the script by hand, as its user would; returns the seconds to its first step."""
         self._write_script(2)
-        key = (self.user.settings.wandb_server_folder / "key").read_text().strip()
-        server = {**self.user.read_exports(), "WANDB_API_KEY": key, "WANDB_SILENT": "true"}
-        place = {**self.user.environment, **server}
+        server = self.user.settings.wandb_server_folder
+        url, key = json.loads((server / "server.json").read_text())["url"], (server / "key").read_text().strip()
+        own = {"WANDB_BASE_URL": url, "WANDB_API_KEY": key, "WANDB_SILENT": "true"}
+        place = {**self.user.environment, **own}
         began = time.time()
         subprocess.run([sys.executable, "train.py"], cwd=self.project, env=place, check=True)
         return self.read_trainings()["alone"][0].first - began
