@@ -1,18 +1,20 @@
 """The embedded W&B server under load: prints figures, asserts nothing.
 
-    python benchmarks/server.py [--seconds 30] [--runs 10000] [--rows 200]
+    python benchmarks/server.py [--seconds 30] [--runs 10000] [--rows 200] [--only-remote]
 
 1. 100 agents that heartbeat every second and 100 runs that log a row a second each, at the level of the
    protocol, beside four real clients: latency of a heartbeat, rows lost, memory.
-2. A database of many runs: a page of ``wandb.Api().runs``, filtered lists, a poll for what changed, a
+2. The same load without the clients, from workers elsewhere, with a key that opens their sweep alone.
+3. A database of many runs: a page of ``wandb.Api().runs``, filtered lists, a poll for what changed, a
    hyperband decision, memory.
-3. A history of 100,000 rows, an artifact of 1,000 files.
-4. Attacks: what ``/healthz`` and a heartbeat take beside each.
+4. A history of 100,000 rows, an artifact of 1,000 files.
+5. Attacks: what ``/healthz`` and a heartbeat take beside each.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from server_attacks import measure_attacks
 from server_load import CLIENTS, Client, Server, load
 from server_reading import measure_artifact, measure_history, measure_lists
 
+from multistage.services.hosts import find_address
 from multistage.wandb_server.store import Store, dump_json
 
 CLIENT = """
@@ -86,10 +89,48 @@ def measure_load(folder: Path, seconds: float, report: Callable[[str, str], None
     for client in clients:
         name, count = client.communicate(timeout=120)[0].split()
         rows[name] = int(count)
+    report_load(server, seconds, before, (latencies, lateness, rows), report)
+
+
+def measure_remote(folder: Path, seconds: float, report: Callable[[str, str], None], ends: ExitStack) -> None:
+    """100 workers elsewhere, each an agent and a run: by an address other than 127.0.0.1, with a worker's key.
+
+    Before it the same by 127.0.0.1 with the server's own key, so that what differs is seen.
+    """
+    host = find_address()
+    if host is None:
+        report("workers elsewhere", "not measured: this machine has no address but 127.0.0.1")
+        return
+    for place, told in ((None, "127.0.0.1, with the server's key"), (host, f"{host}, with a worker's key")):
+        server = Server(folder / f"remote-{place}", place)
+        ends.callback(server.stop)
+        before = server.measure_processor()
+        report("100 workers", f"by {told}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+        figures = asyncio.run(load(server, seconds, 100, 100, present=0))
+        report_load(server, seconds, before, figures, report)
+
+
+def report_load(
+    server: Server,
+    seconds: float,
+    before: float,
+    told: tuple[list[float], list[float], dict[str, int]],
+    report: Callable[[str, str], None],
+) -> None:
+    """End a server that was under load, and say what came of it.
+
+    Args:
+        server: The server.
+        seconds: How long the load was.
+        before: Processor seconds that the server had taken before.
+        told: What `load` returned, the rows of other runs added.
+        report: Takes each figure.
+    """
+    latencies, lateness, rows = told
     used = server.measure_processor() - before
     memory = server.measure_memory()
     server.stop()
-    store = Store(folder / "load" / "wandb.sqlite")
+    store = Store(server.folder / "wandb.sqlite")
     counts = store.all(
         "SELECT name, (SELECT count(*) FROM lines WHERE run_id = runs.id AND stream = 0) AS logged FROM runs"
     )
@@ -229,13 +270,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--only-remote", action="store_true", help="the workers elsewhere, and nothing else")
     arguments = parser.parse_args()
 
     def report(what: str, figure: str) -> None:
         print(f"{what:<48} {figure}", flush=True)
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as ends:
-        measure_load(Path(name), arguments.seconds, report, ends)
+        if not arguments.only_remote:
+            measure_load(Path(name), arguments.seconds, report, ends)
+        measure_remote(Path(name), arguments.seconds, report, ends)
+        if arguments.only_remote:
+            return
         attacked = Server(Path(name) / "attacked")
         ends.callback(attacked.stop)
         asyncio.run(measure_attacks(attacked, report))

@@ -12,11 +12,16 @@ from typing import Any
 
 import psutil
 
+from multistage.wandb_server.credentials import make_worker_key
+
 CLIENTS = 4
 """Real ones, whose runs the load begins with."""
 
 HEARTBEAT = """mutation Heartbeat($id: ID!, $metrics: JSONString, $runState: JSONString) {
   agentHeartbeat(input: {id: $id, metrics: $metrics, runState: $runState}) {agent {id} commands}
+}"""
+START_RUN = """mutation StartRun($n: String, $s: String) {
+  upsertBucket(input: {modelName: "load", name: $n, sweep: $s}) {bucket {id}}
 }"""
 CREATE_AGENT = """mutation CreateAgent($s: String!) {
   createAgent(input: {host: "h", projectName: "load", sweep: $s}) {agent {id}}
@@ -26,19 +31,19 @@ CREATE_AGENT = """mutation CreateAgent($s: String!) {
 class Client:
     """A connection that is kept open, as a client's is."""
 
-    def __init__(self, port: int, key: str) -> None:
-        self._port = port
+    def __init__(self, port: int, key: str, host: str = "127.0.0.1") -> None:
+        self._port, self._host = port, host
         self._token = base64.b64encode(f"api:{key}".encode()).decode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send JSON, read JSON."""
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams = await asyncio.open_connection(self._host, self._port)
         reader, writer = self._streams
         content = json.dumps(body).encode()
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nAuthorization: Basic {self._token}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nAuthorization: Basic {self._token}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         writer.write(head.encode() + content)
@@ -56,11 +61,18 @@ class Client:
 
 
 class Server:
-    """A server process with a data folder of its own."""
+    """A server process with a data folder of its own.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: That one.
+        host: A further address of this machine that it listens on.
+    """
+
+    def __init__(self, folder: Path, host: str | None = None) -> None:
         self.folder = folder
+        self.host = host
         command = [sys.executable, "-m", "multistage.wandb_server", "--data", str(folder)]
+        command += ["--host", "127.0.0.1", "--host", host] if host else []
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         announcement = folder / "server.json"
         while not announcement.exists():
@@ -92,9 +104,18 @@ class Server:
 
 
 async def load(
-    server: Server, seconds: float, agents: int, runs: int
+    server: Server, seconds: float, agents: int, runs: int, present: int = CLIENTS
 ) -> tuple[list[float], list[float], dict[str, int]]:
-    """Heartbeats and rows for so long.
+    """Heartbeats and rows for so long, each acknowledged.
+
+    Where the server listens on a further address, they go there and show the key of the sweep's workers.
+
+    Args:
+        server: The server.
+        seconds: How long.
+        agents: Those that send a heartbeat each second.
+        runs: Those that log a row each second.
+        present: Runs of others that the load waits for.
 
     Returns:
         The heartbeats' latencies in ms; how late this process itself was woken, in ms, which is the machine's part in
@@ -107,15 +128,16 @@ async def load(
             'mutation M($c: String) {upsertSweep(input: {projectName: "load", config: $c}) {sweep {name}}}', c=config
         )
     )["upsertSweep"]["sweep"]["name"]
-    while (await setup.ask('{project(name: "load") {runCount}}'))["project"]["runCount"] < CLIENTS:
+    while (await setup.ask('{project(name: "load") {runCount}}'))["project"]["runCount"] < present:
         await asyncio.sleep(0.1)
+    key = make_worker_key(server.key, sweep) if server.host else server.key
     latencies: list[float] = []
     lateness: list[float] = []
     rows: dict[str, int] = {}
     end = time.perf_counter() + seconds
 
     async def beat(index: int) -> None:
-        client = Client(server.port, server.key)
+        client = Client(server.port, key, server.host or "127.0.0.1")
         agent = (
             await client.ask(
                 CREATE_AGENT,
@@ -138,10 +160,8 @@ async def load(
             lateness.append((time.perf_counter() - answered - pause) * 1000)
 
     async def log(index: int) -> None:
-        client, name = Client(server.port, server.key), f"run{index}"
-        await client.ask(
-            'mutation M($n: String) {upsertBucket(input: {modelName: "load", name: $n}) {bucket {id}}}', n=name
-        )
+        client, name = Client(server.port, key, server.host or "127.0.0.1"), f"run{index}"
+        await client.ask(START_RUN, n=name, s=sweep)
         await asyncio.sleep(index / runs)
         count = 0
         while time.perf_counter() < end:

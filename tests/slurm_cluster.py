@@ -33,7 +33,7 @@ MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+{accounting}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
@@ -49,7 +49,7 @@ SchedulerParameters=sched_interval=1,bf_interval=1,sched_min_interval=0,batch_sc
 KillWait=5
 MessageTimeout=5
 SlurmdTimeout=10
-MinJobAge=300
+MinJobAge={memory_of_jobs}
 JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -75,9 +75,13 @@ class SlurmCluster:
         hidden: What the node ``far`` does not see; it is not started where nothing is named.
     """
 
+    memory_of_jobs = 300
+    """Seconds after which the controller forgets jobs that have ended."""
+
     def __init__(self, folder: Path, hidden: Path | None = None) -> None:
         self.folder = folder
         self.hidden = hidden
+        self.accounting = "AccountingStorageType=accounting_storage/none"
         self.nodes = ("n1", "n2", "n3", "n4")
         self.config = folder / "slurm.conf"
 
@@ -90,6 +94,7 @@ class SlurmCluster:
             (self.folder / name).mkdir(mode=0o755)
         self._write_config()
         self._start_munge()
+        self.start_database()
         self.start_controller()
         for node in self.nodes:
             self.start_node(node)
@@ -120,6 +125,9 @@ class SlurmCluster:
 
     def find_node(self, job: str) -> str:
         return self.ask("squeue", "-h", "--states=all", f"--jobs={job}", "--format=%N")
+
+    def start_database(self) -> None:
+        """Start what the accounting needs: nothing."""
 
     def start_controller(self) -> None:
         self._run("slurmctld", "-i")
@@ -194,6 +202,8 @@ class SlurmCluster:
                 port=find_port(),
                 user=psutil.Process().username(),
                 folder=self.folder,
+                accounting=self.accounting,
+                memory_of_jobs=self.memory_of_jobs,
                 nodes=nodes,
                 names=",".join(self.nodes),
             )
@@ -223,12 +233,16 @@ class SlurmCluster:
         environment = {**os.environ, **self.environment}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
-    def _run(self, name: str, *arguments: str) -> None:
+    def _run(self, name: str, *arguments: str, **variables: str) -> None:
         path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
         assert path is not None
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "WANDB_"))}
         done = subprocess.run(
-            [path, *arguments], env={**environment, **self.environment}, capture_output=True, text=True, check=False
+            [path, *arguments],
+            env={**environment, **self.environment, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{name}: {done.stderr}"
 

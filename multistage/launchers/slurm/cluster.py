@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 
 from multistage.domain.model import Model
-from multistage.errors import CloudAwayError, LaunchError, UsageError
+from multistage.errors import UsageError
 from multistage.launchers.slurm.commands import call
 from multistage.launchers.slurm.options import JobOptions
 from multistage.options.slurm import parse_gpus, parse_memory, parse_time
 
 QUESTION = ("sinfo", "--noheader", "--exact", "--format=%P|%l|%L|%c|%m|%D|%G")
-NOT_NOW = "Requested node configuration is not available"
 _GPU = re.compile(r"gpu:(?:([^:,()]+):)?(\d+)")
 
 
@@ -144,20 +143,3 @@ def find_limit(groups: Sequence[NodeGroup], options: JobOptions) -> float | None
     if options.time is not None:
         return parse_time(options.time)
     return min((group.usual for group in groups if group.usual is not None), default=None)
-
-
-def rehearse(options: JobOptions) -> None:
-    """Ask Slurm whether it would take such a job, which knows its accounts, its qualities of service and their limits.
-
-    Raises:
-        UsageError: It would not.
-        CloudAwayError: The controller does not answer.
-    """
-    try:
-        call("sbatch", "--test-only", "--array=0-0", *options.list_arguments(), stdin="#!/bin/bash\n")
-    except CloudAwayError:
-        raise
-    except LaunchError as error:
-        if NOT_NOW in error.message:  # said of drained nodes, too; what no node has was told before
-            return
-        raise UsageError(error.message, error.hint) from error

@@ -17,6 +17,10 @@ _AWAY = re.compile(
     r"|Invalid authentication credential|munge",
     re.IGNORECASE,
 )
+_FULL = re.compile(r"\w*MaxSubmitJob\w*|GrpSubmitJob\w*")
+"""Limits of how many jobs may be in the queue."""
+_LIMIT = re.compile(r"^\w+: error: ((?:Assoc|QOS|Partition)\w+)$", re.MULTILINE)
+"""A line that names a limit, before the one that says that there is such."""
 WHERE = "Run it on a login node of the cluster."
 PATIENTLY = "Look at `sinfo`; it may be back soon."
 KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER")
@@ -24,11 +28,26 @@ KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER")
 SECRETS = ("WANDB_API_KEY", "WANDB_SERVICE")
 
 
+class FullQueueError(CloudAwayError):
+    """Slurm takes no more jobs of this user before others have ended.
+
+    Args:
+        limit: Its name of what is reached.
+    """
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(
+            f"Slurm takes no more jobs of yours now: {limit}.", "It does once some have ended; fewer --workers fit in."
+        )
+        self.limit = limit
+
+
 def call(*command: str, stdin: str | None = None, limit: float = PATIENCE, directory: str | None = None) -> str:
     """Run one of Slurm's commands; returns what it printed.
 
     Raises:
         CloudAwayError: The controller does not answer, and may do later.
+        FullQueueError: As many jobs are in the queue as this user may have there.
         LaunchError: Slurm refuses, or is not there.
     """
     try:
@@ -53,6 +72,10 @@ def call(*command: str, stdin: str | None = None, limit: float = PATIENCE, direc
     reason = quote(done.stderr) or f"{command[0]} ended with exit code {done.returncode}"
     if _AWAY.search(done.stderr):
         raise CloudAwayError(f"Slurm does not answer: {reason}.", PATIENTLY)
+    if full := _FULL.search(done.stderr):
+        raise FullQueueError(full[0])
+    if named := _LIMIT.search(done.stderr):
+        reason += f": {named[1]}"
     raise LaunchError(f"Slurm refuses: {reason}.", "Fix what it names; --slurm-arg passes anything on to sbatch.")
 
 

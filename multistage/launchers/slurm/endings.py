@@ -7,6 +7,7 @@ from pathlib import Path
 from multistage.domain.workers.worker_records import WorkerEnd, WorkerRecord
 from multistage.errors import LaunchError
 from multistage.launchers.log_folder import LogFolder
+from multistage.launchers.slurm.accounts import ACCOUNTING_PATIENCE
 from multistage.launchers.slurm.commands import call
 from multistage.launchers.slurm.job_queue import Job
 from multistage.launchers.slurm.records import read_job
@@ -23,8 +24,6 @@ SENTENCES = {
 }
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ ")
 """At the beginning of a line of a worker's log."""
-ACCOUNTING_PATIENCE = 10.0
-"""Seconds that Slurm's accounting, which many clusters lack, has to answer."""
 
 
 def judge_end(record: WorkerRecord, job: Job | None, logs: LogFolder) -> WorkerEnd:

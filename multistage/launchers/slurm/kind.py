@@ -16,12 +16,12 @@ from multistage.launchers.slurm.cluster import (
     choose_groups,
     find_limit,
     read_cluster,
-    rehearse,
 )
 from multistage.launchers.slurm.commands import call, require_slurm
 from multistage.launchers.slurm.launcher import TRAITS, SlurmLauncher
 from multistage.launchers.slurm.options import JobOptions
 from multistage.launchers.slurm.records import NAME
+from multistage.launchers.slurm.rehearsal import rehearse
 from multistage.options.slurm import parse_time
 from multistage.wandb_client.surroundings import review_training
 
@@ -73,8 +73,8 @@ class SlurmKind(LauncherKind):
         require_slurm()
         groups = choose_groups(read_cluster(), own)
         check_resources(groups, own)
-        rehearse(own)
         limit = find_limit(groups, own)
+        rehearse(own, options.workers, list(dict.fromkeys(group.partition for group in groups)), limit)
         if limit is not None and limit < SHORTEST_LIMIT:
             raise UsageError(
                 f"A job of {limit:g} s ends before it has trained.", "Give it at least a few minutes: --slurm-time 30."

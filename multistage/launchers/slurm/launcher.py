@@ -16,7 +16,7 @@ from multistage.launchers.slurm.commands import call
 from multistage.launchers.slurm.endings import judge_end
 from multistage.launchers.slurm.job_queue import Job, JobQueue, explain_waiting
 from multistage.launchers.slurm.options import JobOptions
-from multistage.launchers.slurm.records import NAME, SlurmDetails, is_on_slurm, name_job, read_job
+from multistage.launchers.slurm.records import MARK, NAME, SlurmDetails, is_on_slurm, name_job, read_job
 from multistage.launchers.slurm.script import build_script
 from multistage.launchers.variables_file import NAME as KEY_FILE
 from multistage.launchers.variables_file import write_variables
@@ -96,7 +96,7 @@ class SlurmLauncher:
         """
         if self._options is None:
             raise LaunchError("This launcher was opened to stop workers, not to start them.")
-        array = f"ms-{secrets.token_hex(4)}"
+        array = f"{MARK}{secrets.token_hex(4)}"
         intents = [self._intend(sweep, array, number) for number in range(count)]
         yield from intents
         with self._lock:

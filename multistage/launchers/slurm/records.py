@@ -5,6 +5,8 @@ from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.base import read_details
 
 NAME = "slurm"
+MARK = "ms-"
+"""How the names of all sweeps' arrays begin."""
 
 
 class SlurmDetails(Model):

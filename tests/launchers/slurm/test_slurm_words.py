@@ -1,5 +1,7 @@
 """What Slurm says and what is said to it, without one."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -8,6 +10,7 @@ from multistage.launchers.slurm.cluster import check_resources, choose_groups, f
 from multistage.launchers.slurm.commands import build_environment, quote
 from multistage.launchers.slurm.job_queue import Job, explain_waiting, parse_jobs
 from multistage.launchers.slurm.options import JobOptions
+from multistage.launchers.slurm.rehearsal import rehearse
 from multistage.options.slurm import parse_time
 
 CLUSTER = """\
@@ -130,3 +133,48 @@ def test_jobs_inherit_no_secret_and_nothing_of_the_job_that_submits_them() -> No
         "PREFECT_SERVER_API_AUTH_STRING": "s",
     }  # fmt: skip
     assert set(build_environment(given)) == {"PATH", "WANDB_ENTITY", "SLURM_CONF", "SBATCH_ACCOUNT"}
+
+
+@pytest.mark.parametrize(
+    ("said", "options", "words"),
+    [
+        (
+            "allocation failure: Invalid account or account/partition combination specified",
+            JobOptions(account="lab"),
+            "Slurm has no account 'lab' that you may use. Name one as --slurm-account: `sacctmgr",
+        ),
+        (
+            "allocation failure: Invalid account or account/partition combination specified",
+            JobOptions(),
+            "Slurm has no usual account for you. Name one as --slurm-account",
+        ),
+        (
+            "allocation failure: Invalid qos specification",
+            JobOptions(qos="fast"),
+            "Slurm has no QOS 'fast' that you may use. Name another",
+        ),
+        (
+            "sbatch: error: AssocMaxSubmitJobLimit\nallocation failure: Job violates accounting/QOS policy (limit)",
+            JobOptions(),
+            "Slurm takes no 8 more jobs of yours: AssocMaxSubmitJobLimit. Use fewer than --workers 8",
+        ),
+        (
+            "sbatch: error: QOSMinGRES\nallocation failure: Job violates accounting/QOS policy (job submit limit)",
+            JobOptions(),
+            "Slurm refuses: Job violates accounting/QOS policy (job submit limit): QOSMinGRES.",
+        ),
+    ],
+)
+def test_what_accounting_forbids_is_told_where_nothing_says_what_it_allows(
+    said: str, options: JobOptions, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Slurm 22.05 prints, on a machine without sacctmgr."""
+    for name, line in (("sbatch", f"echo '{said}' >&2; exit 1"), ("squeue", "true")):
+        command = tmp_path / name
+        command.write_text(f"#!/bin/sh\n{line}\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("SBATCH_ACCOUNT", raising=False)
+    with pytest.raises(UsageError) as refused:
+        rehearse(options, 8, ["main"], 60.0)
+    assert str(refused.value).startswith(words)
