@@ -1,7 +1,9 @@
 """Learning curves for the search benchmark's runs, and what alike curves tell of one that is not finished.
 
-A run's final value is drawn from its table as ever. Its curve is that of the config nearby and the seed that ended
-nearest to that value, bent to end there: by nothing at the start, and by the whole difference at the end.
+A run's final value is drawn from its table as ever. Its curve is taken from the config nearby whose true value is
+nearest, and from that seed of it that stands as high among its seeds, bent to end where the run does: by a tenth of the
+difference after the first level, and by the whole after the last. So the runs of a config share what is its own in all
+lengths, and a seed's luck lasts as long as it does in the table.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from multistage.domain.runs.results import Config
 LEVELS = 10
 """Equal parts of a whole training, after each of which a value is known."""
 NEAR = 8
-"""Configs of the table whose curves a run may take."""
+"""Configs of the table among which the nearest true value is looked for."""
 FEWEST = 20
 """Whole curves before anything is foreseen."""
 
@@ -36,11 +38,16 @@ class Curves:
             raise TableError(f"its Y has the shape {table.curves.shape}, and curves need {LEVELS} lengths of training")
         self._table = table
 
-    def draw(self, config: Config, value: float) -> Matrix:
-        """Return the values after each level of a run that ends with this one."""
+    def draw(self, config: Config, value: float, random: np.random.Generator) -> Matrix:
+        """Return the values after each level of a run that ends with this one; ``random`` chooses among equal seeds."""
+        quantiles = self._table.spread(config)
         apart = np.sum((self._table.rows - self._table.space.to_unit(config)) ** 2, axis=1)
-        near = self._table.curves[np.argsort(apart, kind="stable")[:NEAR]].reshape(-1, LEVELS)
-        curve = near[int(np.argmin(np.abs(near[:, -1] - value)))]
+        near = np.argsort(apart, kind="stable")[:NEAR]
+        ends = self._table.curves[near, :, -1].mean(axis=1)
+        seeds = self._table.curves[near[int(np.argmin(np.abs(ends - quantiles.mean())))]]
+        off = np.abs(quantiles - value)
+        place = random.choice(np.flatnonzero(off <= off.min() + 1e-9 * (1 + abs(value))))
+        curve = seeds[np.argsort(seeds[:, -1], kind="stable")[place]]
         bent: Matrix = curve + (value - curve[-1]) * np.arange(1, LEVELS + 1) / LEVELS
         return bent
 

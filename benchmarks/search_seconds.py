@@ -199,7 +199,7 @@ class Floor:
         # Every run has draws of its own, so that methods that ask the same are answered the same.
         random = np.random.default_rng([self._seed, 1, len(self.runs)])
         self._paces.append(float(random.lognormal(0.0, 0.25)) / LEVELS)
-        self._hidden.append(self._curves.draw(trial.config, self._table.draw(trial.config, random)))
+        self._hidden.append(self._curves.draw(trial.config, self._table.draw(trial.config, random), random))
         self.runs.append(Run(len(self.runs), trial.config, trial.level))
         return self.runs[-1]
 
