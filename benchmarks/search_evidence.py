@@ -19,7 +19,7 @@ WORTH = 1.5
 """Times as much evidence as whole trainings of the same time that short ones have to give before they are taken."""
 
 
-def choose_length(space: SearchSpace, curves: Sequence[tuple[Config, Matrix]], seed: int) -> int:
+def choose_length(space: SearchSpace, curves: Sequence[tuple[Config, Matrix]]) -> int:
     """Choose the length of stage 2's trainings by the whole curves of stage 1.
 
     What a run's neighbours reached at whole length stands for its config's true value: they share no noise with it. A
@@ -28,12 +28,10 @@ def choose_length(space: SearchSpace, curves: Sequence[tuple[Config, Matrix]], s
     Args:
         space: What is searched.
         curves: Configs and their whole curves.
-        seed: Not drawn from; part of what a chooser may need.
 
     Returns:
         The level with the highest worth; the last one unless another's is `WORTH` times its.
     """
-    del seed
     values = np.array([curve for _, curve in curves])
     expected = _leave_out(space, curves)
     worth = {}

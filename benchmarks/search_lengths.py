@@ -55,10 +55,10 @@ def read_rules(text: str) -> Rules:
         if part == "lengths:auto":
             rules = rules._replace(auto=True)
         elif kind == "lengths":
-            first, second, third = (int(level) for level in value.split("-"))
-            if not all(1 <= level <= LEVELS for level in (first, second, third)) or third != LEVELS:
-                raise ValueError(f"{part}: the levels go from 1 to {LEVELS}, and stage 3 is whole")
-            rules = rules._replace(levels=(first, second, third))
+            levels = tuple(int(level) for level in value.split("-"))
+            if len(levels) != 3 or not all(1 <= level <= LEVELS for level in levels) or levels[2] != LEVELS:
+                raise ValueError(f"{part} is no three levels from 1 to {LEVELS}; stage 3 is whole")
+            rules = rules._replace(levels=levels)
         elif kind == "stop":
             rules = rules._replace(risk=float(value) / 100)
         elif kind == "mean":
@@ -167,7 +167,7 @@ class Lengths(Stepper):
 
     def _begin_stage(self, room: int) -> None:
         if self._stage == 1 and self._rules.auto:
-            self._levels[1] = choose_length(self.space, self._list_curves(), self.seed)
+            self._levels[1] = choose_length(self.space, self._list_curves())
         self._stage, self._used = self._stage + 1, 0
         if self._stage == 3:
             budgets = self._search.problem.budgets

@@ -177,7 +177,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(time_suggestions())
         return
     methods, budgets = options.methods.split(","), options.budgets
-    whole = [name for name in methods if options.currency == "runs" or not has_lengths(name)]
+    try:
+        whole = [name for name in methods if options.currency == "runs" or not has_lengths(name)]
+    except ValueError as error:
+        parser.error(str(error))
     unknown = [name for name in whole if not is_own(name) and name.removesuffix("+rep") not in PEERS]
     if unknown:
         parser.error(f"there is no method {unknown[0]!r}; there are {METHODS}")

@@ -69,8 +69,7 @@ class Table:
         configs = [self._read(row) for row, keep in zip(zip(*columns, strict=True), known, strict=True) if keep]
         rows = np.array([self.space.to_unit(config) for config in configs])
         values = values[known]
-        floored = floor_divergence(values)
-        quantiles = np.sort(floored, axis=1)
+        quantiles = np.sort(floor_divergence(values), axis=1)
         if np.ptp(quantiles) == 0:
             raise TableError("all its values are equal")
         if max(-quantiles.min(), quantiles.max()) > LARGEST:
@@ -78,9 +77,9 @@ class Table:
         self.fidelity = _validate(rows, quantiles)
         """Cross-validated R2 of the true values: how much of the table the fit explains."""
         self._range = float(quantiles.min()), float(quantiles.max())
-        self.rows, floor = rows, float(floored.min())
+        self.rows = rows
         """The configs that were trained, in the unit cube."""
-        self.curves: Matrix = np.maximum(np.where(np.isfinite(curves[known]), curves[known], floor), floor)
+        self.curves = np.stack([_floor_level(curves[known][:, :, level]) for level in range(curves.shape[2])], axis=2)
         """What their runs reached after each length of training, shape (configs, seeds, lengths)."""
         self._forest = _Forest(rows, quantiles)
         self._process = _Process(rows, quantiles)
@@ -211,6 +210,11 @@ def floor_divergence(values: Matrix) -> Matrix:
     reach = best - median
     floor = min(median - reach, low) if low > median - 10 * reach else median - reach
     return np.maximum(np.where(np.isfinite(values), values, floor), floor)
+
+
+def _floor_level(values: Matrix) -> Matrix:
+    """The same for one length, at which there may be no value at all."""
+    return floor_divergence(values) if np.isfinite(values).any() else np.zeros_like(values)
 
 
 class _Forest:
