@@ -20,7 +20,7 @@ LEVELS = 10
 NEAR = 8
 """Configs of the table among which the nearest true value is looked for."""
 FEWEST = 20
-"""Whole curves before anything is foreseen."""
+"""Whole curves before anything is predicted."""
 
 
 class Curves:
@@ -60,8 +60,8 @@ class Outlook(NamedTuple):
     """The chance to end in the top tenth of those that are whole."""
 
 
-def foresee(whole: Sequence[Matrix], sofar: Matrix) -> Outlook | None:
-    """Foresee a curve's end by the whole curves that stood alike at its level.
+def predict_end(whole: Sequence[Matrix], sofar: Matrix) -> Outlook | None:
+    """Predict a curve's end by the whole curves that stood alike at its level.
 
     Those are a fifth, and at least five, of all, and whoever stood as near as they. Their ends are taken as a normal
     spread, no narrower than a hundredth of the spread of all.

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from search_curves import LEVELS, Outlook, foresee
+from search_curves import LEVELS, Outlook, predict_end
 from search_evidence import ValueMap, choose_length
-from search_seconds import Run, Stepper, Trial
+from search_seconds import Job, Run, Stepper
 from search_tables import Matrix
 
 from multistage.domain.runs.results import Config, Evaluation
@@ -153,7 +153,7 @@ class Lengths(Stepper):
         )
         return _Search(problem, self._rules.auto or self._rules.levels != (LEVELS, LEVELS, LEVELS))
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         while room - self._ends[self._stage - 1] < self._levels[self._stage - 1]:
             if self._open or self._stage == 3:
                 return None
@@ -163,7 +163,7 @@ class Lengths(Stepper):
             return None
         self._used += 1
         self._asked = index, proposal
-        return Trial(proposal.config, LEVELS if proposal.finalist else self._levels[self._stage - 1])
+        return Job(proposal.config, LEVELS if proposal.finalist else self._levels[self._stage - 1])
 
     def _begin_stage(self, room: int) -> None:
         if self._stage == 1 and self._rules.auto:
@@ -203,7 +203,7 @@ class Lengths(Stepper):
         if not self._rules.risk or run.index in self._racing:
             return True
         whole = [curve for _, curve in self._list_curves()]
-        outlook = foresee(whole, np.array(run.values))
+        outlook = predict_end(whole, np.array(run.values))
         if outlook is None or outlook.leads >= self._rules.risk:
             return True
         self._outlooks[run.index] = outlook

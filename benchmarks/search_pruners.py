@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from search_curves import LEVELS
-from search_seconds import Run, Stepper, Trial
+from search_seconds import Job, Run, Stepper
 from search_translations import fit_config, raise_exponents, to_optuna, to_smac
 
 from multistage.domain.space.search_space import SearchSpace
@@ -49,10 +49,10 @@ class OptunaHyperband(Stepper):
         self._distributions = {parameter.name: to_optuna(parameter) for parameter in space.parameters}
         self._asked: dict[int, Any] = {}
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         del room
         self._asked[index] = asked = self._study.ask(self._distributions)
-        return Trial(fit_config(self.space, raise_exponents(self.space, asked.params)))
+        return Job(fit_config(self.space, raise_exponents(self.space, asked.params)))
 
     def watch(self, run: Run) -> bool:
         asked = self._asked[run.index]
@@ -103,7 +103,7 @@ class Asha(Stepper):
         )
         self._trials: dict[int, Any] = {}
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         from datetime import datetime
 
         from syne_tune.backend.trial_status import Trial as Theirs
@@ -112,7 +112,7 @@ class Asha(Stepper):
         asked = self._scheduler.suggest().config
         self._trials[index] = Theirs(trial_id=index, config=asked, creation_time=datetime.min)
         self._scheduler.on_trial_add(self._trials[index])
-        return Trial(self.space.from_unit([asked[f"x{place}"] for place in range(len(self.space))]))
+        return Job(self.space.from_unit([asked[f"x{place}"] for place in range(len(self.space))]))
 
     def watch(self, run: Run) -> bool:
         told = {"value": run.values[-1], "level": len(run.values)}
@@ -152,14 +152,14 @@ class SmacFidelity(Stepper):
         self._open: dict[int, Any] = {}
         self._known: dict[Any, int] = {}
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         del room
         asked = self._smac.ask()
         resumed = self._known.setdefault((asked.config, asked.seed), index)
         self._open[resumed] = asked
         config = fit_config(self.space, raise_exponents(self.space, dict(asked.config)))
         level = min(LEVELS, math.floor(asked.budget))
-        return Trial(config, level, None if resumed == index else resumed)
+        return Job(config, level, None if resumed == index else resumed)
 
     def settle(self, run: Run) -> None:
         from smac.runhistory import TrialValue
@@ -192,11 +192,11 @@ class Dehb(Stepper):
         )
         self._open: dict[int, Any] = {}
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         del room
         self._open[index] = asked = self._dehb.ask()
         level = min(LEVELS, max(1, math.floor(asked["fidelity"])))
-        return Trial(self.space.from_unit(np.clip(asked["config"], 0, 1)), level)
+        return Job(self.space.from_unit(np.clip(asked["config"], 0, 1)), level)
 
     def settle(self, run: Run) -> None:
         told = {"fitness": -run.values[-1], "cost": float(len(run.values))}
@@ -230,20 +230,20 @@ class Neps(Stepper):
         self._open: dict[int, Any] = {}
         self._known: dict[str, int] = {}
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         del room
         asked = self._neps.ask()
         resumed = self._known.setdefault(asked.metadata.id.partition("_")[0], index)
         self._open[resumed] = asked
         config = self.space.from_unit([float(asked.config[f"x{place}"]) for place in range(len(self.space))])
-        return Trial(config, int(asked.config["level"]), None if resumed == index else resumed)
+        return Job(config, int(asked.config["level"]), None if resumed == index else resumed)
 
     def settle(self, run: Run) -> None:
         self._neps.tell(self._open.pop(run.index), -run.values[-1])
 
 
 class NepsFreezeThaw(Neps):
-    """NePS' ifBO, whose transformer foresees curves."""
+    """NePS' ifBO, whose transformer predicts curves."""
 
     centred = False
 

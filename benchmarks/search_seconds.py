@@ -23,7 +23,7 @@ from multistage.domain.sweep.budget import count_finalists
 from multistage.search.sobol import key_of
 
 
-class Trial(NamedTuple):
+class Job(NamedTuple):
     """What a worker is to train."""
 
     config: Config
@@ -60,7 +60,7 @@ class Stepper:
         self.runs: dict[int, Run] = {}
         """All that began, by index."""
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         """Say what to train next.
 
         Args:
@@ -68,7 +68,7 @@ class Stepper:
             room: Levels that are neither trained nor promised to runs under way.
 
         Returns:
-            A trial; None to wait until a run has ended, or where there is nothing left to train.
+            A job; None to wait until a run has ended, or where there is nothing left to train.
         """
         raise NotImplementedError
 
@@ -104,7 +104,7 @@ class ReplicatingStepper(Stepper):
         self._top: list[Config] = []
         self._raced: dict[int, Run] = {}
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         """Ask the inner method as long as it leaves what the race takes, and the contenders then."""
         if not self._top:
             if room >= self._kept + LEVELS:
@@ -112,7 +112,7 @@ class ReplicatingStepper(Stepper):
             whole = [run for run in self.runs.values() if len(run.values) == LEVELS]
             best = {key_of(run.config): run.config for run in sorted(whole, key=lambda run: -run.values[-1])}
             self._top = list(best.values())[:CONTENDERS]
-        return Trial(self._top[len(self._raced) % len(self._top)]) if self._top and self._kept else None
+        return Job(self._top[len(self._raced) % len(self._top)]) if self._top and self._kept else None
 
     def begin(self, run: Run) -> None:
         """Tell the inner method of its own runs."""
@@ -162,7 +162,7 @@ class Floor:
         self._hidden: list[Matrix] = []
         self._paces: list[float] = []
         self._events: list[tuple[float, int]] = []
-        self._unpaid: Trial | None = None
+        self._unpaid: Job | None = None
 
     def work(self) -> None:
         """Train until nothing more can be paid, or is asked for."""
@@ -181,26 +181,26 @@ class Floor:
             if self._unpaid is None:
                 return False
             self.asked.append(time.process_time() - start)
-        trial = self._unpaid
-        cost = trial.level - (0 if trial.resumed is None else len(self.runs[trial.resumed].values))
+        job = self._unpaid
+        cost = job.level - (0 if job.resumed is None else len(self.runs[job.resumed].values))
         if cost > self._room:
             return False  # until a stopped run leaves enough, if one does
         self._unpaid, self._room = None, self._room - cost
-        if trial.resumed is None:
-            run = self._make(trial)
+        if job.resumed is None:
+            run = self._make(job)
             self._method.begin(run)
         else:
-            run = self.runs[trial.resumed]
-            run.level, run.stopped = trial.level, False
+            run = self.runs[job.resumed]
+            run.level, run.stopped = job.level, False
         heapq.heappush(self._events, (self.clock + self._paces[run.index], run.index))
         return True
 
-    def _make(self, trial: Trial) -> Run:
+    def _make(self, job: Job) -> Run:
         # Every run has draws of its own, so that methods that ask the same are answered the same.
         random = np.random.default_rng([self._seed, 1, len(self.runs)])
         self._paces.append(float(random.lognormal(0.0, 0.25)) / LEVELS)
-        self._hidden.append(self._curves.draw(trial.config, self._table.draw(trial.config, random), random))
-        self.runs.append(Run(len(self.runs), trial.config, trial.level))
+        self._hidden.append(self._curves.draw(job.config, self._table.draw(job.config, random), random))
+        self.runs.append(Run(len(self.runs), job.config, job.level))
         return self.runs[-1]
 
     def _advance(self, run: Run) -> None:

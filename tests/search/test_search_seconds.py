@@ -1,4 +1,4 @@
-"""The search benchmark with training time as its currency: what is billed, foreseen and chosen."""
+"""The search benchmark with training time as its currency: what is billed, predicted and chosen."""
 
 import json
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from search_curves import FEWEST, LEVELS, Curves, foresee
+from search_curves import FEWEST, LEVELS, Curves, predict_end
 from search_evidence import ValueMap, choose_length
 from search_lengths import read_rules
 from search_pruners import PRUNERS
 from search_quality import main
-from search_seconds import Floor, ReplicatingStepper, Run, Stepper, Trial, simulate_seconds
+from search_seconds import Floor, Job, ReplicatingStepper, Run, Stepper, simulate_seconds
 from search_tables import Table, TableError
 
 from multistage.domain.runs.results import Config
@@ -42,13 +42,13 @@ def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 class Scripted(Stepper):
     """Trains what it is told, and stops where it is told."""
 
-    def __init__(self, table: Table, trials: list[Trial], stops: tuple[tuple[int, int], ...] = ()) -> None:
+    def __init__(self, table: Table, jobs: list[Job], stops: tuple[tuple[int, int], ...] = ()) -> None:
         super().__init__(table.space, 5, 0)
-        self._trials, self._stops = trials, stops
+        self._jobs, self._stops = jobs, stops
 
-    def ask(self, index: int, room: int) -> Trial | None:
+    def ask(self, index: int, room: int) -> Job | None:
         del index, room
-        return self._trials.pop(0) if self._trials else None
+        return self._jobs.pop(0) if self._jobs else None
 
     def watch(self, run: Run) -> bool:
         return (run.index, len(run.values)) not in self._stops
@@ -82,8 +82,8 @@ def test_a_table_without_curves_is_refused(tmp_path: Path) -> None:
 
 def test_a_stopped_run_leaves_its_rest_and_one_that_goes_on_pays_for_what_is_new(table: Table) -> None:
     config = at(table, 0.5, 0.5)
-    trials = [Trial(config, LEVELS), Trial(config, 4), Trial(config, 6, 1), Trial(config, LEVELS)]
-    method = Scripted(table, trials, stops=((0, 3),))
+    jobs = [Job(config, LEVELS), Job(config, 4), Job(config, 6, 1), Job(config, LEVELS)]
+    method = Scripted(table, jobs, stops=((0, 3),))
     floor = work(table, method, levels=19)
     assert [len(run.values) for run in floor.runs] == [3, 6, 10]
     assert [run.stopped for run in floor.runs] == [True, False, False]
@@ -93,24 +93,24 @@ def test_a_stopped_run_leaves_its_rest_and_one_that_goes_on_pays_for_what_is_new
 
 def test_a_run_waits_until_a_stopped_one_leaves_what_it_costs(table: Table) -> None:
     config = at(table, 0.5, 0.5)
-    stopped = Scripted(table, [Trial(config), Trial(config)], stops=((0, 2),))
+    stopped = Scripted(table, [Job(config), Job(config)], stops=((0, 2),))
     assert [len(run.values) for run in work(table, stopped, levels=12, workers=2).runs] == [2, 10]
-    whole = Scripted(table, [Trial(config), Trial(config)])
+    whole = Scripted(table, [Job(config), Job(config)])
     assert [len(run.values) for run in work(table, whole, levels=12, workers=2).runs] == [10]
 
 
 def test_without_a_whole_run_the_best_of_the_longest_is_recommended(table: Table) -> None:
     near, far = at(table, 0.4, 0.4), at(table, 1.0, 1.0)
-    method = Scripted(table, [Trial(near, 2), Trial(far, 4), Trial(near, 4)])
+    method = Scripted(table, [Job(near, 2), Job(far, 4), Job(near, 4)])
     work(table, method, levels=10)
     assert method.recommend()[0] == near
 
 
 def test_a_race_trains_the_best_configs_again(table: Table) -> None:
     class Chance(Stepper):
-        def ask(self, index: int, room: int) -> Trial | None:
+        def ask(self, index: int, room: int) -> Job | None:
             assert room >= LEVELS
-            return Trial(sample_sobol(self.space, 300, 0)[index])
+            return Job(sample_sobol(self.space, 300, 0)[index])
 
     method = ReplicatingStepper(Chance(table.space, 150, 0))
     floor = work(table, method, levels=150 * LEVELS, workers=10)
@@ -125,14 +125,14 @@ def test_a_race_trains_the_best_configs_again(table: Table) -> None:
 def test_alike_curves_tell_who_leads() -> None:
     ends = np.linspace(0, 1, 40)
     whole = [end - np.linspace(1, 0, LEVELS) for end in ends]
-    low, high = (foresee(whole, curve[:3]) for curve in (whole[5], whole[-1]))
+    low, high = (predict_end(whole, curve[:3]) for curve in (whole[5], whole[-1]))
     assert low is not None
     assert high is not None
     assert low.leads < 0.02 < 0.3 < high.leads
     assert low.value == pytest.approx(ends[5], abs=0.05)
-    assert foresee(whole[: FEWEST - 1], whole[0][:3]) is None
+    assert predict_end(whole[: FEWEST - 1], whole[0][:3]) is None
     late = [np.append(np.zeros(LEVELS - 1), end) for end in ends]  # nothing is known before the end
-    found = foresee(late, late[0][:5])
+    found = predict_end(late, late[0][:5])
     assert found is not None
     assert found.leads > 0.05
 
@@ -166,16 +166,16 @@ def test_the_benchmark_bills_by_seconds(tmp_path: Path, capsys: pytest.CaptureFi
         "random", "multistage/lengths:10-10-10", "multistage/lengths:3-5-10", "multistage/lengths:auto",
         "multistage/stop:30+mean:3", "tpe-hyperband", "tpe-median+rep",
     ]  # fmt: skip
-    options = f"--data {tmp_path} --currency seconds --budgets 60 --repeats 1 --workers 4 --json {out}"
+    options = f"--data {tmp_path} --currency seconds --budgets 40 --repeats 1 --workers 4 --json {out}"
     main([*options.split(), "--methods", ",".join(methods)])
     cells = {cell["method"]: cell for cell in map(json.loads, out.read_text().splitlines())}
     assert list(cells) == methods
-    assert all(58 < cell["paid"] <= 60 for cell in cells.values())
-    assert cells["random"]["runs"] == cells["random"]["whole"] == 60
-    assert cells["multistage/lengths:10-10-10"]["runs"] == 60
-    assert cells["multistage/lengths:3-5-10"]["runs"] == 60 + 60 + 12
-    assert all(cells[name]["runs"] > 60 for name in ("multistage/stop:30+mean:3", "tpe-hyperband", "tpe-median+rep"))
-    assert "## 60 runs" in capsys.readouterr().out
+    assert all(38 < cell["paid"] <= 40 for cell in cells.values())
+    assert cells["random"]["runs"] == cells["random"]["whole"] == 40
+    assert cells["multistage/lengths:10-10-10"]["runs"] == 40
+    assert cells["multistage/lengths:3-5-10"]["runs"] == 40 + 40 + 8
+    assert all(cells[name]["runs"] > 40 for name in ("multistage/stop:30+mean:3", "tpe-hyperband", "tpe-median+rep"))
+    assert "## 40 runs" in capsys.readouterr().out
 
 
 def test_methods_with_lengths_need_their_currency(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
