@@ -184,6 +184,7 @@ def test_methods_with_lengths_need_their_currency(tmp_path: Path, capsys: pytest
     assert "there is no method 'asha'" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore")  # their packages warn
 @pytest.mark.parametrize("name", ["asha", "asha-kde", "dehb", "priorband", "smac-mf"])
 def test_a_peer_that_is_installed_spends_its_budget(name: str, table: Table) -> None:
     package = {"asha": "syne_tune", "asha-kde": "syne_tune", "priorband": "neps", "smac-mf": "smac"}.get(name, name)
