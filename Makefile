@@ -46,9 +46,9 @@ bench-env: ## a venv of its own, .venv-bench, with all that the search benchmark
 	@test -n "$(PYTHON)" || { echo "bench-env needs Python 3.11 or later; name yours: make bench-env PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv-bench
 	$(BENCH_PIP) install --editable '.[bench]'
-	$(BENCH_PIP) install jsonschema jsonref gpytorch pymoo disjoint-set GPy catboost pandas
-	# Both cap numpy below what they run with, and below what this project needs.
-	$(BENCH_PIP) install --no-deps sweeps==0.3.0 HEBO==0.3.6
+	$(BENCH_PIP) install jsonschema jsonref gpytorch pymoo disjoint-set GPy catboost pandas ConfigSpace distributed loguru
+	# All cap numpy below what they run with, and below what this project needs.
+	$(BENCH_PIP) install --no-deps sweeps==0.3.0 HEBO==0.3.6 dehb==0.1.2
 
 check: $(VENV)/.installed-dev ## ruff, mypy and the floors that imports must keep
 	$(BIN)/ruff check

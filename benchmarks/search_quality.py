@@ -7,13 +7,15 @@ Tables of real trainings, made continuous, are searched by asynchronous workers 
 the *true* value of the config that a method recommends: 0 for the best config of the table, 1 for the median random
 one. Tables that no fit explains (R2 below 0.5) are left out, and said so.
 
+With `--currency seconds` a budget is so many whole trainings' worth of time, and methods may train parts of a length:
+peers that stop runs early or begin with short ones, and rules of `multistage/RULES` that the product does not have.
+
 `multistage+prior` knows what the algorithm's other tables in the folder teach, its own left out; `multistage+misled`
 the reverse of that. In `multistage+overlap` the first runs of a stage begin while the stage before it ends.
 """
 
 import argparse
 import heapq
-import json
 import os
 import sys
 import time
@@ -21,8 +23,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from search_campaign import LARGEST_SLOW, Answers, Campaign, read_cells
 from search_methods import Multistage
 from search_peers import PEERS, SLOW, is_own, make_method
+from search_pruners import PRUNERS
+from search_seconds import simulate_seconds
+from search_steppers import has_lengths, make_stepper
 from search_summary import Cell, draw_plot, summarize
 from search_tables import Table, TableError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -31,27 +37,18 @@ from multistage.domain.runs.results import Evaluation
 from multistage.domain.runs.selection import rank
 from multistage.domain.space.parameters import FloatParameter
 from multistage.domain.space.search_space import SearchSpace
-from multistage.domain.sweep.budget import SMALLEST_BUDGET, count_finalists
+from multistage.domain.sweep.budget import SMALLEST_BUDGET
 from multistage.search.base import Proposal
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.registry import check_search
 from multistage.search.sobol import sample_sobol
 
 WEAKEST_FIT = 0.5
-LARGEST_SLOW = 150
-"""Runs up to which slow peers are run."""
-
 METHODS = (
     "multistage, multistage/SEARCH with any --search, both with +prior, +misled or +overlap, "
-    f"{', '.join(PEERS)}, and peers with +rep"
+    f"{', '.join(PEERS)}, and peers with +rep; with --currency seconds also {', '.join(PRUNERS)}, and "
+    "multistage/RULES with lengths:3-5-10, lengths:auto, stop:2 (percent) or mean:3 (levels), or some joined by +"
 )
-
-FIELDS = (
-    "method", "table", "budget", "repeat", "regret", "regret_seen", "reported", "true", "suggest_s", "makespan",
-)  # fmt: skip
-"""What is told of a finished cell."""
-Answers = list[Proposal | None]
-"""What a method answered, call by call."""
 
 
 def simulate(
@@ -123,6 +120,17 @@ def simulate(
     return cell, given
 
 
+def bill(
+    name: str, table: Table, budget: int, repeat: int, workers: int, answers: Answers | None = None
+) -> tuple[Cell, Answers]:
+    """`simulate`, with methods that train by levels, and what was trained in the cell."""
+    if has_lengths(name):
+        stepper = make_stepper(name, table.space, budget, repeat * 1000 + budget)
+        return simulate_seconds(stepper, name, table, budget, repeat, workers), []
+    cell, given = simulate(name, table, budget, repeat, workers, answers)
+    return {**cell, "runs": budget, "whole": budget, "paid": float(budget)}, given
+
+
 def time_suggestions(sizes: Sequence[int] = (50, 500, 1000, 5000)) -> str:
     """Processor seconds, on one core, of the product's suggestions with 10 parameters and 9 pending runs."""
     space = SearchSpace(parameters=tuple(FloatParameter(name=f"p{i}", low=0, high=1) for i in range(10)))
@@ -150,28 +158,6 @@ def time_suggestions(sizes: Sequence[int] = (50, 500, 1000, 5000)) -> str:
     return "\n".join(lines)
 
 
-def read_cells(path: Path) -> list[Cell]:
-    """The finished cells of an earlier call; a last line that was cut off is passed over."""
-    cells = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            cell = json.loads(line)
-        except json.JSONDecodeError:
-            cell = None
-        if isinstance(cell, dict) and cell.keys() >= set(FIELDS):
-            cells.append(cell)
-        else:
-            print(f"passed over a damaged line of {path}", file=sys.stderr)
-    return cells
-
-
-def append_cell(path: Path, cell: Cell) -> None:
-    """Add a finished cell, on a line of its own even where an earlier call was cut off within one."""
-    torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-    with path.open("a") as file:
-        file.write(("\n" if torn else "") + json.dumps(cell) + "\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=10, help="0 to print what the file of cells says")
     parser.add_argument("--workers", type=_read_count, default=10)
     parser.add_argument("--methods", default="multistage", help=METHODS)
+    parser.add_argument("--currency", choices=("runs", "seconds"), default="runs", help="what a budget counts")
     parser.add_argument("--json", type=Path, default=None, help="file of finished cells; appended to")
     parser.add_argument("--plot", type=Path, default=None, help="picture to draw of the result (.svg or .png)")
     parser.add_argument("--speed", action="store_true", help="print what a suggestion takes, and nothing else")
@@ -190,10 +177,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(time_suggestions())
         return
     methods, budgets = options.methods.split(","), options.budgets
-    unknown = [name for name in methods if not is_own(name) and name.removesuffix("+rep") not in PEERS]
+    try:
+        whole = [name for name in methods if options.currency == "runs" or not has_lengths(name)]
+    except ValueError as error:
+        parser.error(str(error))
+    unknown = [name for name in whole if not is_own(name) and name.removesuffix("+rep") not in PEERS]
     if unknown:
         parser.error(f"there is no method {unknown[0]!r}; there are {METHODS}")
-    for name in filter(is_own, methods):
+    for name in filter(is_own, whole):
         if searcher := name.partition("/")[2]:
             check_search(searcher)
     for name in methods:
@@ -207,7 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if absent := [name for name in wanted if name not in names]:
             parser.error(f"{options.data} holds no table {absent[0]!r}; it holds {', '.join(names)}")
         paths = [path for path in paths if path.stem in wanted]
-    campaign = Campaign(options.workers, options.json, read_cells(options.json) if options.json else [])
+    run_cell = bill if options.currency == "seconds" else simulate
+    campaign = Campaign(run_cell, options.workers, options.json, read_cells(options.json) if options.json else [])
     os.environ["OMP_NUM_THREADS"] = "1"  # for the peers' libraries, which are loaded later
     with threadpool_limits(1):
         tables = list(_open_tables(paths))
@@ -247,62 +239,6 @@ def _open_tables(paths: Sequence[Path]) -> Iterator[Table]:
         print(f"{table.name}: {len(table.space)} parameters, R2 {table.fidelity:.2f}{verdict}", file=sys.stderr)
         if not verdict:
             yield table
-
-
-class Campaign:
-    """The cells that are asked for, one after the other; one that fails is told and does not end the others.
-
-    Args:
-        workers: Trainings at once.
-        output: Where finished cells are appended; None keeps them in memory only.
-        cells: The cells that are finished already.
-    """
-
-    def __init__(self, workers: int, output: Path | None, cells: Sequence[Cell]) -> None:
-        self.cells = list(cells)
-        self.failures = 0
-        self._workers, self._output = workers, output
-        self._known = {(cell["method"], cell["table"], cell["budget"], cell["repeat"]) for cell in cells}
-        self._absent: set[str] = set()
-
-    def run(self, methods: Sequence[str], table: Table, budget: int, repeat: int) -> None:
-        """Run these methods on one table; a replicated one right after its twin searches with its answers."""
-        answers: dict[str, Answers] = {}
-        for method in methods:
-            peer = method.removesuffix("+rep")
-            if (method, table.name, budget, repeat) in self._known or peer in self._absent:
-                continue
-            if budget > LARGEST_SLOW and peer in SLOW:
-                continue
-            twin = self._find(peer, table, budget, repeat) if method != peer else None
-            if twin and not count_finalists(budget):
-                self._keep({**twin, "method": method})  # with nothing to replicate they are the same
-                continue
-            try:
-                cell, answers[method] = simulate(method, table, budget, repeat, self._workers, answers.get(peer))
-            except ModuleNotFoundError as error:
-                self._absent.add(peer)
-                self._tell(f"{peer}: left out, there is no {error.name}; `make bench-env` brings it")
-            except Exception as error:  # a peer may break in any way, and the others go on
-                self._tell(f"{method} on {table.name}, {budget} runs, repeat {repeat}: {type(error).__name__}: {error}")
-            else:
-                if twin and peer in answers:
-                    cell["suggest_s"] = twin["suggest_s"]
-                self._keep(cell)
-
-    def _find(self, method: str, table: Table, budget: int, repeat: int) -> Cell | None:
-        wanted = {"method": method, "table": table.name, "budget": budget, "repeat": repeat}
-        return next((cell for cell in self.cells if wanted.items() <= cell.items()), None)
-
-    def _keep(self, cell: Cell) -> None:
-        self.cells.append(cell)
-        self._known.add((cell["method"], cell["table"], cell["budget"], cell["repeat"]))
-        if self._output:
-            append_cell(self._output, cell)
-
-    def _tell(self, text: str) -> None:
-        self.failures += 1
-        print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

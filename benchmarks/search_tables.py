@@ -54,7 +54,8 @@ class Table:
     """
 
     def __init__(self, path: Path) -> None:
-        names, columns, values = _read_table(path)
+        names, columns, curves = _read_table(path)
+        values = curves[:, :, -1]
         self.name = path.stem
         self.path = path
         known = np.array([bool(np.isfinite(row).any()) for row in values])
@@ -76,6 +77,10 @@ class Table:
         self.fidelity = _validate(rows, quantiles)
         """Cross-validated R2 of the true values: how much of the table the fit explains."""
         self._range = float(quantiles.min()), float(quantiles.max())
+        self.rows = rows
+        """The configs that were trained, in the unit cube."""
+        self.curves = np.stack([_floor_level(curves[known][:, :, level]) for level in range(curves.shape[2])], axis=2)
+        """What their runs reached after each length of training, shape (configs, seeds, lengths)."""
         self._forest = _Forest(rows, quantiles)
         self._process = _Process(rows, quantiles)
         self.best, self.median = self._survey(rows)
@@ -137,7 +142,7 @@ def list_steps(count: int) -> Matrix:
 
 
 def _read_table(path: Path) -> tuple[list[str], list[Sequence[float] | Sequence[str]], Matrix]:
-    """The parameters' names and their columns, and a row of seeds a config; without configs that are not whole."""
+    """The parameters' names and columns, and the seeds' curves of each config; without configs that lack values."""
     if not zipfile.is_zipfile(path):
         raise TableError("it is no .npz file")
     with np.load(path, allow_pickle=False) as content:
@@ -159,8 +164,8 @@ def _read_table(path: Path) -> tuple[list[str], list[Sequence[float] | Sequence[
         raise TableError(f"its Y has the shape {values.shape}, and X has {len(settings)} configs")
     if twins := [name for name, count in Counter(names).items() if count > 1]:
         raise TableError(f"it has two parameters named {twins[0]!r}")
-    # Runs of the longest training, whatever else there is; one value a config is one run.
-    values = (values[:, :, -1] if values.ndim == 3 else values).reshape(len(values), -1)
+    # One value a run is a curve of one length, and one value a config is one run.
+    values = values if values.ndim == 3 else values.reshape(len(values), -1, 1)
     columns = [_read_column(column) for column in settings.T]
     whole = np.array([all(isinstance(v, str) or math.isfinite(v) for v in row) for row in zip(*columns, strict=True)])
     return names, [_read_column(column[whole]) for column in settings.T], values[whole]
@@ -205,6 +210,11 @@ def floor_divergence(values: Matrix) -> Matrix:
     reach = best - median
     floor = min(median - reach, low) if low > median - 10 * reach else median - reach
     return np.maximum(np.where(np.isfinite(values), values, floor), floor)
+
+
+def _floor_level(values: Matrix) -> Matrix:
+    """The same for one length, at which there may be no value at all."""
+    return floor_divergence(values) if np.isfinite(values).any() else np.zeros_like(values)
 
 
 class _Forest:

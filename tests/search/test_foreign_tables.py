@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from search_quality import FIELDS, main
+from search_campaign import FIELDS
+from search_quality import main
 from search_tables import Table, TableError, infer_parameter
 
 RANDOM = np.random.default_rng(0)
