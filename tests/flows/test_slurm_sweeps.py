@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,15 @@ def folder(workplace: Path) -> SweepFolder:
     return SweepFolder(workplace / "runs" / NAME)
 
 
+@pytest.fixture(scope="module")
+def left(slurm_cluster: SlurmCluster, commands: CommandLine) -> Iterator[None]:
+    """Ends what sweeps have left while the cluster is there: a later `down --force` of the same user could not."""
+    yield
+    commands.run("down", "--force", variables=slurm_cluster.environment)
+
+
 @pytest.fixture
-def users(slurm: SlurmCluster, commands: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def users(slurm: SlurmCluster, commands: CommandLine, left: None, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The session's user, on the cluster."""
     for name, value in slurm.environment.items():
         monkeypatch.setitem(commands.environment, name, value)

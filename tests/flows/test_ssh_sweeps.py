@@ -1,6 +1,7 @@
 """Whole sweeps on hosts that a real ssh reaches: what is wrong said at once, and exactly the budget in the end."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,8 +30,15 @@ def folder(workplace: Path) -> SweepFolder:
     return SweepFolder(workplace / "runs" / NAME)
 
 
+@pytest.fixture(scope="module")
+def left(ssh_hosts: SshHosts, commands: CommandLine) -> Iterator[None]:
+    """Ends what sweeps have left while the hosts are there: a later `down --force` of the same user could not."""
+    yield
+    commands.run("down", "--force", variables={"PATH": ssh_hosts.path})
+
+
 @pytest.fixture
-def users(ssh_hosts: SshHosts, commands: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def users(ssh_hosts: SshHosts, commands: CommandLine, left: None, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The session's user, whose ssh knows the hosts."""
     monkeypatch.setitem(commands.environment, "PATH", ssh_hosts.path)
     return commands
