@@ -5,9 +5,7 @@ import contextvars
 import functools
 import os
 import shlex
-import signal
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -25,11 +23,10 @@ from multistage.domain.sweep.state import State as SweepState
 from multistage.driver.launching import describe_workers_left
 from multistage.driver.open_sessions import stop_sweep
 from multistage.errors import MultistageError
+from multistage.pipeline.tasks.interruptions import INTERRUPTIONS, ignore_signals, keep_signals
 from multistage.request.asked_sweep import fill_name, locate_folder
 from multistage.store.sweep_folder import SweepFolder
 
-INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
-"""What Ctrl+C and SIGTERM raise in a flow."""
 RUNNER = "PREFECT__FLOW_RUN_ID"
 """Set where a runner of Prefect's has started this process, and cancels its flow run."""
 SUPERVISOR = "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"
@@ -55,7 +52,7 @@ def end_in_words(run: Callable[Parameters, Result]) -> Callable[Parameters, Resu
     @functools.wraps(run)
     def ending(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         own = _get_own_run()
-        with contextlib.nullcontext() if own.parent_task_run_id else _keep_signals():
+        with contextlib.nullcontext() if own.parent_task_run_id else keep_signals():
             try:
                 return run(*args, **kwargs)
             except (*INTERRUPTIONS, CancelledRun) as error:
@@ -90,25 +87,9 @@ def _get_own_run() -> FlowRun:
     return here.flow_run
 
 
-@contextlib.contextmanager
-def _keep_signals() -> Iterator[None]:
-    """Set the handlers of Ctrl+C and SIGTERM back at the end."""
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        _handle_signals(before)
-
-
-def _handle_signals(handlers: Mapping[signal.Signals, Any]) -> None:
-    if threading.current_thread() is threading.main_thread():  # no other gets any
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
-
-
 def _cancel(run: FlowRun, *, is_told: bool) -> State[Any]:
-    """End the workers of a sweep that is interrupted; whoever presses Ctrl+C again changes nothing any more."""
-    _handle_signals(dict.fromkeys((signal.SIGINT, signal.SIGTERM), lambda *_: None))
+    """End the workers of a sweep that is interrupted."""
+    ignore_signals()
     with contextlib.nullcontext() if is_told else _announce(run):
         message = f"{ANNOUNCED} {_stop(run, 'stopped', REASON)}".rstrip()
     get_run_logger().warning("%s", message)

@@ -1,7 +1,9 @@
 """Whatever is killed, and whenever: a resume ends with exactly the budget, and nothing is left running."""
 
 import signal
+import subprocess
 import time
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -31,11 +33,29 @@ while not Path("go").exists():
 run.log({"score": run.config["x"]})
 run.finish()
 """
+"""Trains until there is a file "go": its stage stands still however fast the machine is."""
+GATED_SWEEP = ("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score", "--name", "gated")
 
 
 @pytest.fixture
 def folder(workplace: Path) -> SweepFolder:
     return SweepFolder(workplace / "runs" / "multistage_sweep_digits_mlp")
+
+
+@pytest.fixture
+def gated(workplace: Path) -> SweepFolder:
+    """The folder of `GATED_SWEEP`, whose script is put beside it."""
+    (workplace / "train.py").write_text(GATED)
+    return SweepFolder(workplace / "runs" / "gated")
+
+
+def start_gated(commands: CommandLine) -> AbstractContextManager["subprocess.Popen[str]"]:
+    return commands.start(*GATED_SWEEP, "--budget", str(BUDGET), "--workers", "2")
+
+
+def wait_for_trainings(folder: SweepFolder) -> None:
+    """Wait until both workers of `GATED_SWEEP` train, and its stage's sweep is known."""
+    wait_for(lambda: len(list_trainings(folder)) >= 2 and folder.load_state().current_stage)
 
 
 def test_the_orchestrator_is_killed_and_a_resume_goes_on(commands: CommandLine, folder: SweepFolder) -> None:
@@ -94,13 +114,11 @@ def test_a_paused_sweep_waits_and_goes_on_when_it_is_resumed(commands: CommandLi
 
 
 def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
-    commands: CommandLine, workplace: Path
+    commands: CommandLine, gated: SweepFolder, workplace: Path
 ) -> None:
-    Path("train.py").write_text(GATED)
-    folder = SweepFolder(workplace / "runs" / "gated")
-    sweep = ("my:script", "--program", "train.py", "--params", "x:0-1", "--metric", "score", "--name", "gated")
-    with commands.start(*sweep, "--budget", str(BUDGET), "--workers", "2") as driver:
-        wait_for(lambda: len(list_trainings(folder)) >= 2 and folder.load_state().current_stage)
+    folder = gated
+    with start_gated(commands) as driver:
+        wait_for_trainings(folder)
         processes = list_workers(folder)
 
         refused = commands.run("--resume", str(folder.state_file), code=2)
@@ -136,9 +154,10 @@ def test_ctrl_c_ends_everything_within_seconds_and_the_printed_command_goes_on(
 
 
 @pytest.mark.slow
-def test_a_cancel_on_prefects_pages_is_told_within_seconds(commands: CommandLine, folder: SweepFolder) -> None:
-    with commands.start(*SWEEP, *LONG) as driver:
-        wait_for(lambda: list_trainings(folder))
+def test_a_cancel_on_prefects_pages_is_told_within_seconds(commands: CommandLine, gated: SweepFolder) -> None:
+    folder = gated
+    with start_gated(commands) as driver:
+        wait_for_trainings(folder)
         processes = list_workers(folder)
         run_id = folder.load_state().flow_run_id
         with commands.open_prefect() as client:  # as the button does
@@ -170,9 +189,10 @@ def check_cancelled(commands: CommandLine, folder: SweepFolder) -> None:
 
 
 @pytest.mark.slow
-def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: CommandLine, folder: SweepFolder) -> None:
-    with commands.start(*SWEEP, *LONG) as driver:
-        wait_for(lambda: list_trainings(folder))
+def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: CommandLine, gated: SweepFolder) -> None:
+    folder = gated
+    with start_gated(commands) as driver:
+        wait_for_trainings(folder)
         processes = list_workers(folder)
         ended = commands.run("down", "--force").stdout
         assert f"Ended the sweep in {folder.path}" in ended
@@ -180,5 +200,6 @@ def test_down_by_force_ends_a_live_sweep_that_a_resume_takes_up(commands: Comman
         assert not [process for process in processes if process.is_running()]
     commands.run("up")
     check_cancelled(commands, folder)
+    Path("go").touch()
     commands.run("resume", folder.name)
     check_budget(commands, folder)

@@ -3,11 +3,13 @@
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect import State, flow
+from prefect import State, flow, flow_engine
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
@@ -85,6 +87,42 @@ def test_what_is_interrupted_is_cancelled_wherever_it_stands(prefect: SyncPrefec
         assert state is not None
         assert (state.name, state.message) == ("Cancelled", "Interrupted.")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interruption_that_prefect_drops_comes_again(
+    prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multistage.pipeline.tasks.interruptions.PATIENCE", 0.2)
+    heartbeats = flow_engine._send_heartbeats
+
+    @contextmanager
+    def interrupt_at_the_end(engine: Any) -> Iterator[None]:
+        with heartbeats(engine):
+            yield
+        if engine.flow.name == "closed":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(flow_engine, "_send_heartbeats", interrupt_at_the_end)
+    dropped = []
+
+    @flow(name="closed")
+    @end_in_words
+    def succeeds(config_id: str) -> None:
+        pass
+
+    @flow(flow_run_name="drops one")
+    @end_in_words
+    def goes_on(config_id: str) -> bool:
+        succeeds(config_id)
+        dropped.append(True)
+        return threading.Event().wait(30)
+
+    with pytest.raises(CancelledRun, match="Interrupted"):
+        goes_on("some:thing")
+    assert dropped, "Prefect has let it through: then nothing needs to be sent again"
+    assert find_run(prefect, "drops one").state_name == "Cancelled"
+    assert signal.set_wakeup_fd(-1) == -1
+    assert "watch for lost signals" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.usefixtures("own_sigterm")
