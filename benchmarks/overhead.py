@@ -30,11 +30,12 @@ from pathlib import Path
 import wandb
 
 from multistage.domain.model import Model
+from multistage.domain.workers.styles import BUNDLED_PROGRAM
 from multistage.launchers.local.launcher import LocalLauncher
 from multistage.services import inspect_services
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder
-from multistage.training.catalogue import PROGRAM, TRAINERS
+from multistage.training.catalogue import TRAINERS
 
 RUN_END = re.compile(r"--- run (\S+) exit code 0")
 """How a worker's log names a run that it has trained."""
@@ -114,7 +115,7 @@ def queue(config_id: str, runs: int, fixed: Mapping[str, str]) -> str:
     definition = {
         "method": "custom",
         "scheduler": {"engine": "multistage"},
-        "program": PROGRAM,
+        "program": BUNDLED_PROGRAM,
         "command": trainer.command,
         "metric": {"name": trainer.metric, "goal": trainer.goal},
         "parameters": {"seed": {"values": [0]}},

@@ -12,7 +12,8 @@ import wandb
 
 from multistage.domain.runs.results import Value
 from multistage.domain.sweep.sweep_config import OWN_SCHEDULER
-from multistage.training.catalogue import PROGRAM, find_trainer
+from multistage.domain.workers.styles import BUNDLED_PROGRAM
+from multistage.training.catalogue import find_trainer
 
 Result = TypeVar("Result")
 
@@ -35,7 +36,7 @@ def queue_runs(
     definition: dict[str, Any] = {
         "method": "custom",
         "scheduler": {"engine": "custom"} | ({"name": OWN_SCHEDULER, "runs": planned} if planned else {}),
-        "program": PROGRAM if trainer else str(program),
+        "program": BUNDLED_PROGRAM if trainer else str(program),
         "metric": {"name": "score", "goal": "maximize"},
         "parameters": {"seed": {"values": [0]}},
     }

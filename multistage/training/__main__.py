@@ -3,7 +3,8 @@
 import os
 import sys
 
-from multistage.training.training_program import leave, run_training
+from multistage.leaving import leave
+from multistage.training.training_program import run_training
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from multistage.domain.runs.results import Goal, Value
 from multistage.domain.space.defaults import GUIDE_PARAMETERS
 from multistage.domain.space.parameters import FloatParameter, IntParameter, Parameter, PowerOfTwoParameter
 from multistage.domain.sweep.plan import SweepSettings
+from multistage.domain.workers.styles import BUNDLED_PROGRAM
 from multistage.errors import MissingExtraError
 from multistage.training.recorder import Recorder
 from multistage.training.trainer_settings import (
@@ -25,9 +26,6 @@ PPO_PARAMETERS: Mapping[str, Parameter] = {
     "n_epochs": IntParameter(name="n_epochs", low=1, high=20),
 }
 """The guide's ranges, and what else is worth a search."""
-
-PROGRAM = "multistage.training"
-"""A sweep's ``program`` when a bundled trainer does the training."""
 
 
 class TrainerModule(Protocol):
@@ -69,7 +67,7 @@ class Trainer(Model):
     @property
     def command(self) -> list[str]:
         """The sweep's ``command``, with which any W&B agent starts this trainer."""
-        start = ["${env}", "${interpreter}", "-m", PROGRAM]
+        start = ["${env}", "${interpreter}", "-m", BUNDLED_PROGRAM]
         return [*start, "--config_id", self.config_id, "--wandb_sweep", "${args}"]
 
     def check_extra(self) -> None:

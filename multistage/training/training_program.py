@@ -12,7 +12,6 @@ How a run ends, in the run's exit code and in the process's:
 ==== ==================================================================================================
 """
 
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -123,17 +122,3 @@ def _train(request: Request) -> int:
             recorder.note("error", sentence)
         run.finish(exit_code=code)
     return -recorder.stopped_by if recorder.stopped_by else code
-
-
-def leave(code: int) -> None:
-    """End this process as ``run_training`` says: with an exit code, or by a signal.
-
-    Returns only for a signal that is blocked.
-
-    Raises:
-        SystemExit: With the exit code.
-    """
-    if code >= 0:
-        sys.exit(code)
-    signal.signal(-code, signal.SIG_DFL)
-    signal.raise_signal(-code)

@@ -23,6 +23,7 @@ from multistage.domain.space.parameters import Parameter
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.plan import AdoptedSweep, StagePlan, SweepSettings
 from multistage.domain.sweep.sweep_config import OWN_SCHEDULER, parse_config
+from multistage.domain.workers.styles import BUNDLED_PROGRAM
 from multistage.errors import TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 
@@ -32,7 +33,6 @@ DELETED = "DELETED"
 """What a sweep is that is not there any more; no word of W&B's."""
 ENDED = ("FINISHED", "CANCELED", DELETED)
 """States in which a sweep takes no runs."""
-BUNDLED_PROGRAM = "multistage.training"
 NOTHING_NESTED: Layout = MappingProxyType({})
 
 

@@ -24,7 +24,7 @@ from wandb.sdk.sweeps import SweepNotFoundError
 
 from multistage.domain.workers.variables import settle_variables, spare_loopback, withhold_secrets
 from multistage.errors import MultistageError, TrackerError, UsageError
-from multistage.training.training_program import leave
+from multistage.leaving import leave
 from multistage.worker.agent import SweepAgent
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter, enter_interpreter
 from multistage.worker.memory import MemoryGuard

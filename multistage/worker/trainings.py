@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 import wandb
 
-from multistage.training.catalogue import PROGRAM, find_trainer
-from multistage.training.training_program import leave, parse_arguments, run_training
+from multistage.domain.workers.styles import BUNDLED_PROGRAM
+from multistage.leaving import leave
 from multistage.worker.conventions import CAN_FORK, RUN_VARIABLE
 from multistage.worker.outputs import open_log
 
@@ -143,6 +143,8 @@ class ForkedTraining(Training):
             if log is not None:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
+        from multistage.training.training_program import run_training
+
         code = run_training(arguments)
         wandb.teardown()
         self._ended_in_order.value = True
@@ -174,6 +176,8 @@ def start_training(env: Mapping[str, str], command: Sequence[str], forward_signa
         return ProgramTraining(command, env)
     if not CAN_FORK:
         return ProgramTraining(shield_bundled(command), env)
+    from multistage.training.training_program import parse_arguments  # other trainings have no need of it
+
     warm_up(parse_arguments(arguments).config_id)
     return ForkedTraining(arguments, env)
 
@@ -183,7 +187,7 @@ def find_bundled_arguments(command: Sequence[str]) -> list[str] | None:
     words = list(command)
     if words[:1] == ["/usr/bin/env"]:
         words = words[1:]
-    if len(words) < 3 or Path(words[0]).name != "python" or words[1:3] != ["-m", PROGRAM]:
+    if len(words) < 3 or Path(words[0]).name != "python" or words[1:3] != ["-m", BUNDLED_PROGRAM]:
         return None
     return words[3:]
 
@@ -197,6 +201,8 @@ def shield_bundled(command: Sequence[str]) -> list[str]:
 @cache
 def warm_up(config_id: str) -> None:
     """Import and exercise a bundled trainer in this process, so that its forked children need not."""
+    from multistage.training.catalogue import find_trainer
+
     trainer = find_trainer(config_id)
     if trainer is not None:
         trainer.load().warm_up()

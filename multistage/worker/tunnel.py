@@ -18,6 +18,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from multistage.errors import MultistageError, TrackerError, UsageError
+from multistage.leaving import leave
 
 PREFIX = "ssh:"
 OPENING = 30.0
@@ -166,8 +167,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MultistageError as error:
         sys.stderr.write(f"{error}\n")
         code = error.exit_code
-    from multistage.training.training_program import leave  # slow, and `work` has no need of it
-
     leave(code)
 
 

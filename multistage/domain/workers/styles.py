@@ -14,6 +14,8 @@ from multistage.errors import UsageError
 from multistage.spelling import suggest
 
 PROGRAM_MACRO = "${program}"
+BUNDLED_PROGRAM = "multistage.training"
+"""A sweep's ``program`` where a bundled trainer does the training."""
 START = ("${env}", "${interpreter}")
 DEFAULT_STYLE = "argparse"
 DEFAULT_COMMAND = (*START, PROGRAM_MACRO, "${args}")
