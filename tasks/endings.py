@@ -52,7 +52,7 @@ def end_in_words(run: Callable[Parameters, Result]) -> Callable[Parameters, Resu
     @functools.wraps(run)
     def ending(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         own = _get_own_run()
-        with contextlib.nullcontext() if own.parent_task_run_id else keep_signals():
+        with keep_signals():
             try:
                 return run(*args, **kwargs)
             except (*INTERRUPTIONS, CancelledRun) as error:

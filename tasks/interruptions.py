@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FrameType
 
 from prefect.exceptions import TerminationSignal
@@ -14,6 +15,7 @@ INTERRUPTIONS = (KeyboardInterrupt, TerminationSignal)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE = 3.0
 """Seconds that a signal has to break the flow off before it is sent again."""
+_kept: ContextVar[bool] = ContextVar("kept", default=False)
 
 
 @contextlib.contextmanager
@@ -23,10 +25,13 @@ def keep_signals() -> Iterator[None]:
     An exception that a handler raises can be dropped by whatever code it comes upon. Prefect does so while it closes a
     subflow that has succeeded, which takes up to a second (3.9, the last clause of
     ``FlowRunEngine.initialize_run``). So what has not led to `ignore_signals` in time is sent again.
+
+    Within another such context it does nothing.
     """
-    if threading.current_thread() is not threading.main_thread():  # no other gets any
+    if _kept.get() or threading.current_thread() is not threading.main_thread():  # no other gets any
         yield
         return
+    token = _kept.set(True)
     before = {one: signal.getsignal(one) for one in SIGNALS}
     heard, told = socket.socketpair()
     told.setblocking(False)
@@ -42,6 +47,7 @@ def keep_signals() -> Iterator[None]:
         watch.join()
         for one, handler in before.items():
             signal.signal(one, handler)
+        _kept.reset(token)
 
 
 def ignore_signals() -> None:

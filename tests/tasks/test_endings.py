@@ -117,8 +117,13 @@ def test_an_interruption_that_prefect_drops_comes_again(
         dropped.append(True)
         return threading.Event().wait(30)
 
-    with pytest.raises(CancelledRun, match="Interrupted"):
-        goes_on("some:thing")
+    @flow
+    def composed() -> None:  # a user's own
+        with pytest.raises(CancelledRun, match="Interrupted"):
+            goes_on("some:thing")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    composed()
     assert dropped, "Prefect has let it through: then nothing needs to be sent again"
     assert find_run(prefect, "drops one").state_name == "Cancelled"
     assert signal.set_wakeup_fd(-1) == -1
