@@ -31,10 +31,10 @@ def folder(workplace: Path) -> SweepFolder:
 
 
 @pytest.fixture(scope="module")
-def left(ssh_hosts: SshHosts, commands: CommandLine) -> Iterator[None]:
+def left(ssh_server: SshHosts, commands: CommandLine) -> Iterator[None]:
     """Ends what sweeps have left while the hosts are there: a later `down --force` of the same user could not."""
     yield
-    commands.run("down", "--force", variables={"PATH": ssh_hosts.path})
+    commands.run("down", "--force", variables={"PATH": ssh_server.path})
 
 
 @pytest.fixture
