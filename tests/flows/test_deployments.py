@@ -168,7 +168,7 @@ def test_the_settings_file_counts_where_a_run_says_nothing(clone: Clone) -> None
         file.write_text("bugdet = 14")
         mistaken = clone.run({"config_id": "digits:mlp"})
         assert clone.wait(mistaken).state_name == "Failed"
-        assert "Traceback" not in clone.read_log(mistaken)
+        assert "Traceback" not in clone.read_log(mistaken), clone.read_log(mistaken)
     finally:
         file.unlink()
     state = SweepFolder(clone.path / "sweeps" / f"on-demand-{str(run_id)[:8]}").load_state()

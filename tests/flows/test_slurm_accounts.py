@@ -32,6 +32,13 @@ def accounted_cluster() -> Iterator[AccountedCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="module")
+def left(accounted_cluster: AccountedCluster, commands: CommandLine) -> Iterator[None]:
+    """Ends what the sweep has left while the cluster is there: a later `down --force` of the same user could not."""
+    yield
+    commands.run("down", "--force", variables=accounted_cluster.environment)
+
+
 @pytest.fixture
 def accounted(accounted_cluster: AccountedCluster, monkeypatch: pytest.MonkeyPatch) -> AccountedCluster:
     """That Slurm with idle nodes, as this process's own."""
@@ -90,6 +97,7 @@ def test_the_time_that_a_quality_of_service_allows_is_taken(accounted: Accounted
     assert ended.value.code == 0
 
 
+@pytest.mark.usefixtures("left")
 @pytest.mark.timeout(600)
 def test_a_sweep_goes_on_where_its_jobs_are_all_that_may_be_in_the_queue(
     accounted: AccountedCluster, commands: CommandLine, workplace: Path, monkeypatch: pytest.MonkeyPatch
