@@ -26,7 +26,7 @@ def keep_signals() -> Iterator[None]:
     subflow that has succeeded, which takes up to a second (3.9, the last clause of
     ``FlowRunEngine.initialize_run``). So what has not led to `ignore_signals` in time is sent again.
 
-    Within another such context it does nothing.
+    Within another such context it does nothing, and within an event loop that handles signals itself it sends none.
     """
     if _kept.get() or threading.current_thread() is not threading.main_thread():  # no other gets any
         yield
@@ -36,6 +36,8 @@ def keep_signals() -> Iterator[None]:
     heard, told = socket.socketpair()
     told.setblocking(False)
     others = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    if others != -1:  # of an event loop around the flow, which hears of signals by it alone
+        signal.set_wakeup_fd(others, warn_on_full_buffer=False)
     main = threading.get_ident()
     watch = threading.Thread(target=_repeat, args=(heard, main), name="watch for lost signals", daemon=True)
     watch.start()

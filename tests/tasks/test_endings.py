@@ -1,6 +1,7 @@
 """How a flow ends that is refused or broken off, as a real Prefect server has it: in a sentence, and never crashed."""
 
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from multistage.pipeline.flows.single_sweep import single_sweep
 from multistage.pipeline.flows.stage import sweep_stage
 from multistage.pipeline.tasks.cancel_watch import CancelWatch
 from multistage.pipeline.tasks.endings import SUPERVISOR, end_in_words, stop_workers
+from multistage.pipeline.tasks.interruptions import keep_signals
 from multistage.services import PrefectServer
 from multistage.services.prefect_client import open_prefect_client
 
@@ -128,6 +130,18 @@ def test_an_interruption_that_prefect_drops_comes_again(
     assert find_run(prefect, "drops one").state_name == "Cancelled"
     assert signal.set_wakeup_fd(-1) == -1
     assert "watch for lost signals" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_event_loop_around_a_flow_still_hears_of_signals() -> None:
+    heard, told = socket.socketpair()
+    with heard, told:
+        told.setblocking(False)
+        before = signal.set_wakeup_fd(told.fileno())
+        try:
+            with keep_signals():
+                assert signal.set_wakeup_fd(told.fileno()) == told.fileno()
+        finally:
+            assert signal.set_wakeup_fd(before) == told.fileno()
 
 
 @pytest.mark.usefixtures("own_sigterm")
