@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.context import FlowRunContext
-from prefect.exceptions import TerminationSignal
+from prefect.exceptions import CancelledRun, TerminationSignal
 from prefect.logging.handlers import APILogHandler
 
 from multistage.errors import MultistageError
@@ -55,6 +55,14 @@ def hold_back(record: logging.LogRecord) -> bool:
     if record.exc_info and isinstance(record.exc_info[1], MultistageError):
         record.exc_info = record.exc_text = None
     return True
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is more than the traceback of an error that the flow has told of in its own words.
+
+    Where a runner started the process, Prefect logs every error that ends a flow once more, as unexpected.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], MultistageError | CancelledRun | KeyboardInterrupt))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
 """How a flow ends that is refused or broken off, as a real Prefect server has it: in a sentence, and never crashed."""
 
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +70,43 @@ def test_a_misspelled_config_id_fails_in_a_sentence(prefect: SyncPrefectClient) 
     assert log.count(run.state.message or "") == 2, "once, and once in Prefect's closing line"
     assert "Traceback" not in log
     assert "UsageError(" not in log
+
+
+INTERRUPT = """
+import signal, multistage.pipeline.flows.multistage_sweep
+flows = sys.modules["multistage.pipeline.flows.multistage_sweep"]
+flows.open_sweep = lambda parameters: signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "words"), [("", "No bundled trainer has the config id 'digits:mpl'."), (INTERRUPT, "Interrupted.")]
+)
+def test_a_deployments_run_tells_once_and_in_words_why_it_ended(
+    prefect: SyncPrefectClient, prefect_server: PrefectServer, before: str, words: str
+) -> None:
+    parameters = {"config_id": "digits:mpl", "params": "alpha", "tracker": "embedded"}
+    run = prefect.create_flow_run(multistage_sweep, parameters=parameters)
+    unheard = """
+import runpy, sys, prefect._internal.control_listener as listener
+listener.engine_outcome_is_handled = lambda: False
+"""
+    unheard += before + "runpy.run_module('multistage.pipeline', run_name='__main__')"
+    entrypoint = {"PREFECT__FLOW_ENTRYPOINT": f"{multistage_sweep.fn.__module__}.{multistage_sweep.fn.__name__}"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", unheard, str(run.id)],
+        env=os.environ | prefect_server.list_variables() | entrypoint,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == 1, told
+    for log in (told, read_log(prefect, run.id)):
+        assert log.count(words) == 2, "once, and once in Prefect's closing line"
+        assert "unexpected" not in log
+        assert "Traceback" not in log
 
 
 def test_what_is_interrupted_is_cancelled_wherever_it_stands(prefect: SyncPrefectClient) -> None:
