@@ -1,12 +1,12 @@
 """What workers on Modal cost, on the stand-in: a hundred of them the orchestrator, and eight of them their containers.
 
-    python benchmarks/launch.py --launcher modal [--workers 100] [--watch 140] [--budget 160]
+    python benchmarks/launch.py --launcher modal [--workers 100] [--watch 140] [--budget 160] [--at-once 8]
 
 For the first, launching, recording and polling, no container is started: what is measured is this side of the wire.
-For the second a whole sweep runs at ``--workers 8``, of trainings that sleep for 20 s: eight that computed would
-measure how many cores this machine has. A budget of 160 gives stages of 48, 80 and 32 runs, so that no container waits
-for others at a stage's end. What starting containers and programs costs is measured on this machine's cores all the
-same.
+For the second a whole sweep runs with eight workers at once, of trainings that sleep for 20 s: eight that computed
+would measure how many cores this machine has. A budget of 160 gives stages of 48, 80 and 32 runs, so that no container
+waits for others at a stage's end. What starting containers and programs costs is measured on this machine's cores all
+the same.
 """
 
 import os
@@ -123,8 +123,8 @@ def make_folder(parent: str, name: str) -> Path:
     return path
 
 
-def measure(workers: int | None, watch: float | None, budget: int | None) -> None:
+def measure(workers: int | None, watch: float | None, budget: int | None, at_once: int) -> None:
     """Print the figures; None takes the usual value."""
     launch(workers or 100, watch or 140.0)
     if budget != 0:
-        train(8, budget or 160)
+        train(at_once, budget or 160)

@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from launch_sweeps import SECONDS, WORKERS, SleepingSweeps, find_command, make_folder, report_shares, report_starts
+from launch_sweeps import SECONDS, SleepingSweeps, find_command, make_folder, report_shares, report_starts
 
 from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.launchers.slurm.launcher import SlurmLauncher
@@ -28,7 +28,7 @@ exit $code
 """
 
 
-def measure(workers: int | None, watch: float | None, budget: int | None) -> None:
+def measure(workers: int | None, watch: float | None, budget: int | None, at_once: int) -> None:
     """Print the figures; None takes the usual value."""
     with tempfile.TemporaryDirectory(prefix="l-") as folder:
         place = Path(folder)
@@ -41,7 +41,7 @@ def measure(workers: int | None, watch: float | None, budget: int | None) -> Non
             launch(place, workers or 40, watch or 60.0)
             cluster.reset()
             if budget != 0:
-                train(place, cluster, budget or 64)
+                train(place, cluster, budget or 64, at_once)
 
 
 def launch(place: Path, workers: int, watch: float) -> None:
@@ -65,7 +65,7 @@ def launch(place: Path, workers: int, watch: float) -> None:
     print(f"{workers} workers ended: {time.perf_counter() - began:.2f} s")
 
 
-def train(place: Path, cluster: SlurmCluster, budget: int) -> None:
+def train(place: Path, cluster: SlurmCluster, budget: int, at_once: int) -> None:
     """Train two sweeps; print how fast a job begins, and what share of all jobs' time is training."""
     commands, times = make_folder(place, "bin"), place / "submitted"
     wrapper = commands / "sbatch"
@@ -79,8 +79,9 @@ def train(place: Path, cluster: SlurmCluster, budget: int) -> None:
         submitted = [float(line) for line in times.read_text().split()]
         starts = [first - max(one for one in submitted if one < first) for first in firsts]
         report_starts("from sbatch's return to the first step", sweeps, starts)
-        given = ("--launcher", "slurm", "--workers", str(WORKERS))
+        given = ("--launcher", "slurm", "--workers", str(at_once))
         trainings = sweeps.train("sleeping", SECONDS, budget, *given)
+        print(f"at most {at_once} workers at once:")
         report_shares(sweeps, trainings, read_lives(cluster, {name.rpartition("-")[0] for name in trainings}))
     finally:
         sweeps.end()

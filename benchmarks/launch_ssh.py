@@ -1,8 +1,8 @@
 """What workers behind ssh cost, on a real sshd of this machine that ssh knows by two names.
 
 A sweep trains with one worker, whose processes tell how long it is from a worker's start to the first step of a
-training. Then eight workers, four a host, train a whole sweep whose runs sleep. Nothing is submitted and nothing
-waits in a queue, so there is nothing else to measure.
+training. Then eight workers, or another number, half of them on each host, train a whole sweep whose runs sleep.
+Nothing is submitted and nothing waits in a queue, so there is nothing else to measure.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from launch_sweeps import SECONDS, WORKERS, SleepingSweeps, make_folder, report_shares, report_starts
+from launch_sweeps import SECONDS, SleepingSweeps, make_folder, report_shares, report_starts
 
 from tests.ssh_hosts import NAMES, SshHosts
 
@@ -21,7 +21,7 @@ LOOK_AGAIN = 0.25
 """Seconds between two looks at the processes."""
 
 
-def measure(budget: int | None) -> None:
+def measure(budget: int | None, at_once: int) -> None:
     """Print the figures; None takes the usual value."""
     with tempfile.TemporaryDirectory(prefix="l-") as folder, SshHosts(make_folder(Path(folder), "ssh")) as hosts:
         sweeps = SleepingSweeps(Path(folder), {"PATH": hosts.path})
@@ -32,9 +32,10 @@ def measure(budget: int | None) -> None:
             report_starts("from a worker's start to the first step", sweeps, starts)
             if budget == 0:
                 return
-            named = ",".join(f"{name}:{WORKERS // len(NAMES)}" for name in NAMES)
+            named = ",".join(f"{name}:{at_once // len(NAMES)}" for name in NAMES)
             with watch_workers(Path(folder)) as lives:
                 trainings = sweeps.train("sleeping", SECONDS, budget or 64, "--launcher", "ssh", "--hosts", named)
+            print(f"at most {at_once} workers at once:")
             report_shares(sweeps, trainings, lives)
         finally:
             sweeps.end()

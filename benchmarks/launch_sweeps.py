@@ -30,7 +30,6 @@ run.finish()
 """
 SECONDS = 20
 """That a training of the whole sweep sleeps."""
-WORKERS = 8
 
 
 class Training(NamedTuple):
@@ -113,7 +112,7 @@ def report_shares(
     """
     every = [training for own in trainings.values() for training in own]
     paid = sum(end - start for start, end in lives.values())
-    print(f"{len(every)} runs of {SECONDS} s, {WORKERS} workers at once: {sweeps.elapsed:.0f} s, {len(lives)} in all")
+    print(f"{len(every)} runs of {SECONDS} s: {sweeps.elapsed:.0f} s, {len(lives)} workers in all")
     print(f"workers' time: {paid:.0f} s, trainings {sum(one.ended - one.began for one in every) / paid:.1%} of it")
     print(f"their {SECONDS} s alone: {SECONDS * len(every) / paid:.1%} of it")
     used = [(lives[worker], own) for worker, own in trainings.items()]
