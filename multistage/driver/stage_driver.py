@@ -88,7 +88,7 @@ class StageDriver:
         self._retired: set[str] = set()
         self._is_overdue = is_overdue
         self._proposes = settings.proposer == "ours"
-        self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on)
+        self._verdict = StageVerdict(settings, stage, fleet.explain_failure, go_on, self._earlier)
         self._table = SlotTable(count_attempts(self._proposes, resumable))
         self._planned = search.plan() if stage.stage == 1 and self._proposes else []
         self._asked_at = time.monotonic()
@@ -271,6 +271,8 @@ class StageDriver:
             free = (index for index in range(self._stage.runs) if index not in known)
             for index, proposal in zip(free, self._propose(slots, len(known), wanted), strict=False):
                 self._enqueue(SlotName(stage=self._stage.stage, index=index), proposal.config)
+            if len(self._tracker.records) == count:
+                self._verdict.check_supply(slots)
         return len(self._tracker.records) > count
 
     def _propose(self, slots: Slots, used: int, count: int) -> Sequence[Proposal]:

@@ -1,15 +1,18 @@
 """Whether a stage can still come to something, by the slots that are settled so far."""
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 
 from multistage.domain.runs.metric import suggest_metric
+from multistage.domain.runs.results import Evaluation
 from multistage.domain.runs.slots import SETUP, RunRecord, Slots
 from multistage.domain.sweep.plan import StagePlan, SweepSettings
-from multistage.errors import AllRunsFailedError, MetricMissingError, SetupError
+from multistage.errors import AllRunsFailedError, MetricMissingError, SetupError, SweepFailedError
 
 HOPELESS = 20
-"""So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone."""
+"""So many runs of a stage, all failed by their config's fault, and the stage is given up before its budget is gone; so
+many of a sweep without a finite value, likewise."""
 
 
 def has_failed_whole(slots: Slots, stage: StagePlan, enough: int) -> bool:
@@ -25,13 +28,22 @@ class StageVerdict:
         stage: The stage.
         explain_failure: Says why a run failed that has not said so itself.
         go_on: The command that resumes the sweep; empty where there is none.
+        earlier: Used slots of the stages before.
     """
 
     def __init__(
-        self, settings: SweepSettings, stage: StagePlan, explain_failure: Callable[[RunRecord], str], go_on: str
+        self,
+        settings: SweepSettings,
+        stage: StagePlan,
+        explain_failure: Callable[[RunRecord], str],
+        go_on: str,
+        earlier: Sequence[Evaluation] = (),
     ) -> None:
         self._settings = settings
         self._stage = stage
+        self._valueless = len([one for one in earlier if one.outcome != "failed"])
+        """Runs of earlier stages that did not fail; their values are all NaN or infinite where that counts."""
+        self._known_finite = any(one.value is not None and math.isfinite(one.value) for one in earlier)
         self._explain_failure = explain_failure
         self._go_on = go_on
         self._proposes = settings.proposer == "ours"
@@ -57,20 +69,14 @@ class StageVerdict:
 
         Raises:
             SetupError: A run that began since the first look failed by what all runs share.
-            MetricMissingError: Runs finish without logging the metric.
+            MetricMissingError: Runs finish without logging the metric, or none with a finite value of it.
             AllRunsFailedError: Every run fails by its config's fault.
         """
         self._check_setup(slots)
         if slots.finished and not slots.valued and len(slots.finished) >= min(2, self._stage.runs):
-            finished = [slots[index] for index in slots.finished]
-            logged = sorted({key for slot in finished for key in slot.decisive.logged})
-            raise MetricMissingError(
-                f"{len(finished)} runs of stage {self._stage.stage} finished, and none logged the metric "
-                f"{self._settings.metric!r}.",
-                self._suggest_metric(logged)
-                if logged
-                else "They logged nothing at all: does the training call wandb.log?",
-            )
+            raise self._describe_missing(slots)
+        if not self._has_finite(slots) and slots.valued and self._valueless + len(slots.valued) >= HOPELESS:
+            raise self._describe_infinite()
         if has_failed_whole(slots, self._stage, HOPELESS):
             first = slots[min(slots.failed)].decisive
             reason = first.error or self._explain_failure(first)
@@ -79,6 +85,48 @@ class StageVerdict:
                 f"{reason or 'nothing; its log is in the folder logs/ of the sweep'}.",
                 "Try one run by hand with the same hyperparameters; a resume trains them all again.",
             )
+
+    def check_supply(self, slots: Slots) -> None:
+        """Fail a stage that has runs left, while its search proposes none of them.
+
+        Raises:
+            MetricMissingError: Nothing is under way, and no run has a finite value that a race could go by.
+            SweepFailedError: Nothing is under way.
+        """
+        if slots.unsettled:
+            return
+        if not self._has_finite(slots):
+            raise self._describe_infinite()
+        raise SweepFailedError(
+            f"The search {self._settings.search} proposed nothing for the {self._stage.runs - slots.used} runs that "
+            f"stage {self._stage.stage} has left.",
+            "A searcher has to propose as many runs as are wanted, until the stage's budget is used.",
+        )
+
+    def _has_finite(self, slots: Slots) -> bool:
+        return self._known_finite or bool(slots.finite)
+
+    def _describe_missing(self, slots: Slots) -> MetricMissingError:
+        metric = self._settings.metric
+        logged = sorted({key for index in slots.finished for key in slots[index].decisive.logged})
+        finished = f"{len(slots.finished)} runs of stage {self._stage.stage} finished, and"
+        if metric in logged:
+            return MetricMissingError(
+                f"{finished} none logged the metric {metric!r} as a number.",
+                f"Log a number: float({metric}) of a bool or a text, the mean of a list.",
+            )
+        return MetricMissingError(
+            f"{finished} none logged the metric {metric!r}.",
+            self._suggest_metric(logged) if logged else "They logged nothing at all: does the training call wandb.log?",
+        )
+
+    def _describe_infinite(self) -> MetricMissingError:
+        return MetricMissingError(
+            f"The metric {self._settings.metric!r} was NaN or infinite in every run so far: none is the better one.",
+            f"Find out where that comes from, or resume with another metric: {self._go_on} --metric NAME"
+            if self._go_on
+            else "Find out where that comes from, or name another metric.",
+        )
 
     def _suggest_metric(self, logged: Sequence[str]) -> str:
         metric, goal = suggest_metric(logged, self._settings.goal)

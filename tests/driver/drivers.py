@@ -44,14 +44,22 @@ class MemoryTracker:
         fate: How a run ends.
         logged: The keys that finished runs logged; the metric's value goes with the first, ``score``.
         error: What a failed run says.
+        value: What a config reaches.
     """
 
-    def __init__(self, fate: Fate = finish, logged: tuple[str, ...] = ("score",), error: str = "") -> None:
+    def __init__(
+        self,
+        fate: Fate = finish,
+        logged: tuple[str, ...] = ("score",),
+        error: str = "",
+        value: Callable[[Config], float | None] = judge,
+    ) -> None:
         self.records: dict[str, RunRecord] = {}
         self.interval = 0.0
         self.fate = fate
         self.logged = logged
         self.error = error
+        self.value = value
         self.enqueued: list[tuple[SlotName, Config, int | None]] = []
         self.outages: list[TrackerError] = []
         self.waits = 0
@@ -109,7 +117,7 @@ class MemoryTracker:
         self._runs[run.run_id] = run.model_copy(
             update={
                 "phase": phase,
-                "value": judge(run.config) if has_value else None,
+                "value": self.value(run.config) if has_value else None,
                 "logged": self.logged if phase == "finished" else (),
                 "error": self.error if phase == "failed" else "",
             }

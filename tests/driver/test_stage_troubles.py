@@ -1,12 +1,13 @@
 """The driver of a stage in trouble: failing runs, silent servers, dying workers, a sweep that somebody stops."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Literal
 
 import pytest
 
-from multistage.domain.runs.results import Config
+from multistage.domain.runs.results import Config, Evaluation
 from multistage.domain.runs.slots import RunPhase, RunRecord, SlotName
 from multistage.domain.runs.vigilance import Intake
 from multistage.driver.stage_verdict import HOPELESS
@@ -18,7 +19,17 @@ from multistage.errors import (
     SweepFailedError,
     TrackerError,
 )
-from tests.driver.drivers import MemoryFleet, MemoryTracker, fail, find_stage, finish, make_driver, make_sweep
+from multistage.search.base import Proposal
+from tests.driver.drivers import (
+    MemoryFleet,
+    MemoryTracker,
+    QuickSearch,
+    fail,
+    find_stage,
+    finish,
+    make_driver,
+    make_sweep,
+)
 
 
 def test_a_metric_that_no_run_logs_ends_the_stage_early_and_lists_what_was_logged() -> None:
@@ -34,6 +45,46 @@ def test_runs_that_log_nothing_at_all_are_told_so() -> None:
     with pytest.raises(MetricMissingError) as caught:
         make_driver(make_sweep(), 1, MemoryTracker(logged=())).drive()
     assert "wandb.log" in caught.value.hint
+
+
+def test_a_metric_logged_as_something_else_is_told_to_be_no_number() -> None:
+    tracker = MemoryTracker(logged=("epoch", "score"), value=lambda _: None)
+    with pytest.raises(MetricMissingError, match="none logged the metric 'score' as a number") as caught:
+        make_driver(make_sweep(), 1, tracker).drive()
+    assert "float(score)" in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_never_finite_ends_the_sweep_before_its_budget_is_gone(value: float) -> None:
+    worthless = MemoryTracker(value=lambda _: value)
+    with pytest.raises(MetricMissingError, match="'score' was NaN or infinite in every run so far") as caught:
+        make_driver(make_sweep(500), 1, worthless, go_on="multistage-sweep resume mine").drive()
+    assert "multistage-sweep resume mine --metric" in caught.value.hint
+    assert len([run for run in worthless.records.values() if run.phase == "finished"]) == HOPELESS
+
+    sweep, tracker = make_sweep(60), MemoryTracker(value=lambda _: value)
+    earlier = make_driver(sweep, 1, tracker).drive().list_evaluations()
+    assert len(earlier) == HOPELESS - 2, "too few to give up"
+    with pytest.raises(MetricMissingError, match="NaN or infinite"):
+        make_driver(sweep, 2, MemoryTracker(value=lambda _: value), earlier=earlier).drive()
+    one = earlier[0].model_copy(update={"value": 0.5})
+    slots = make_driver(sweep, 2, MemoryTracker(value=lambda _: value), earlier=[one, *earlier[1:]]).drive()
+    assert slots.used == find_stage(sweep, 2).runs
+
+
+def test_a_search_that_proposes_nothing_ends_the_stage() -> None:
+    class Silent(QuickSearch):
+        def propose(self, *_: object, **__: object) -> list[Proposal]:
+            return []
+
+    with pytest.raises(SweepFailedError, match=r"proposed nothing for the \d+ runs that stage 3 has left"):
+        make_driver(make_sweep(), 3, MemoryTracker(), search=Silent, earlier=[evaluate(0.5)]).drive()
+    with pytest.raises(MetricMissingError, match="NaN or infinite"):
+        make_driver(make_sweep(), 3, MemoryTracker(), search=Silent, earlier=[evaluate(math.nan)]).drive()
+
+
+def evaluate(value: float) -> Evaluation:
+    return Evaluation(stage=1, index=0, config={"lr": 1e-2, "a": 0.5}, outcome="finished", value=value, run_id="run")
 
 
 def test_a_single_run_without_the_metric_among_others_is_only_worthless() -> None:

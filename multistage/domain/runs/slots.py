@@ -8,6 +8,7 @@ was no config, and a resume tries them again: an attempt after a failed one stan
 setup (the program never reached the tracker) is no attempt at all: its slot is trained again as often as it takes.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -190,6 +191,8 @@ class Slots(dict[int, Slot]):
         """What those reached that count as finished."""
         self.valued: set[int] = set()
         """Used ones with a value, whatever their outcome."""
+        self.finite: set[int] = set()
+        """Those of them whose value is neither NaN nor infinite."""
         self.failed: set[int] = set()
         """Used ones that failed."""
         self.failures: dict[int, int] = {}
@@ -217,6 +220,7 @@ class Slots(dict[int, Slot]):
         for kept in (self.unsettled, self.finished, self.failures, self.lost, self._evaluations):
             kept.pop(index, None)
         self.valued.discard(index)
+        self.finite.discard(index)
         self.failed.discard(index)
         self[index] = slot
         self.live.update({run.run_id: run for run in slot.attempts if run.phase in ("queued", "active")})
@@ -229,6 +233,8 @@ class Slots(dict[int, Slot]):
         self._evaluations[index] = _evaluate(slot)
         if slot.decisive.value is not None:
             self.valued.add(index)
+            if math.isfinite(slot.decisive.value):
+                self.finite.add(index)
         if slot.outcome == "finished":
             self.finished[index] = slot.decisive.value
         elif slot.outcome == "failed":
