@@ -148,6 +148,9 @@ class Roster:
         except CloudAwayError as error:
             self._wait_out(error, asked_before)
             return [one for one in started.values() if one.is_started]
+        except LaunchError:  # for certain, so those that were to come never will
+            self._journal.update(workers=(*known, *(one for one in started.values() if one.is_started)))
+            raise
         self._has_launched, self._away_since = True, None
         return list(started.values())
 

@@ -1,13 +1,19 @@
 """A launcher behind the driver's `Fleet`: as many workers as there is work for, and no endless deaths."""
 
+import logging
+import time
 from collections.abc import Callable
 
 from multistage.domain.runs.slots import RunRecord
 from multistage.driver.roster import Roster
-from multistage.errors import StandstillError
+from multistage.errors import LaunchError, StandstillError
 
 LAUNCHES_WITHOUT_PROGRESS = 3
 """So many times workers may be started without any run moving before the stage is given up."""
+REFUSED_PAUSE = 60.0
+"""Seconds after which a worker that could not be started beside others is asked for again."""
+
+logger = logging.getLogger(__name__)
 
 
 class WorkerFleet:
@@ -24,6 +30,9 @@ class WorkerFleet:
         self._launches = 0
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
+        self._refused_at: float | None = None
+        """When a worker was last refused while others worked."""
+        self._refusal = ""
         self.present: int | None = None
         """Workers that were there at the last look."""
 
@@ -39,6 +48,7 @@ class WorkerFleet:
             confirm: Tells whether those runs do wait; asked before anybody is started.
 
         Raises:
+            LaunchError: If they cannot be started, and nobody works who could go on meanwhile.
             StandstillError: If they were started again and again and no run moved.
         """
         if progressed or not waiting:
@@ -54,10 +64,24 @@ class WorkerFleet:
                 f"The last one said: {self._roster.quote_last(self._sweep) or 'nothing'}",
                 self._roster.name_log(self._sweep),
             )
-        if self._roster.launch(self._sweep, missing):
-            self._launches += 1
-        elif not alive:
-            self.exhausted = self._roster.has_reached_cap()
+        if alive and self._refused_at is not None and time.monotonic() - self._refused_at < REFUSED_PAUSE:
+            return
+        try:
+            if self._roster.launch(self._sweep, missing):
+                self._launches += 1
+            elif not alive:
+                self.exhausted = self._roster.has_reached_cap()
+        except LaunchError as error:
+            if not alive:
+                raise
+            self._bear(error)
+
+    def _bear(self, error: LaunchError) -> None:
+        """Go on with fewer workers; people are told once of each reason."""
+        self._refused_at = time.monotonic()
+        if error.message != self._refusal:
+            self._refusal = error.message
+            logger.warning("%s Those that work go on; more are asked for every %g s.", error.message, REFUSED_PAUSE)
 
     def retire(self, worker_id: str) -> None:
         """End one worker; the next look starts another."""

@@ -12,7 +12,7 @@ from multistage.domain.sweep.plan import RunOptions
 from multistage.domain.workers.cost import Cost
 from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.driver.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
-from multistage.driver.worker_fleet import WorkerFleet
+from multistage.driver.worker_fleet import REFUSED_PAUSE, WorkerFleet
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.modal.faults import judge_training
@@ -40,6 +40,8 @@ class MemoryLauncher:
     def __init__(self) -> None:
         self.ends: dict[str, WorkerEnd] = {}
         self.away = False
+        self.refusal = ""
+        self.refused = 0
         self.stopped: list[str] = []
         self._count = 0
 
@@ -52,6 +54,9 @@ class MemoryLauncher:
             launched_at = datetime.now(UTC)
             intent = make_container(f"w{self._count}", None, self.fee, sweep=sweep, launched_at=launched_at)
             yield intent
+            if self.refusal:
+                self.refused += 1
+                raise LaunchError(self.refusal)
             if self.away:
                 raise CloudAwayError("Modal does not answer.")
             yield name_call(intent, f"fc-{self._count}")
@@ -222,6 +227,39 @@ def test_workers_that_die_without_any_progress_are_not_replaced_for_ever(
     with pytest.raises(LaunchError, match="ended 3 times without progress in any run"):
         fleet.adjust(5, 0, progressed=False)
     assert len(read_workers(tmp_path)) == 3
+
+
+def test_a_worker_that_is_refused_beside_others_is_asked_for_later(
+    tmp_path: Path, launcher: MemoryLauncher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("multistage.driver.worker_fleet.time.monotonic", lambda: clock[0])
+    roster = open_roster(tmp_path, launcher, workers=3)
+    roster.learn(make_slots("active", logged=("score",)))
+    fleet = WorkerFleet(roster, SWEEP)
+    fleet.adjust(5, 0, progressed=True)
+    launcher.ends["w1"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
+    launcher.refusal = "Slurm refuses: Required partition not available (inactive or drain)."
+    with caplog.at_level(logging.WARNING):
+        roster.list_alive(SWEEP)
+        caplog.clear()
+        for _ in range(3):
+            fleet.adjust(3, 2, progressed=False)
+        assert launcher.refused == 1, "it is not asked at every look"
+        clock[0] += REFUSED_PAUSE
+        fleet.adjust(3, 2, progressed=False)
+    assert launcher.refused == 2
+    assert [record.message.partition(" Those that work")[0] for record in caplog.records] == [launcher.refusal]
+    assert len(read_workers(tmp_path)) == 3, "what was refused leaves no record"
+    launcher.refusal = ""
+    clock[0] += REFUSED_PAUSE
+    fleet.adjust(3, 2, progressed=False)
+    assert len(roster.list_alive(SWEEP)) == 3
+    for number in range(1, 10):
+        launcher.ends[f"w{number}"] = WorkerEnd(fault="machine", reason="lost", seconds=1)
+    launcher.refusal = "No hours are left."
+    with pytest.raises(LaunchError, match="No hours are left"):
+        fleet.adjust(3, 2, progressed=True)
 
 
 def test_nobody_is_started_where_nothing_waits(tmp_path: Path, launcher: MemoryLauncher) -> None:

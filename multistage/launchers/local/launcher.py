@@ -5,8 +5,8 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class LocalLauncher:
         with self._lock:
             self._prepare()
 
-    def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
+    def launch(self, sweep: str, count: int) -> Iterator[WorkerRecord]:
         """Start workers for a sweep.
 
         Args:
@@ -90,16 +90,15 @@ class LocalLauncher:
             count: How many; fewer are started where others have all GPUs.
 
         Raises:
-            LaunchError: They do not start; the message quotes why.
+            LaunchError: One does not start; the message quotes why. Those before it work.
         """
-        with self._lock:
-            launched = []
-            for _ in range(count):
+        for _ in range(count):
+            with self._lock:
                 gpus = self._dealer.deal() if self._dealer else ()
                 if gpus is None:
-                    break
-                launched.append(self._launch(sweep, gpus))
-            return launched
+                    return
+                worker = self._launch(sweep, gpus)
+            yield worker
 
     def adopts(self, record: WorkerRecord) -> bool:
         """Whether a worker is one of this machine's, whose trainings are run by this launcher's interpreter."""
@@ -177,7 +176,7 @@ class LocalLauncher:
             return
         self._close_fork_server()
         arguments = [] if self._config_id is None else ["--config_id", self._config_id]
-        with open_private(self._fork_server_log) as log:
+        with explain_refusal(), open_private(self._fork_server_log) as log:
             self._fork_server = subprocess.Popen(
                 [sys.executable, "-P", "-m", "multistage.launchers.local.fork_server", *arguments],
                 env=self._build_environment(self._launcher_id),
@@ -246,7 +245,7 @@ class LocalLauncher:
     def _start_afresh(self, order: WorkerOrder) -> WorkerBirth:
         """Start a worker in an interpreter of its own, where forking is not safe."""
         self._prepare()
-        with open_private(order.log) as log:
+        with explain_refusal(), open_private(order.log) as log:
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "multistage.worker", "--sweep", order.sweep, "--idle", str(order.idle)],
                 env=self._build_environment(order.worker_id) | order.environment,
@@ -265,3 +264,19 @@ class LocalLauncher:
     @property
     def _fork_server_log(self) -> Path:
         return self._logs.path / "fork_server.log"
+
+
+@contextmanager
+def explain_refusal() -> Iterator[None]:
+    """Say what the system refuses where a process is started.
+
+    Raises:
+        LaunchError: It has no memory, no process or no disk left, or the folder is gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LaunchError(
+            f"No worker can be started: {error.strerror or error}.",
+            "Free memory, processes or disk space of this machine, or resume with fewer --workers.",
+        ) from error

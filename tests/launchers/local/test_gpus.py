@@ -117,7 +117,7 @@ def test_a_replacement_gets_the_free_gpu_also_after_another_process_has_taken_ov
         return sorted(run.summary["gpus"] for run in list_all_runs(sweep) if "gpus" in run.summary)
 
     with closing(open_launcher()) as first:
-        records = first.launch(sweep, 3)
+        records = list(first.launch(sweep, 3))
         launched.extend(records)
     assert [read_local(one).gpus for one in records] == [("2",), (UUID,)], "no third worker on two GPUs"
     wait_until(lambda: read_seen() == sorted(["2", UUID]), "both trainings")
@@ -132,7 +132,7 @@ def test_a_replacement_gets_the_free_gpu_also_after_another_process_has_taken_ov
         (replacement,) = second.launch(sweep, 1)
         launched.append(replacement)
         assert read_local(replacement).gpus == (UUID,)
-        assert second.launch(sweep, 1) == []
+        assert list(second.launch(sweep, 1)) == []
     wait_until(lambda: read_seen() == sorted(["2", UUID, UUID]), "the third training")
     end.touch()
 

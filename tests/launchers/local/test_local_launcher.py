@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -6,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -48,10 +50,10 @@ def make_launcher(tracker: dict[str, str], tmp_path: Path) -> Iterator[MakeLaunc
     launched: list[WorkerRecord] = []
 
     class NotedLauncher(LocalLauncher):
-        def launch(self, sweep: str, count: int) -> list[WorkerRecord]:
-            records = super().launch(sweep, count)
-            launched.extend(records)
-            return records
+        def launch(self, sweep: str, count: int) -> Iterator[WorkerRecord]:
+            for record in super().launch(sweep, count):
+                launched.append(record)
+                yield record
 
     def make(config_id: str | None = "digits:mlp", idle: float = 60.0) -> LocalLauncher:
         made.append(
@@ -70,7 +72,7 @@ def test_two_workers_share_the_runs_and_leave(api: wandb.Api, make_launcher: Mak
     sweep = queue_runs(api, "digits:mlp", [{"seed": seed, "epochs": 30} for seed in range(6)])
     launcher = make_launcher(idle=2)
     launcher.prepare()
-    records = launcher.launch(sweep, 2)
+    records = list(launcher.launch(sweep, 2))
     assert [record.sweep for record in records] == [sweep] * 2
     assert all(launcher.is_alive(record) for record in records)
     wait_until(
@@ -99,7 +101,7 @@ def test_a_killed_training_ends_neither_worker_nor_sweep(api: wandb.Api, make_la
 def test_stop_ends_workers_and_trainings_in_order(api: wandb.Api, make_launcher: MakeLauncher) -> None:
     sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}] * 2)
     launcher = make_launcher()
-    records = launcher.launch(sweep, 2)
+    records = list(launcher.launch(sweep, 2))
     for name in ("run-0", "run-1"):
         wait_for_row(sweep, name, "epoch")
     processes = find_processes(records)
@@ -119,7 +121,7 @@ def test_another_process_adopts_workers_by_their_records(
 ) -> None:
     sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}])
     first = make_launcher()
-    records = first.launch(sweep, 1)
+    records = list(first.launch(sweep, 1))
     first.close()
     wait_for_row(sweep, "run-0", "epoch")
     copies = [WorkerRecord.model_validate_json(record.model_dump_json()) for record in records]
@@ -149,7 +151,7 @@ def test_orphans_of_a_killed_worker_are_found(api: wandb.Api, make_launcher: Mak
     script = write_script(tmp_path / "orphan.py", ORPHAN_SCRIPT)
     sweep = queue_runs(api, script, [{"x": 1}])
     launcher = make_launcher(config_id=None)
-    records = launcher.launch(sweep, 1)
+    records = list(launcher.launch(sweep, 1))
     wait_for_row(sweep, "run-0", "score")
     psutil.Process(find_pid(records[0])).kill()
     wait_until(lambda: not launcher.is_alive(records[0]), "the worker's end")
@@ -173,7 +175,7 @@ raise ValueError("no such luck")
     write_script(workplace / "train.py", body)
     sweep = queue_runs(api, "train.py", [{"x": 1}])
     launcher = make_launcher(config_id=None)
-    launcher.launch(sweep, 1)
+    list(launcher.launch(sweep, 1))
     run = wait_for_state(sweep, "run-0", "failed")
     assert run.summary["withheld"] is True
     wait_until(lambda: launcher.read_failure(run.id), "the log")
@@ -182,13 +184,35 @@ raise ValueError("no such luck")
     assert launcher.read_failure("../fork_server") == ""
 
 
+def test_workers_before_one_that_cannot_be_started_are_told_of(
+    api: wandb.Api, make_launcher: MakeLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multistage.launchers.local.launcher.CAN_FORK", False)
+    sweep = queue_runs(api, "digits:mlp", [])
+    launcher, started = make_launcher(), subprocess.Popen
+    told: list[WorkerRecord] = []
+
+    def refuse_second(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        if told:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return started(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", refuse_second)
+    workers = iter(launcher.launch(sweep, 3))
+    told.append(next(workers))
+    with pytest.raises(LaunchError, match=r"No worker can be started: Resource temporarily unavailable\."):
+        next(workers)
+    assert launcher.is_alive(told[0])
+    launcher.stop(told)
+
+
 def test_the_key_is_on_no_command_line_and_in_no_file(
     api: wandb.Api, make_launcher: MakeLauncher, tracker: dict[str, str], tmp_path: Path
 ) -> None:
     key = tracker["WANDB_API_KEY"]
     sweep = queue_runs(api, "digits:mlp", [{"epochs": LONG}])
     launcher = make_launcher()
-    records = launcher.launch(sweep, 1)
+    records = list(launcher.launch(sweep, 1))
     wait_for_row(sweep, "run-0", "epoch")
     processes = [*find_processes(records), *psutil.Process().children(recursive=True)]
     assert not [process for process in processes if key in read_command(process)]
@@ -242,11 +266,11 @@ def test_workers_survive_their_orchestrator_and_the_fork_server_does_not(
 def test_a_fork_server_that_dies_is_replaced(api: wandb.Api, make_launcher: MakeLauncher) -> None:
     sweep = queue_runs(api, "digits:mlp", [])
     launcher = make_launcher(idle=1)
-    first = launcher.launch(sweep, 1)
+    first = list(launcher.launch(sweep, 1))
     (fork_server,) = [child for child in psutil.Process().children() if "fork_server" in read_command(child)]
     fork_server.kill()
     wait_until(lambda: not is_running(fork_server), "the fork server's end")
-    second = launcher.launch(sweep, 1)
+    second = list(launcher.launch(sweep, 1))
     assert all(launcher.is_alive(record) for record in second)
     assert first[0].worker_id != second[0].worker_id
 
@@ -258,7 +282,7 @@ def test_workers_that_cannot_start_are_a_launch_error(tmp_path: Path, tracker: d
         closing(LocalLauncher(tmp_path / "logs", environment=broken)) as launcher,
         pytest.raises(LaunchError, match=r"ImportError: this wandb is broken.*fork_server\.log"),
     ):
-        launcher.launch("local/work/any", 1)
+        list(launcher.launch("local/work/any", 1))
 
 
 def test_where_forking_is_unsafe_each_worker_is_started_afresh(
