@@ -29,7 +29,7 @@ from multistage.pipeline.flows.single_sweep import single_sweep
 from multistage.pipeline.flows.stage import sweep_stage
 from multistage.pipeline.tasks.cancel_watch import CancelWatch
 from multistage.pipeline.tasks.endings import SUPERVISOR, end_in_words, stop_workers
-from multistage.pipeline.tasks.interruptions import keep_signals
+from multistage.pipeline.tasks.interruptions import ignore_signals, keep_signals
 from multistage.services import PrefectServer
 from multistage.services.prefect_client import open_prefect_client
 
@@ -170,6 +170,18 @@ def test_an_interruption_that_prefect_drops_comes_again(
     assert find_run(prefect, "drops one").state_name == "Cancelled"
     assert signal.set_wakeup_fd(-1) == -1
     assert "watch for lost signals" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_whoever_presses_ctrl_c_again_and_again_reads_no_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multistage.pipeline.tasks.interruptions.PATIENCE", 0.05)
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    with keep_signals():
+        ignore_signals()
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+            threading.Event().wait(0.2)  # longer than the patience
+    assert complaints == []
 
 
 def test_an_event_loop_around_a_flow_still_hears_of_signals() -> None:
