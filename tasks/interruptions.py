@@ -72,8 +72,9 @@ def _repeat(heard: socket.socket, main: int) -> None:
                 number = heard.recv(1)
             except TimeoutError:
                 if last is None or signal.getsignal(last) is _ignore:
-                    return
-                signal.pthread_kill(main, last)
+                    heard.settimeout(None)  # and go on: Python complains of what nobody reads
+                else:
+                    signal.pthread_kill(main, last)
                 continue
             if not number:
                 return
