@@ -1,6 +1,5 @@
 """A server process of one's own on this machine: started once, found again, ended whole."""
 
-import fcntl
 import socket
 import time
 import urllib.request
@@ -9,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import ValidationError
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
+from multistage.file_locks import explain_failure, try_lock
 from multistage.services.service_processes import ProcessRecord, is_alive, start_process, stop_session
 from multistage.services.start_progress import LONGEST, StartProgress
 
@@ -221,19 +222,23 @@ class LocalService:
             raise self._refuse_folder(error) from error
         with file:
             deadline = time.monotonic() + LONGEST + self.patience
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        raise ServiceError(
-                            f"Another command has been starting or stopping the {self.name} "
-                            f"for {LONGEST + self.patience:g} s.",
-                            f"Its log is {self.log}.",
-                        ) from error
-                    time.sleep(POLL_INTERVAL)
+            while not self._try_lock(file):
+                if time.monotonic() > deadline:
+                    raise ServiceError(
+                        f"Another command has been starting or stopping the {self.name} "
+                        f"for {LONGEST + self.patience:g} s.",
+                        f"Its log is {self.log}.",
+                    )
+                time.sleep(POLL_INTERVAL)
             yield
+
+    def _try_lock(self, file: TextIO) -> bool:
+        try:
+            return try_lock(file)
+        except OSError as error:
+            raise ServiceError(
+                explain_failure(Path(file.name), error), "Let MULTISTAGE_HOME name a folder on another disk."
+            ) from error
 
 
 def answers(url: str) -> bool:

@@ -4,7 +4,6 @@ Where a command takes NAME, it takes a sweep's name, its folder or its ``state.j
 """
 
 import contextlib
-import fcntl
 import os
 import shlex
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from multistage.atomic_files import replace_file
 from multistage.domain.sweep.state import State, format_state, parse_state
 from multistage.errors import FolderError
+from multistage.file_locks import explain_failure, try_lock
 from multistage.pids import find_living
 from multistage.process_starts import read_start
 
@@ -223,24 +223,31 @@ class SweepFolder:
         """Keep a second driver out for as long as the context lasts; the kernel lets go when this process dies.
 
         Raises:
-            FolderError: If another process drives this sweep, which the message names, or the folder cannot be written.
+            FolderError: If another process drives this sweep, which the message names, the folder cannot be written, or
+                its disk has no file locks.
         """
         try:
             make_private(self.path)
             self.path.chmod(0o700)
             make_private(self.results)  # Prefect makes the files in it as readable as this user's others
             self._lock_file.touch(0o600)
-            file = self._lock_file.open("a+", encoding="utf-8")
+            # Without a buffer: what a full disk does not take would be written once more when the file is closed.
+            file = self._lock_file.open("ab", buffering=0)
         except OSError as error:
             raise _refuse_write(self._lock_file, error) from error
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self.refuse_driver(self.find_driver()) from None
-            file.truncate(0)
-            file.write(f"{os.getpid()} {read_start(os.getpid())}")
-            file.flush()
+                taken = try_lock(file)
+            except OSError as error:
+                hint = "Choose a folder on another disk with --runs-dir."
+                raise FolderError(explain_failure(self._lock_file, error), hint) from error
+            if not taken:
+                raise self.refuse_driver(self.find_driver())
+            try:
+                file.truncate(0)
+                file.write(f"{os.getpid()} {read_start(os.getpid())}".encode())
+            except OSError as error:
+                raise _refuse_write(self._lock_file, error) from error
             try:
                 yield
             finally:

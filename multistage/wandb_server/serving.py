@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ import uvicorn
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
+from multistage.file_locks import explain_failure, try_lock
 from multistage.process_starts import read_start
 from multistage.wandb_server.addresses import EVERYWHERE, bind_all, name_url
 from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
@@ -128,12 +128,7 @@ def serve(
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, leave)
     with _open_lock(folder) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ServiceError(
-                f"Another embedded server already serves {folder}.", "Use that one, or another folder."
-            ) from error
+        _take_lock(lock, folder)
         listeners = bind_all(hosts, port)
         url = name_url(EVERYWHERE.get(hosts[0], hosts[0]), listeners[0].getsockname()[1])
         try:
@@ -164,6 +159,18 @@ def _open_lock(folder: Path) -> TextIO:
         return (folder / "lock").open("w")
     except OSError as error:
         raise _refuse(folder, error) from error
+
+
+def _take_lock(lock: TextIO, folder: Path) -> None:
+    try:
+        taken = try_lock(lock)
+    except OSError as error:
+        raise ServiceError(
+            explain_failure(folder / "lock", error),
+            "Choose a folder on another disk: by MULTISTAGE_HOME, or by --data where you start it by hand.",
+        ) from error
+    if not taken:
+        raise ServiceError(f"Another embedded server already serves {folder}.", "Use that one, or another folder.")
 
 
 def _refuse(folder: Path, error: OSError) -> ServiceError:

@@ -1,5 +1,7 @@
 """The machinery of a local service, with a small real server that leaves children behind."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -251,6 +253,20 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="cannot be used") as caught:
         make_service(tmp_path / "file" / "service").ensure()
     assert "MULTISTAGE_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_file_locks_is_told_with_the_remedy(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as lockless:
+        lockless.setattr(fcntl, "flock", refuse)
+        with pytest.raises(ServiceError, match=r"start\.lock cannot be locked: this disk has no file locks") as caught:
+            service.ensure()
+    assert caught.value.hint == "Let MULTISTAGE_HOME name a folder on another disk."
 
 
 def test_a_watched_one_that_dies_is_started_again_and_a_jumping_clock_starts_no_second(

@@ -1,6 +1,7 @@
 """A sweep's folder: atomic writes, honest errors, and a lock that names its holder."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -111,6 +112,43 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_user(tmp_path: Path) ->
         SweepFolder(tmp_path / "runs" / "x").write_state(make_state())
     with pytest.raises(FolderError, match="cannot be written"), SweepFolder(tmp_path / "runs" / "x").lock():
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_file_locks_is_told_with_the_remedy(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(FolderError, match=r"\.lock cannot be locked: this disk has no file locks") as caught,
+        folder.lock(),
+    ):
+        pass
+    assert os.strerror(number) in caught.value.message
+    assert caught.value.hint == "Choose a folder on another disk with --runs-dir."
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from multistage.errors import FolderError
+from multistage.store.sweep_folder import SweepFolder
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    with SweepFolder(Path(sys.argv[1])).lock():
+        pass
+except FolderError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_told_where_the_driver_is_noted(folder: SweepFolder) -> None:
+    told = subprocess.run([sys.executable, "-c", FULL, str(folder.path)], capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in told.stderr
+    assert f"{folder.path}/.lock cannot be written: File too large. Free some space" in told.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -224,6 +224,26 @@ def test_a_disk_that_fills_with_the_database_is_told_in_a_sentence(tmp_path: Pat
     assert "cannot be used: [Errno 28] No space left on device. Free some space" in done.stderr
 
 
+LOCKLESS = """
+import errno, fcntl, os, sys
+from multistage.wandb_server import __main__
+def refuse(*_):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+fcntl.flock = refuse
+sys.exit(__main__.main())
+"""
+
+
+def test_a_disk_without_file_locks_is_not_taken_for_another_server(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    command = [sys.executable, "-c", LOCKLESS, "--data", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"{folder}/lock cannot be locked: this disk has no file locks (Function not implemented)." in done.stderr
+    assert "MULTISTAGE_HOME" in done.stderr
+    assert "Another embedded server" not in done.stderr
+
+
 def test_what_the_server_stores_is_its_owners_alone(server: ServerProcess, session: Session) -> None:
     answer = session.ask(
         'mutation {createRunFiles(input: {projectName: "load", runName: "run", files: ["a"]}) {files {uploadUrl}}}'
