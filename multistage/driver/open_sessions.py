@@ -22,10 +22,11 @@ def open_session(folder: Path) -> Session:
     Raises:
         FolderError: If the folder holds no readable state.
         ServiceError: If the embedded server does not start.
+        LaunchError: If that came back elsewhere, and workers that know its old address cannot be ended.
     """
     folder = folder.absolute()
     if folder in _sessions:
-        _sessions[folder].find_server()
+        _sessions[folder].follow_server()
     else:
         _sessions[folder] = Session(SweepFolder(folder))
     return _sessions[folder]

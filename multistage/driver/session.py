@@ -16,7 +16,7 @@ from multistage.domain.sweep.state import CutShort, Recommended, StageCount, Sta
 from multistage.domain.workers.cost import Cost
 from multistage.driver.launching import fetch_prices, open_launcher
 from multistage.driver.page_evidence import PageEvidence
-from multistage.driver.roster import Roster
+from multistage.driver.roster import Roster, end_workers
 from multistage.driver.search_problem import pose_problem
 from multistage.driver.stage_driver import StageDriver, measure_progress
 from multistage.driver.stage_log import StageLog
@@ -24,6 +24,7 @@ from multistage.driver.sweep_page import PageKeeper
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_access import grant_access
 from multistage.driver.worker_fleet import WorkerFleet
+from multistage.errors import TrackerError
 from multistage.launchers.base import Launcher
 from multistage.launchers.variables_file import remove_variables
 from multistage.report.links import link_sweep
@@ -85,6 +86,28 @@ class Session:
     def find_server(self) -> tuple[str, str]:
         """Find the server and its key; start the embedded one where it is not there."""
         return find_server(self.settings.tracker)
+
+    def follow_server(self) -> bool:
+        """Find the server; where it came back at another address, go on there, and tell so.
+
+        Workers know the old address for as long as they live: they are ended, and others are started when they are
+        needed.
+
+        Raises:
+            ServiceError: If the embedded server does not start.
+            LaunchError: If a worker cannot be ended.
+        """
+        before, (now, _) = self.connection.base_url, self.find_server()
+        if now == before:
+            return False
+        logger.warning("The W&B server of %s is at %s now; the sweep goes on there, with new workers.", before, now)
+        self.update_state(**end_workers(self.state, self.folder.logs))
+        self.connection = self._connect()
+        self.roster.launcher.close()
+        self.roster.launcher = self._open_launcher()
+        if self._page is not None:
+            self.update_state(page_url=self._page.find() or None)
+        return True
 
     def _open_launcher(self) -> Launcher:
         if self.state.cost is None and (prices := fetch_prices(self.state.options)):
@@ -248,10 +271,17 @@ class Session:
         return lambda: time.monotonic() > ends_at
 
     def _revive(self) -> None:
-        """Look for a server that does not answer, and tell the page of it."""
+        """Look for a server that does not answer, and tell the page of it.
+
+        Raises:
+            TrackerError: It is elsewhere now, so that the step has to be begun again.
+            ServiceError: If the embedded server does not start.
+        """
+        before = self.connection.base_url
         if self._page is not None:
-            self._page.see_absence(f"{self.connection.base_url} could not be reached.")
-        self.find_server()
+            self._page.see_absence(f"{before} could not be reached.")
+        if self.follow_server():
+            raise TrackerError(f"The W&B server has left {before} for {self.connection.base_url}.", "Begin anew there.")
 
     def _report_progress(
         self,

@@ -75,11 +75,16 @@ class PageKeeper:
     def open(self) -> str:
         """Begin; returns the page's address, empty where there is none."""
         logging.getLogger("multistage").addHandler(self._catcher)
+        address = self.find()
+        self._thread.start()
+        return address
+
+    def find(self) -> str:
+        """Find the page's server, as it may have come back elsewhere; returns the page's address, or nothing."""
         try:
             self._page = open_sweep_page(Settings(), self._journal.state.uid)
         except ServiceError as error:
             self._warn(f"{error.message} {error.hint}")
-        self._thread.start()
         return self._page.address if self._page else ""
 
     def touch(self) -> None:

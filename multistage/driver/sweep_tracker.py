@@ -1,5 +1,6 @@
 """One stage's sweep behind the driver's `Tracker`: read, enqueue, and sit out a server's absence."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -8,7 +9,7 @@ from multistage.domain.runs.slots import RunRecord, SlotName
 from multistage.domain.runs.vigilance import Intake
 from multistage.domain.sweep.plan import StagePlan, SweepSettings
 from multistage.domain.workers.variables import is_loopback
-from multistage.errors import TrackerError
+from multistage.errors import ServiceError, TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
 from multistage.wandb_client.run_reader import RunReader
@@ -25,6 +26,8 @@ LONGEST_INTERVAL = 120.0
 LONGEST_OUTAGE = 2 * 3600.0
 """Seconds that a server may be away before the stage is given up; a resume goes on with it."""
 
+logger = logging.getLogger(__name__)
+
 
 class SweepTracker:
     """The wandb client behind the driver's `Tracker`.
@@ -36,7 +39,8 @@ class SweepTracker:
         stage: The stage.
         prior_runs: Ids of earlier stages' runs, which a server may count among the sweep's.
         archive: Finished runs that an earlier process has read.
-        revive: Makes the server come back where that is in this machine's power; called in every outage.
+        revive: Makes the server come back where that is in this machine's power; called in every outage. A TrackerError
+            of its own ends the wait.
         ledger: Which run is which slot's; None where W&B's engine proposes the runs.
         planned: Configs of the first slots, in their order.
     """
@@ -62,6 +66,8 @@ class SweepTracker:
         self._sweep_id = sweep_id
         reopen_sweep(connection, sweep_id)
         self._away_since: float | None = None
+        self._trouble = ""
+        """What kept the server from being started at the last try."""
         self._usual = LOCAL_INTERVAL if is_loopback(connection.base_url) else REMOTE_INTERVAL
         self.interval = self._usual
         self.records: dict[str, RunRecord] = self._reader.records
@@ -69,7 +75,7 @@ class SweepTracker:
     def read(self) -> Sequence[RunRecord]:
         """Read the runs that changed into `records`."""
         changed = self._reader.read()
-        self._away_since, self.interval = None, self._usual
+        self._away_since, self._trouble, self.interval = None, "", self._usual
         return changed
 
     def read_all(self) -> bool:
@@ -126,14 +132,25 @@ class SweepTracker:
         return "ended" if state in ENDED else "paused" if state == "PAUSED" else "open"
 
     def wait_out(self, error: TrackerError) -> None:
-        """Wait longer and longer for a server that does not answer.
+        """Wait longer and longer for a server that does not answer, also where it cannot be started again yet.
 
         Raises:
-            TrackerError: The error, where the server has been away for too long.
+            TrackerError: The error, with what keeps the server from starting, where it has been away for too long; or
+                the server is elsewhere now.
         """
         now = time.monotonic()
         self._away_since = now if self._away_since is None else self._away_since
         if now - self._away_since > LONGEST_OUTAGE:
-            raise error
+            raise TrackerError(f"{error.message} {self._trouble}".rstrip(), error.hint) from error
         self.interval = min(2 * self.interval, LONGEST_INTERVAL)
-        self._revive()
+        self._trouble = self._try_to_revive()
+
+    def _try_to_revive(self) -> str:
+        """Have the server come back; returns what keeps it from that, which is logged once."""
+        try:
+            self._revive()
+        except (ServiceError, UsageError, OSError) as trouble:
+            if str(trouble) != self._trouble:
+                logger.warning("The W&B server cannot be started yet: %s", trouble)
+            return str(trouble)
+        return ""

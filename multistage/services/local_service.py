@@ -155,12 +155,20 @@ class LocalService:
         return StartedService(record, started=True, note=note)
 
     def _spawn(self, port: int) -> ServiceRecord:
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".previous.log"))
         umask = 0o077 if self.is_private else -1
-        process = start_process(self.build_command(port), self.folder, self.build_environment(port), self.log, umask)
-        record = ServiceRecord(port=port, **process.model_dump())
-        self._write_record(record)
+        try:
+            if self.log.exists():
+                self.log.replace(self.log.with_suffix(".previous.log"))
+            environment = self.build_environment(port)
+            process = start_process(self.build_command(port), self.folder, environment, self.log, umask)
+            record = ServiceRecord(port=port, **process.model_dump())
+            try:
+                self._write_record(record)
+            except BaseException:
+                stop_session(record, self.name)  # nobody would find it again, and it holds the folder
+                raise
+        except OSError as error:
+            raise self._refuse_folder(error) from error
         return record
 
     def _wait_until_ready(self, record: ServiceRecord) -> bool:
@@ -202,7 +210,8 @@ class LocalService:
 
     def _refuse_folder(self, error: OSError) -> ServiceError:
         return ServiceError(
-            f"The folder of the {self.name} cannot be used: {error}.", "MULTISTAGE_HOME names another place for it."
+            f"The folder of the {self.name} cannot be used: {error}.",
+            "Free some space or fix it; MULTISTAGE_HOME names another place for it.",
         )
 
     def _write_record(self, record: ServiceRecord) -> None:

@@ -39,9 +39,13 @@ class ServiceWatch:
         self._thread.join(INTERVAL)
 
     def _watch(self) -> None:
+        told = ""
         while not self._ended.wait(INTERVAL):
             try:
                 if self._service.has_died():
                     self._service.ensure()
-            except ServiceError as error:
-                logger.warning("%s", error)
+                told = ""
+            except (ServiceError, OSError) as error:  # such as a full disk, which somebody may clear
+                if str(error) != told:
+                    logger.warning("The %s cannot be started again yet: %s", self._service.name, error)
+                told = str(error)

@@ -13,7 +13,7 @@ from multistage.domain.sweep.plan import SweepSettings, plan_sweep
 from multistage.driver import sweep_tracker
 from multistage.driver.stage_driver import ASK_EVERY
 from multistage.driver.sweep_tracker import LONGEST_INTERVAL, LONGEST_OUTAGE, REMOTE_INTERVAL, SweepTracker
-from multistage.errors import TrackerError
+from multistage.errors import ServiceError, TrackerError, UsageError
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.sweep_calls import build_sweep_config, create_sweep, read_sweep
 from tests.server_process import ServerProcess
@@ -123,6 +123,37 @@ def test_a_server_that_asks_for_patience_is_asked_less_and_less(
     assert waits == [usual * 2, usual * 4, usual * 8]
     assert requests <= 12, "the client's own retries are few"
     assert (tracker.interval, len(tracker.records)) == (usual, 3)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [ServiceError("The W&B server was not ready.", "Look."), UsageError("No address."), OSError(28, "No space left")],
+)
+def test_a_server_that_cannot_be_started_yet_is_sat_out_too(
+    trouble: Exception,
+    wandb_server: ServerProcess,
+    settings: SweepSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(sweep_tracker, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    connection = Connection(wandb_server.url, wandb_server.key, "local", settings.project)
+    sweep_id = fill(wandb_server, connection, settings, 1)
+    stage = plan_sweep(settings).stages[0]
+
+    def fail() -> None:
+        raise trouble
+
+    tracker = SweepTracker(connection, sweep_id, settings, stage, fail)
+    gone = TrackerError("It is away.", "Resume.")
+    while now[0] <= LONGEST_OUTAGE:
+        tracker.wait_out(gone)
+        now[0] += 600
+    assert [record.getMessage() for record in caplog.records] == [f"The W&B server cannot be started yet: {trouble}"]
+    with pytest.raises(TrackerError) as given_up:
+        tracker.wait_out(gone)
+    assert (given_up.value.message, given_up.value.hint) == (f"It is away. {trouble}", "Resume.")
 
 
 @pytest.mark.slow

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from multistage.errors import ServiceError
-from multistage.services import service_processes, start_progress
-from multistage.services.local_service import LocalService, ServiceRecord
-from multistage.services.service_processes import is_alive
+from multistage.services import local_service, service_processes, start_progress
+from multistage.services.local_service import LocalService, ServiceRecord, StartedService
+from multistage.services.service_processes import ProcessRecord, is_alive
 from multistage.services.watch import ServiceWatch
 
 SERVER = """
@@ -267,6 +268,50 @@ def test_a_disk_without_file_locks_is_told_with_the_remedy(
         with pytest.raises(ServiceError, match=r"start\.lock cannot be locked: this disk has no file locks") as caught:
             service.ensure()
     assert caught.value.hint == "Let MULTISTAGE_HOME name a folder on another disk."
+
+
+def refuse_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_one_that_cannot_be_noted_is_ended(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would find it again, and it would hold its port and its folder for ever."""
+    started: list[ProcessRecord] = []
+
+    def start(*given: Any) -> ProcessRecord:
+        started.append(service_processes.start_process(*given))
+        return started[-1]
+
+    with monkeypatch.context() as full:
+        full.setattr(local_service, "start_process", start)
+        full.setattr(local_service, "replace_file", refuse_full)
+        with pytest.raises(ServiceError, match="No space left on device") as caught:
+            service.ensure()
+    assert "MULTISTAGE_HOME" in caught.value.hint
+    assert not is_alive(started[0])
+    assert service.ensure().started
+
+
+def test_a_watch_outlives_a_full_disk(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("multistage.services.watch.INTERVAL", 0.05)
+    first = service.ensure().record
+    ensure, tries = LocalService.ensure, [0]
+
+    def ensure_later(one: LocalService) -> StartedService:
+        tries[0] += 1
+        if tries[0] < 3:
+            refuse_full()
+        return ensure(one)
+
+    monkeypatch.setattr(LocalService, "ensure", ensure_later)
+    with ServiceWatch(service):
+        os.kill(first.pid, signal.SIGKILL)
+        wait_for(lambda: (found := service.find()) is not None and found.pid != first.pid)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The small server cannot be started again yet: [Errno 28] No space left on device"
+    ]
 
 
 def test_a_watched_one_that_dies_is_started_again_and_a_jumping_clock_starts_no_second(
