@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from multistage.domain.runs.reasons import find_reason
 from multistage.domain.runs.slots import Slot
 from multistage.domain.sweep.plan import RunOptions
 from multistage.domain.sweep.state import State
@@ -81,8 +82,8 @@ class Roster:
         return self.launcher.explain_waiting([worker for worker in self.workers if worker.sweep == sweep])
 
     def explain_failure(self, run_id: str) -> str:
-        """Say why a run failed: the last line that it printed, which of Python's is the exception."""
-        return self.launcher.read_failure(run_id).rpartition("\n")[2].strip()
+        """Say why a run failed, by what it printed last."""
+        return find_reason(self.launcher.read_failure(run_id).splitlines())
 
     def end_workers(self) -> None:
         """See the last paid workers out, so that what they cost is known; they leave when their sweep has ended."""

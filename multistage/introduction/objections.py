@@ -1,7 +1,5 @@
 """Why no sweep can go by what a run showed, each with its remedy."""
 
-from collections.abc import Sequence
-
 from multistage.domain.proposal.logged_metric import guess_metric
 from multistage.domain.proposal.pace import join_names
 from multistage.errors import SetupError
@@ -25,7 +23,7 @@ def check_run(name: str, seen: ProbeResult, limit: float) -> ProbeResult:
     if seen.setup_fault:
         raise SetupError(f"{name}: {seen.setup_fault}")
     if seen.failed:
-        raise _explain_failure(name, seen.said)
+        raise _explain_failure(name, seen)
     if not seen.reached:
         raise SetupError(
             f"{name} has not reached wandb.init within {limit:g} s.",
@@ -36,17 +34,19 @@ def check_run(name: str, seen: ProbeResult, limit: float) -> ProbeResult:
     return seen
 
 
-def _explain_failure(name: str, said: Sequence[str]) -> SetupError:
-    last = said[-1] if said else "nothing"
-    if any(word in last for word in QUESTIONS):
+def _explain_failure(name: str, seen: ProbeResult) -> SetupError:
+    reason = seen.reason or (seen.said[-1] if seen.said else "")
+    if any(word in reason for word in QUESTIONS):
         return SetupError(
-            f"{name} asks for input, which nobody gives in a sweep: {last}.",
+            f"{name} asks for input, which nobody gives in a sweep: {reason}.",
             "Let it take by an argument what it asks for.",
         )
     hint = "Fix it, or start it as you do: multistage-sweep init -- COMMAND."
-    if "ModuleNotFoundError" in last:
+    if "ModuleNotFoundError" in reason:
         hint = "Name the interpreter that has it: --python PATH."
-    return SetupError(f"{name} failed, and its last lines are: {' | '.join(said) or last}", f"\n{hint}")
+    quoted = " | ".join(seen.said) or "nothing"
+    told = f": {reason}\nIts last lines are" if reason not in quoted else ", and its last lines are"
+    return SetupError(f"{name} failed{told}: {quoted}", f"\n{hint}")
 
 
 def _explain_silence(name: str, seen: ProbeResult, limit: float) -> SetupError:

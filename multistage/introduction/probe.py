@@ -26,7 +26,7 @@ from multistage.wandb_client.seen_runs import SeenRun, read_run
 from multistage.wandb_client.sweep_calls import create_sweep, enqueue_run, finish_sweep, open_sweep
 from multistage.worker.conventions import CAN_FORK
 from multistage.worker.interpreter import INTERPRETER_VARIABLE, Interpreter
-from multistage.worker.outputs import read_last_lines
+from multistage.worker.outputs import read_last_lines, read_reason
 from multistage.worker.trainings import follow_parent
 
 LOOK_INTERVAL = 0.4
@@ -53,6 +53,8 @@ class ProbeResult(Sighting):
     """Why no run of the script can work, as its worker found; empty where it did not."""
     said: tuple[str, ...] = ()
     """The last lines that the script printed."""
+    reason: str = ""
+    """The one of its lines that says why it failed."""
 
 
 class Probe:
@@ -178,6 +180,7 @@ class Probe:
             gpus=self._gpus,
             setup_fault=str(seen.summary.get("error") or fault) if fault else "",
             said=tuple(self._read_said()) if failed else (),
+            reason=read_reason(self._logs.locate_run(self._run_id)) if failed else "",
         )
 
     def _read_said(self) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from multistage.domain.workers.variables import spare_loopback, withhold_secrets
 from multistage.worker.conventions import RUN_LOGS_VARIABLE
-from multistage.worker.outputs import read_last_lines
+from multistage.worker.outputs import REASON_LINES, read_last_lines
 
 
 class LogFolder:
@@ -48,10 +48,14 @@ class LogFolder:
         """Where a worker's log is."""
         return self.path / f"worker-{worker_id}.log"
 
-    def read_run(self, run_id: str, lines: int | None = None) -> list[str]:
+    def locate_run(self, run_id: str) -> Path:
+        """Where a training's output is."""
+        return self._runs / f"{Path(run_id).name}.log"
+
+    def read_run(self, run_id: str, lines: int = REASON_LINES) -> list[str]:
         """Read the last lines that a training printed, wandb's own left out; none where it printed none."""
-        path = self._runs / f"{Path(run_id).name}.log"
-        return read_last_lines(path) if lines is None else read_last_lines(path, lines)
+        path = self.locate_run(run_id)
+        return read_last_lines(path, lines)
 
     def has_runs(self) -> bool:
         """Whether any training has begun."""

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Sequence
 
 from multistage.domain.model import Model
+from multistage.domain.runs.reasons import find_reason
 from multistage.domain.runs.results import Value
 from multistage.domain.runs.values import read_value
 from multistage.errors import MultistageError, UsageError
@@ -114,7 +115,7 @@ def _train(request: Request) -> int:
             code, sentence = error.exit_code, str(error)
             sys.stderr.write(f"{sentence}\n")
         except Exception as error:  # the run must not look finished, whatever it was
-            code, sentence = 1, "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+            code, sentence = 1, find_reason("".join(traceback.format_exception(error)).splitlines())
             traceback.print_exc()
         if recorder.stopped_by:
             code, sentence = INTERRUPTED, f"Ended early by {recorder.stopped_by.name}."

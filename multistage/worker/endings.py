@@ -22,7 +22,7 @@ from multistage.worker.closing import (
     run_aside,
 )
 from multistage.worker.descendants import find_cores
-from multistage.worker.outputs import find_log, read_last_lines
+from multistage.worker.outputs import find_log, read_last_lines, read_reason
 from multistage.worker.trainings import ProgramTraining, Training
 
 CORE_PATIENCE = 5.0
@@ -84,12 +84,12 @@ class EndReporter:
         if shortage:
             logger.info("    %s", shortage)
             code = 128 + signal.SIGKILL
-        lines = read_last_lines(find_log(training.run_id))
-        for line in lines:
+        log = find_log(training.run_id)
+        for line in read_last_lines(log):
             logger.info("    %s", line)
         if not shortage and not isinstance(training, ProgramTraining):
             return "settled"
-        sentence = shortage or (lines[-1] if lines else f"Exit code {code}.")
+        sentence = shortage or read_reason(log) or f"Exit code {code}."
         return "settled" if report_failure(api, training.run_id, code, sentence) else "stuck"
 
     def _report_success(self, api: wandb.Api, training: ProgramTraining, remains: Remains) -> Outcome:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import IO
 
+from multistage.domain.runs.reasons import find_reason
 from multistage.worker.conventions import RUN_LOGS_VARIABLE
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -15,6 +16,8 @@ NOISE = re.compile(r"wandb:|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (DEBUG|INFO|WARN|ERRO
 
 TAIL_SIZE = 20_000
 """Bytes at the end of an output in which its last lines are looked for."""
+REASON_LINES = 60
+"""Of an output, among which is why its program failed."""
 
 
 def find_log(run_id: str) -> Path | None:
@@ -25,13 +28,22 @@ def find_log(run_id: str) -> Path | None:
 
 def read_last_lines(log: Path | None, count: int = 5) -> list[str]:
     """The end of a training's output, where a traceback names the error; wandb's own lines are left out."""
+    return _read_tail(log)[-count:]
+
+
+def read_reason(log: Path | None) -> str:
+    """The one line of a training's output that says why it failed; empty where it printed nothing."""
+    return find_reason(_read_tail(log))
+
+
+def _read_tail(log: Path | None) -> list[str]:
     if log is None or not log.is_file():
         return []
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_SIZE))
         text = ESCAPES.sub("", file.read().decode(errors="replace"))
     lines = [line.rstrip() for line in text.splitlines()]
-    return [line for line in lines if line and not NOISE.match(line)][-count:]
+    return [line for line in lines if line and not NOISE.match(line)]
 
 
 class _NoLog:

@@ -14,6 +14,11 @@ from multistage.introduction.probe import ProbeResult
             "last lines are: on its way | ValueError: no",
         ),
         (ProbeResult(failed=True), "last lines are: nothing"),
+        (
+            ProbeResult(failed=True, said=("====",), reason="[rank0]: ValueError: no"),
+            "train.py failed: [rank0]: ValueError: no\nIts last lines are: ====",
+        ),
+        (ProbeResult(failed=True, said=("HYDRA_FULL_ERROR=1",), reason="EOFError: EOF"), "asks for input"),
         (ProbeResult(failed=True, said=("EOFError: EOF when reading a line",)), "asks for input"),
         (ProbeResult(failed=True, said=("ModuleNotFoundError: No module named 'x'",)), "--python PATH"),
         (ProbeResult(reached=False), "has not reached wandb.init within 60 s"),

@@ -204,6 +204,28 @@ time.sleep(600)
         worker.kill()
 
 
+HINTING = """
+import atexit
+atexit.register(lambda: print("Set the environment variable HYDRA_FULL_ERROR=1", file=sys.stderr))
+if "--x=1" in sys.argv:
+    raise ValueError("before its run")
+with wandb.init():
+    raise ValueError("in its run")
+"""
+
+
+def test_a_failed_run_says_why_whatever_its_program_prints_after_that(
+    api: wandb.Api, tracker: dict[str, str], workplace: Path
+) -> None:
+    sweep = queue_runs(api, write_script(workplace / "train.py", HINTING), [{"x": 1}, {"x": 2}])
+    work(tracker, workplace, sweep)
+    runs = list_runs(sweep)
+    assert [runs[f"run-{index}"].summary["error"] for index in range(2)] == [
+        "ValueError: before its run",
+        "ValueError: in its run",
+    ]
+
+
 NEVER = """
 import argparse
 parser = argparse.ArgumentParser()

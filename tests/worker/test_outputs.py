@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from multistage.worker.outputs import read_last_lines
+from multistage.worker.outputs import read_last_lines, read_reason
 
 
 def test_the_error_is_found_among_what_wandb_and_its_core_say(tmp_path: Path) -> None:
@@ -13,9 +13,11 @@ def test_the_error_is_found_among_what_wandb_and_its_core_say(tmp_path: Path) ->
         b"2026/11/28 23:23:03 INFO connection: closing id=1(@)\n"
         b"2026/11/28 23:23:03 INFO server: all connections closed\n"
     )
+    assert read_reason(log) == "ValueError: two is too many"
     assert read_last_lines(log, 1) == ["ValueError: two is too many"]
     assert read_last_lines(log)[1:] == ["Traceback (most recent call last):", "ValueError: two is too many"]
 
 
 def test_no_output_is_none(tmp_path: Path) -> None:
     assert read_last_lines(None) == read_last_lines(tmp_path / "nothing.log") == []
+    assert read_reason(None) == read_reason(tmp_path / "nothing.log") == ""

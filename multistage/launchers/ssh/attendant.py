@@ -35,8 +35,6 @@ GRACE = 10.0
 """Seconds for which a way back is kept without any worker."""
 BEAT = 1.0
 """Seconds between two looks whether it is still wanted."""
-LINES = 5
-"""Of an output, as many are quoted."""
 
 Order = Mapping[str, Any]
 
@@ -153,7 +151,7 @@ def quote_output(order: Order) -> Mapping[str, Any]:
     """Quote the end of a run's output, or of a worker's."""
     logs = LogFolder(locate(order["folder"]))
     if "run" in order:
-        return {"lines": logs.read_run(order["run"], LINES)}
+        return {"lines": logs.read_run(order["run"])}
     return {"lines": read_last_lines(logs.locate_worker(order["worker_id"]), 1)}
 
 
