@@ -12,6 +12,7 @@ from rich.console import Console
 from multistage.cli.prose import print_prose
 from multistage.cli.services import renew_server
 from multistage.errors import MultistageError, UsageError
+from multistage.options.refusal import check_seconds
 from multistage.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def init(
 
     if whole and no_run:
         raise UsageError("--whole and --no-run exclude each other.", "Leave one of the two out.")
-    if init_timeout <= 0:
-        raise UsageError(f"--init-timeout {init_timeout:g} is not a number of seconds.", "Use a number above 0.")
+    check_seconds("--init-timeout", init_timeout)
     check_installation()
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -19,6 +19,7 @@ from multistage.cli.prose import print_prose
 from multistage.cli.services import renew_prefect_server, renew_server
 from multistage.domain.durations import format_duration
 from multistage.errors import ServiceError, UsageError
+from multistage.options.refusal import check_seconds
 from multistage.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def plan(
     """
     if config_id is None and not flags.names_file():
         raise UsageError("No CONFIG_ID was given.", "Name what to train, such as CartPole-v1:ppo.")
+    if run_seconds is not None:
+        check_seconds("--run-seconds", run_seconds)
     from multistage.domain.sweep.advice import estimate_seconds
     from multistage.report.costs import draw_estimate
     from multistage.report.plan import draw_plan, draw_sources

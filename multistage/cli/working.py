@@ -2,8 +2,6 @@
 
 import logging
 
-from multistage.errors import UsageError
-
 
 def work(address: str, /, *, idle: float = 600.0, tunnel: str | None = None) -> int:
     """Train what a sweep hands out, on this machine, until that sweep is done: for any machine that reaches its server.
@@ -15,8 +13,6 @@ def work(address: str, /, *, idle: float = 600.0, tunnel: str | None = None) -> 
         idle: Seconds without work after which to leave.
         tunnel: ssh:HOST, where the URL is one that only that host reaches, such as its own 127.0.0.1.
     """
-    if idle <= 0:
-        raise UsageError(f"--idle cannot be {idle:g}.", "Give it seconds.")
     from multistage.worker.following import follow
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)

@@ -28,7 +28,7 @@ class LocalOptions(Options):
     ] = None
     """Interpreter of your own script's trainings here, on Slurm's nodes or on hosts, or its environment's folder."""
     gpus_per_run: Annotated[
-        Annotated[float, Field(ge=0)] | None,
+        Annotated[float, Field(ge=0, le=1000)] | None,
         Option(
             sign="X",
             usually="all are dealt out among the workers",

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from multistage.options.option import Option, Options
+from multistage.options.option import Amount, Option, Options
 
 GPUS = ("T4", "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100", "H200")
 _SAME = {"A10G": "A10", "A100": "A100-40GB", "H100!": "H100"}
@@ -59,7 +59,7 @@ class ModalOptions(Options):
     only_with: ClassVar[str | None] = "modal"
     where: ClassVar[str] = "on Modal"
 
-    max_cost: Annotated[Annotated[float, Field(gt=0)] | None, Option(sign="DOLLARS")] = None
+    max_cost: Annotated[Amount | None, Option(sign="DOLLARS")] = None
     """On Modal, dollars that are never passed; the sweep ends early instead."""
     runs_per_worker: Annotated[Annotated[int, Field(ge=1)] | None, Option(sign="N", usually="as many as there are")] = (
         None

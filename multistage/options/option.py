@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 Pairs = Annotated[
@@ -15,6 +15,11 @@ Pairs = Annotated[
     WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 """``key=value`` texts; where there are tables, a table will do."""
+
+MOST = 1e9
+"""Of an amount: 32 years of seconds, so that it can be added to a date."""
+Amount = Annotated[float, Field(gt=0, le=MOST)]
+"""Seconds, or dollars."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,8 @@ class Option:
 class Options(BaseModel):
     """A group of options. A field that is such a group itself stands for options under its name as a prefix."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # A sweep's state, which keeps them, is JSON: that knows neither infinity nor NaN.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     title: ClassVar[str] = ""
     """The group's heading in the documentation."""

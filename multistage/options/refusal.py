@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from multistage.errors import UsageError
 from multistage.options.catalogue import GROUPS, Groups, list_idle
-from multistage.options.option import Declared, Options, list_options, list_parts
+from multistage.options.option import MOST, Declared, Options, list_options, list_parts
 
 VARIABLE_PREFIX = "MULTISTAGE_"
 
@@ -52,7 +52,24 @@ def _describe_bounds(bounds: Mapping[str, Any]) -> str:
         return f" from {low} to {high}"
     if low is not None:
         return f" of {low} or more"
-    return f" above {bounds['gt']}" if "gt" in bounds else ""
+    if "gt" not in bounds:
+        return ""
+    return f" above {bounds['gt']}" + ("" if high is None else f", up to {high:,.0f}")
+
+
+def check_seconds(flag: str, seconds: float) -> None:
+    """Check a command's own flag, which is no option of a sweep.
+
+    Args:
+        flag: As it is typed.
+        seconds: What was given.
+
+    Raises:
+        UsageError: It is no amount of seconds.
+    """
+    if not 0 < seconds <= MOST:
+        accepted = f"seconds{_describe_bounds({'gt': 0, 'le': MOST})}"
+        raise UsageError(f"{flag} cannot be {seconds:g}: it takes {accepted}.", "See multistage-sweep --help.")
 
 
 def find_option(place: tuple[int | str, ...], groups: Groups = GROUPS) -> Declared | None:
@@ -143,4 +160,5 @@ def build_partial(groups: Groups) -> type[BaseModel]:
     fields: dict[str, Any] = {
         option.name: (option.annotation | None, Field(default=None)) for option in list_options(*groups)
     }
-    return create_model("GivenOptions", __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
+    config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    return create_model("GivenOptions", __config__=config, **fields)

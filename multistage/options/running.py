@@ -4,9 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from multistage.options.option import Option, Options
-
-Positive = Annotated[float, Field(gt=0)]
+from multistage.options.option import Amount, Option, Options
 
 
 class WorkerOptions(Options):
@@ -31,15 +29,15 @@ class WorkerOptions(Options):
         None
     )
     """An address of this machine on which the embedded server listens too, for workers on other machines."""
-    worker_idle: Annotated[float, Field(gt=0), Option(sign="S", told=True)] = 60.0
+    worker_idle: Annotated[Amount, Option(sign="S", told=True)] = 60.0
     """Seconds without work after which a worker leaves."""
     resumable: Annotated[bool, Option(usually="")] = False
     """A run that the machine loses goes on in another: your script saves and loads in MULTISTAGE_CHECKPOINT_DIR."""
     stall_after: Annotated[
-        Positive | None, Option(sign="S", usually="three times the longest run so far, at least 1800")
+        Amount | None, Option(sign="S", usually="three times the longest run so far, at least 1800")
     ] = None
     """Seconds without a new row after which a run is stopped and trained again."""
-    stage_deadline: Annotated[Positive | None, Option(sign="S", usually="none")] = None
+    stage_deadline: Annotated[Amount | None, Option(sign="S", usually="none")] = None
     """Seconds after which a stage ends with the runs that it has."""
 
 
@@ -52,7 +50,7 @@ class ApprovalOptions(Options):
 
     approve: Annotated[bool, Option(negatable=True)] = False
     """Ask you between two stages, in the Prefect UI or by `multistage-sweep approve NAME`."""
-    approve_timeout: Annotated[Positive | None, Option(sign="S", usually="as long as it takes")] = None
+    approve_timeout: Annotated[Amount | None, Option(sign="S", usually="as long as it takes")] = None
     """Seconds that you have for it."""
     on_timeout: Literal["continue", "stop"] = "continue"
     """What happens when nobody answers in time."""

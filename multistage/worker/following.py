@@ -17,6 +17,7 @@ from types import FrameType
 
 from multistage.domain.workers.variables import settle_variables
 from multistage.errors import MultistageError, TrackerError, UsageError
+from multistage.options.refusal import check_seconds
 from multistage.worker.conventions import NEAR_VARIABLE, RUN_LOGS_VARIABLE, WORKER_VARIABLE
 from multistage.worker.tunnel import Tunnel
 from multistage.worker.workplace import Address, Workplace, find_workplace, parse_address
@@ -130,9 +131,10 @@ def follow(address: str, idle: float = USUAL_IDLE, way: str | None = None) -> No
         way: ``ssh:HOST`` where the URL is one that only that host reaches.
 
     Raises:
-        UsageError: It names no sweep, or the key is not the sweep's.
+        UsageError: It names no sweep, the key is not the sweep's, or ``idle`` is no amount of seconds.
         TrackerError: The server does not answer, or lets nobody work.
     """
+    check_seconds("--idle", idle)
     place = parse_address(address)
     if place.base_url is not None:
         read_token()

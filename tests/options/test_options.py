@@ -11,16 +11,17 @@ import pytest
 from cyclopts import App
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from multistage.cli import main
 from multistage.cli.flags import Flags, build_flags
+from multistage.domain.sweep.plan import RunOptions
 from multistage.errors import UsageError
 from multistage.launchers.registry import list_launchers
-from multistage.options.catalogue import FLOW_GROUPS, GROUPS, OPTIONS, Groups, compose_groups
-from multistage.options.option import Option, Options
+from multistage.options.catalogue import FLOW_GROUPS, GROUPS, OPTIONS, Groups, compose_groups, list_all
+from multistage.options.option import Declared, Option, Options
 from multistage.options.parameters import take_options
-from multistage.options.refusal import check_values, spell_key
+from multistage.options.refusal import check_values, spell_key, spell_variable
 from multistage.options.tables import write_tables
 from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 from multistage.request.given_flags import gather_flags
@@ -176,7 +177,7 @@ WRONG: tuple[tuple[str, Any, str], ...] = (
     ("budget", "many", "it takes a whole number of 10 or more"),
     ("grid_resolution", 101, "it takes a whole number from 2 to 100"),
     ("stage1", "all", "it takes auto, grid or sobol"),
-    ("worker_idle", 0, "it takes a number above 0"),
+    ("worker_idle", 0, "it takes a number above 0, up to 1,000,000,000"),
     ("image_python", "3.9", "it takes 3.11, 3.12, 3.13 or 3.14"),
     ("modal.cpu", 0, "it takes a number from 0.125 to 64"),
     ("modal.gpu", "XT", "'XT' is not one of Modal's GPUs"),
@@ -210,3 +211,52 @@ def test_a_value_out_of_bounds_is_one_sentence_in_every_place(
     with pytest.raises(UsageError) as refused:
         read_variables()
     assert str(refused.value).startswith(f"{variable} cannot be '{value}': {why}")
+
+
+AMOUNTS = [one for one in list_all(FLOW_GROUPS) if one.kind is float]
+
+
+@pytest.mark.parametrize("option", AMOUNTS, ids=lambda option: option.key)
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e400", "1e10", "-1"])
+def test_every_amount_is_finite_and_has_an_end_in_every_place(
+    option: Declared, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=rf"^{option.flag} cannot be "):
+        read_flags(GROUPS, option.flag, text)
+    with pytest.raises(UsageError, match=rf"^m\.toml: {option.key} cannot be "):
+        parse_settings(f"{option.key} = {text}", Path("m.toml"))
+    monkeypatch.setenv(spell_variable(option), text)
+    with pytest.raises(UsageError, match=rf"^{spell_variable(option)} cannot be "):
+        read_variables()
+    value = {option.name: float(text)}
+    with pytest.raises(UsageError, match=rf"^{option.key} cannot be "):
+        check_values({option.prefix: value} if option.prefix else value, spell_key, "Look.", FLOW_GROUPS)
+    with pytest.raises(ValidationError):
+        RunOptions.model_validate({option.prefix: value} if option.prefix else value)
+
+
+def test_the_amounts_are_those_of_the_catalogue() -> None:
+    assert {option.key for option in AMOUNTS} == {
+        "worker_idle", "stall_after", "stage_deadline", "approve_timeout", "max_cost", "gpus_per_run", "modal.cpu",
+        "modal.memory",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e400", "1e10", "0", "-1"])
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (("plan", "digits:mlp", "--params", "alpha"), "--run-seconds"),
+        (("init", "train.py"), "--init-timeout"),
+        (("work", "http://127.0.0.1:9/name"), "--idle"),
+    ],
+)
+def test_a_commands_own_seconds_are_as_bounded(
+    words: tuple[str, ...], flag: str, seconds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main((words[0], flag, seconds, *words[1:]))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"multistage-sweep: {flag} cannot be {float(seconds):g}: it takes seconds above 0")
+    assert said.count("\n") == 1
