@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from yaml.representer import RepresenterError
 
 from multistage.errors import UsageError
 from multistage.launchers.registry import find_kind
 from multistage.library.command import run_command, write_flags
 from multistage.library.functions import RUNNER, name_function, save_function
+from multistage.library.plain_values import make_plain
 from multistage.library.result import Result
 from multistage.request.sources.precedence import list_runs_dirs
 from multistage.store.sweep_folder import find_folder
@@ -67,7 +69,7 @@ def sweep(
     with tempfile.TemporaryDirectory() as scratch:
         arguments = _ask_for(trains, params, {**common, **options}, Path(scratch))
         told = run_command(("run", *arguments, "--json"), _say(quiet))
-    return load(json.loads(told)["name"], runs_dir=options.get("runs_dir"))
+    return _load(json.loads(told)["name"], options)
 
 
 def plan(trains: Trains, params: Params, **options: Any) -> str:
@@ -99,21 +101,31 @@ def resume(name: str | os.PathLike[str], *, quiet: bool = False, **options: Any)
         KeyboardInterrupt: It was interrupted.
     """
     run_command(("resume", os.fspath(name), *write_flags(options), "--json"), _say(quiet))
-    return load(name, runs_dir=options.get("runs_dir"))
+    return _load(name, options)
 
 
-def load(name: str | os.PathLike[str], *, runs_dir: str | os.PathLike[str] | None = None) -> Result:
+def load(
+    name: str | os.PathLike[str],
+    *,
+    runs_dir: str | os.PathLike[str] | None = None,
+    settings: str | os.PathLike[str] | None = None,
+) -> Result:
     """Return the result of a sweep that ran before, or runs now.
 
     Args:
         name: The sweep's name, its folder or its ``state.json``.
         runs_dir: Where the sweeps' folders lie; ``runs``, or as the settings file has it, by default.
+        settings: Another settings file than the current folder's.
 
     Raises:
         FolderError: There is no such sweep.
+        UsageError: The settings file is not there, or makes no sense.
     """
-    places = (Path(runs_dir),) if runs_dir is not None else list_runs_dirs(Path.cwd())
-    return Result(find_folder(os.fspath(name), *places).path)
+    return _load(name, {"runs_dir": runs_dir, "settings": settings})
+
+
+def _load(name: str | os.PathLike[str], options: Mapping[str, Any]) -> Result:
+    return Result(find_folder(os.fspath(name), *_list_places(options)).path)
 
 
 def _ask_for(trains: Trains, params: Params, options: Mapping[str, Any], scratch: Path) -> list[str]:
@@ -128,7 +140,7 @@ def _ask_for(trains: Trains, params: Params, options: Mapping[str, Any], scratch
         _refuse_elsewhere(given)
         config_id = name_function(trains)
         given["metric"] = given.get("metric") or FUNCTION_METRIC
-        saved = save_function(trains, _locate_runs(given))
+        saved = save_function(trains, _list_places(given)[0])
         start = ["${env}", "${interpreter}", "-m", RUNNER, str(saved), given["metric"]]
         if isinstance(params, str):
             given["command"] = shlex.join(start)
@@ -137,7 +149,7 @@ def _ask_for(trains: Trains, params: Params, options: Mapping[str, Any], scratch
     if isinstance(params, str):
         return [config_id, f"--params={params}", *write_flags(given)]
     path = scratch / "sweep.yaml"
-    path.write_text(yaml.safe_dump(file | _describe_search(params)))
+    path.write_text(_write_yaml(file | _describe_search(params)))
     return [config_id, f"--sweep-file={path}", *write_flags(given)]
 
 
@@ -150,13 +162,17 @@ def _refuse_elsewhere(options: Mapping[str, Any]) -> None:
         raise UsageError("A function is trained on this machine.", "Put it into a script to train it elsewhere.")
 
 
-def _locate_runs(options: Mapping[str, Any]) -> Path:
-    asked = options.get("runs_dir")
-    return Path(asked) if asked is not None else list_runs_dirs(Path.cwd())[0]
+def _list_places(options: Mapping[str, Any]) -> tuple[Path, ...]:
+    """List where sweeps' folders may lie, as the options name it or the settings file that they name."""
+    asked, settings = options.get("runs_dir"), options.get("settings")
+    if asked is not None:
+        return (Path(asked),)
+    return list_runs_dirs(Path.cwd(), None if settings is None else Path(settings))
 
 
 def _describe_search(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {"method": "random", "parameters": {name: _describe(name, asked) for name, asked in params.items()}}
+    described = {str(name): _describe(str(name), make_plain(asked)) for name, asked in params.items()}
+    return {"method": "random", "parameters": described}
 
 
 def _describe(name: str, asked: Any) -> Any:
@@ -171,6 +187,15 @@ def _describe(name: str, asked: Any) -> Any:
         f"The range of {name} cannot be {asked!r:.100}.",
         "Give a pair (min, max), a list of choices, or what W&B's `parameters` take.",
     )
+
+
+def _write_yaml(content: Mapping[str, Any]) -> str:
+    try:
+        return yaml.safe_dump(dict(content))
+    except RepresenterError as error:
+        raise UsageError(
+            f"A range cannot hold {error.args[-1]!r:.100}, which is no plain value.", "Give numbers, texts and booleans."
+        ) from error
 
 
 def _say(quiet: bool) -> Callable[[str], None]:

@@ -6,10 +6,10 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from multistage.errors import MultistageError, UsageError
+from multistage.library.plain_values import make_plain
 
 INTERRUPTED = 130
 """The exit code after Ctrl+C."""
@@ -72,21 +72,23 @@ def _explain(code: int, told: Sequence[str]) -> BaseException:
 def write_flags(options: Mapping[str, Any]) -> list[str]:
     """Write options as flags: True as ``--name``, a table or a list once per entry; None is left out.
 
+    False is written out for every flag, so that it holds against settings that say otherwise.
+
     Args:
         options: By the names of the flow's parameters, such as ``stage_deadline`` or ``train_arg``.
     """
     flags: list[str] = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
-        match value:
+        match make_plain(value):
             case None:
                 continue
-            case bool():
-                flags.append(flag if value else flag.replace("--", "--no-", 1))
-            case Mapping():
-                flags += (f"{flag}={key}={each}" for key, each in value.items())
-            case list() | tuple() | set():
-                flags += (f"{flag}={each}" for each in value)
-            case _:
-                flags.append(f"{flag}={Path(value) if isinstance(value, Path) else value}")
+            case bool() as given:
+                flags.append(flag if given else f"{flag}=false")
+            case Mapping() as table:
+                flags += (f"{flag}={key}={each}" for key, each in table.items())
+            case list() | tuple() | set() as several:
+                flags += (f"{flag}={each}" for each in several)
+            case plain:
+                flags.append(f"{flag}={plain}")
     return flags

@@ -134,7 +134,7 @@ def explain_values(error: ValidationError, spell: Spelling, hint: str, groups: G
 
 
 def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS) -> None:
-    """Refuse flags that mean nothing with a launcher.
+    """Refuse flags that mean nothing with a launcher; one that is switched off asks for nothing.
 
     Args:
         given: The flags, by name.
@@ -145,9 +145,8 @@ def refuse_idle(given: Mapping[str, Any], launcher: str, groups: Groups = GROUPS
         UsageError: If one was given for trainings elsewhere.
     """
     idle = list_idle(launcher, groups)
-    for option in (
-        option for option in list_options(*groups) if option.name in idle and given.get(option.name) is not None
-    ):
+    asked = {name for name, value in given.items() if value is not None and value is not False}
+    for option in (option for option in list_options(*groups) if option.name in idle and option.name in asked):
         first = next((part for part in list_parts(option) if part is option or part.name in given[option.name]), option)
         where = next((group.where for group in groups if group.only_with == launcher), f"with {launcher}")
         remedy = option.option.elsewhere or f"Add --launcher {option.group.only_with}."
