@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from multistage.worker.outputs import ESCAPES, find_log
+from multistage.worker.switches import Switch, find_flag, list_switches
 
 LONGEST_TEXT = 1_000_000
 """Characters of an output or of a program's text that are looked at."""
-NEAR = 4
-"""Lines below a condition in which it is taken to be about wandb."""
+REMEDY = "Make it call wandb.init in every run, with no mode of its own."
 
 _RUN_LINK = re.compile(r"https?://[^\s/]+(?:/[^\s/]+)*?/([^\s/]+)/([^\s/]+)/runs/([\w-]+)")
-_CONDITION = re.compile(r"^\s*if\s+(?:not\s+)?(?:\w+\.)*(\w+)\b")
 _OFF = re.compile(r"""WANDB_(?:MODE|DISABLED)|mode\s*=\s*["'](?:offline|disabled|dryrun)["']""")
 
 
@@ -69,41 +68,33 @@ def explain_move(output: str, home: tuple[str, str, str]) -> str:
 
 
 def suggest_remedy(command: Sequence[str]) -> str:
-    """Say what makes a program reach ``wandb.init``, by its text."""
+    """Say what makes a program reach ``wandb.init``, by its text and by what its command gives."""
     text = next((text for word in command if word.endswith(".py") and (text := _read(Path(word)))), "")
     if not text:
-        return "Make it call wandb.init in every run."
-    name = find_switch(text)
-    if name is not None:
-        flag = find_flag(text, name)
-        way = f"{flag} added to --command" if flag else f"--train-arg {name}=True"
-        return f"Its source asks for {flag or name} first: turn that on by default, or start a new sweep with {way}."
+        return REMEDY
+    switches = list_switches(text)
+    flags = {switch: find_flag(text, switch.name) for switch in switches}
+    for switch, flag in flags.items():
+        if switch.wanted is False and flag in command:
+            return f"Its command gives {flag}, which turns wandb off: take that out."
+    asked = [one for one in switches if one.is_off and one.wanted is not False and flags[one] not in command]
+    tracking = next((one for one in asked if one.is_about_tracking), None)
+    if tracking is not None:
+        return _name_switch(tracking, flags[tracking])
     if off := _OFF.search(text):
         return f"Its source turns wandb off ({off[0]}): take that out."
+    if asked:
+        return _name_switch(asked[0], flags[asked[0]])
     if "wandb" not in text:
         return "Its source does not mention wandb: does it log elsewhere?"
-    return "Make it call wandb.init in every run."
+    return REMEDY
 
 
-def find_switch(text: str) -> str | None:
-    """Find the name that a program's text asks for before it begins a run with wandb."""
-    lines = text.splitlines()
-    for index, line in enumerate(lines):
-        found = _CONDITION.match(line)
-        below = lines[index + 1 : index + 1 + NEAR]
-        if found and not found[1].startswith("__") and any(re.search(r"\bwandb\b", one) for one in below):
-            return found[1]
-    return None
-
-
-def find_flag(text: str, name: str) -> str | None:
-    """Return the option by which a name is turned on from the command line; None where the text declares none."""
-    pattern = name.replace("_", "[-_]")
-    declared = re.search(rf"""["'](--{pattern})["']""", text)
-    if declared:
-        return declared[1]
-    field = re.search(rf"^\s+{re.escape(name)}\s*:\s*bool\b", text, re.MULTILINE)
-    return f"--{name.replace('_', '-')}" if field else None
+def _name_switch(switch: Switch, flag: str | None) -> str:
+    value = f" {switch.wanted}" if isinstance(switch.wanted, str) else ""
+    way = f"{flag}{value} added to --command" if flag else f"--train-arg {switch.name}={switch.wanted}"
+    do = f"make that {value.strip()}" if value else "turn that on"
+    return f"Its source asks for {flag or switch.name} first: {do} by default, or start a new sweep with {way}."
 
 
 def _read(path: Path | None) -> str:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import wandb
 
-from multistage.worker.absence import explain_absence, explain_move, suggest_remedy
+from multistage.worker.absence import explain_absence, explain_move
 from tests.queued_sweeps import is_running, list_runs, queue_runs, wait_for_row, write_script
 
 HASTY = """
@@ -315,33 +315,9 @@ def test_the_variable_that_has_moved_a_run_is_named(printed: str, named: str) ->
     assert told.startswith(f"The program sets {named} in its environment") if named else told == ""
 
 
-@pytest.mark.parametrize(
-    ("text", "remedy"),
-    [
-        (
-            "class Args:\n    track: bool = False\n\nif args.track:\n    import wandb\n    wandb.init()\n",
-            "with --track added",
-        ),
-        ("p.add_argument('--use-wandb')\nif cfg.use_wandb:\n    wandb.init()\n", "with --use-wandb added to --command"),
-        ("wandb_log = False\nif wandb_log and master_process:\n    import wandb\n", "with --train-arg wandb_log=True"),
-        ("import wandb\nwandb.init(mode='disabled')\n", "turns wandb off (mode='disabled')"),
-        ("import os, wandb\nos.environ['WANDB_MODE'] = 'offline'\n", "turns wandb off (WANDB_MODE)"),
-        ("print('trained')\n", "does not mention wandb"),
-        (
-            "import wandb\ndef train():\n    wandb.init()\nif __name__ == '__main__':\n    wandb\n",
-            "call wandb.init in every run",
-        ),
-    ],
-)
-def test_the_remedy_is_read_off_the_program(tmp_path: Path, text: str, remedy: str) -> None:
-    program = tmp_path / "train.py"
-    program.write_text(text)
-    assert remedy in suggest_remedy(["/usr/bin/env", "python", str(program)])
-
-
 def test_a_module_s_text_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MULTISTAGE_RUN_LOGS", raising=False)
     absence = explain_absence("abc", "me", "work", ["python", "-m", "pkg.train"], [])
     assert not absence.certain
-    assert absence.sentence.endswith("Make it call wandb.init in every run.")
+    assert absence.sentence.endswith("Make it call wandb.init in every run, with no mode of its own.")
     assert os.environ.get("MULTISTAGE_RUN") is None
