@@ -8,6 +8,7 @@ from typing import Any
 from multistage.wandb_server.context import Request, Resolvers
 from multistage.wandb_server.controllers import answer_schedule, find_schedule, is_local
 from multistage.wandb_server.filters import Clause
+from multistage.wandb_server.history import Stream, count_lines
 from multistage.wandb_server.lifecycle import LIVE
 from multistage.wandb_server.nodes import (
     RefusedError,
@@ -120,6 +121,8 @@ def _hand_out(request: Request, sweep: Row, agent: Row) -> list[Command] | None:
                 stop_requested=0,
                 ended_at=None,
                 exitcode=None,
+                preemptions=preempted["preemptions"] + 1,
+                attempt_row=count_lines(store, preempted["id"], Stream.HISTORY),
                 heartbeat_at=store.tick(),
             )
         request.state.lifecycle.watch(preempted["id"])

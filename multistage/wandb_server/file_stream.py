@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from multistage.domain.runs.metric import look_up
 from multistage.wandb_server.context import State
-from multistage.wandb_server.history import Stream
+from multistage.wandb_server.history import Stream, count_lines
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.nodes import RefusedError, get_run, parse_object, require_named_run
 from multistage.wandb_server.searches import parse_plan
@@ -84,13 +84,15 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
         if name in STREAMS
         for part in _split(chunk)
     ]
+    store, lifecycle = state.store, state.lifecycle
+    # Before this report.
+    rows = count_lines(store, require_named_run(store, entity, project, run_name)["id"], Stream.HISTORY)
     for stream, part in parts[:-1]:
         with state.store.transaction():
             run = require_named_run(state.store, entity, project, run_name)
             _store_part(state, run, stream, part)
             state.lifecycle.keep_alive(run["id"])
         await asyncio.sleep(0)
-    store, lifecycle = state.store, state.lifecycle
     with store.transaction():
         run = require_named_run(state.store, entity, project, run_name)
         for stream, part in parts[-1:]:
@@ -101,8 +103,8 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
             store.update("runs", run["id"], summary=values, heartbeat_at=store.tick())
         if run["state"] in LIVE_STATES or run["state"] == "crashed":
             lifecycle.report(run)
-        if report.preempting and run["state"] in LIVE_STATES:
-            store.update("runs", run["id"], state="preempting", heartbeat_at=store.tick())
+        if report.preempting:
+            lifecycle.announce(get_run(store, run["id"]), rows)
         if report.complete:
             lifecycle.complete(get_run(store, run["id"]), report.exitcode or 0)
         stopped = bool(get_run(store, run["id"])["stop_requested"])

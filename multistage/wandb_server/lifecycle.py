@@ -2,13 +2,15 @@
 
 A run reports through its file stream, and its agent vouches for it in every heartbeat. A run without either
 for a while is settled as ``crashed`` (``killed`` when it was asked to stop, ``preempted`` when it said so
-before). Signs of life are kept in memory: after a restart every live run gets a fresh deadline.
+before and may be handed out again). Signs of life are kept in memory: after a restart every live run gets a
+fresh deadline.
 """
 
 import time
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from multistage.domain.runs.slots import MAX_ATTEMPTS, RESUMED_ATTEMPTS
 from multistage.wandb_server.nodes import get_run
 from multistage.wandb_server.store import Row, Store
 
@@ -22,6 +24,8 @@ LIVE = "state IN ('pending', 'running', 'preempting')"
 CONSOLE_SUFFIX = "-scheduler"
 """What the run is called, after its sweep, that holds the console of `wandb sweep-scheduler`."""
 
+SIGNALLED = 128
+"""Exit codes above it tell of signals."""
 INTERRUPTED = 255
 """The exit code that wandb reports for a run ended by Ctrl+C or by a request to stop."""
 
@@ -93,21 +97,39 @@ class Lifecycle:
 
     def request_stop(self, run: Row) -> None:
         """Ask a live run to end itself; its agent and its file stream pass it on. One that waits never starts."""
-        if run["state"] == "pending" and run["agent_id"] is None:
+        if run["state"] == "preempted" or (run["state"] == "pending" and run["agent_id"] is None):
             self.store.execute("DELETE FROM queue WHERE run_id = ?", (run["id"],))
             self.store.update("runs", run["id"], stop_requested=1)
             self.settle(run["id"], "killed", None)
         elif run["state"] in LIVE_STATES and not run["stop_requested"]:
             self.store.update("runs", run["id"], stop_requested=1, heartbeat_at=self.store.tick())
 
+    def announce(self, run: Row, rows: int) -> None:
+        """Note that a live run says that it will be preempted.
+
+        One that says so after it has logged rows has heard of its machine's end. One that says so at its beginning, as
+        scripts do that may be preempted at any time, may as well fail by itself.
+
+        Args:
+            run: Which one.
+            rows: How many rows it had before it said so.
+        """
+        if run["state"] in LIVE_STATES and run["state"] != "preempting":
+            failed = -1 if rows > run["attempt_row"] else run["failed_attempts"]
+            self.store.update(
+                "runs", run["id"], state="preempting", failed_attempts=failed, heartbeat_at=self.store.tick()
+            )
+
     def complete(self, run: Row, exitcode: int) -> None:
         """Settle a run that said that it is done."""
         state: RunState
         if exitcode == 0:
             state = "finished"
+        elif run["stop_requested"]:
+            state = "killed"
         elif run["state"] == "preempting":
-            state = "preempted"
-        elif run["stop_requested"] or exitcode == INTERRUPTED:
+            state = self._preempt(run, exitcode)
+        elif exitcode == INTERRUPTED:
             state = "killed"
         else:
             state = "failed"
@@ -116,16 +138,24 @@ class Lifecycle:
     def give_up(self, run: Row) -> None:
         """Settle a run that ended without a message."""
         state: RunState
-        if run["state"] == "preempting":
-            state = "preempted"
-        elif run["stop_requested"]:
+        if run["stop_requested"]:
             state = "killed"
+        elif run["state"] == "preempting":
+            state = self._preempt(run, None)
         elif self._is_console(run):
             # The client leaves its end to the server.
             state = "finished"
         else:
             state = "crashed"
         self.settle(run["id"], state, None)
+
+    def _preempt(self, run: Row, exitcode: int | None) -> RunState:
+        """Say whether a run that was to be preempted waits to be handed out again, which a sweep does only so often."""
+        failed = run["failed_attempts"] + 1 if exitcode is not None and 0 < exitcode < SIGNALLED else 0
+        self.store.update("runs", run["id"], failed_attempts=failed)
+        if run["sweep"] is None or (failed < MAX_ATTEMPTS and run["preemptions"] + 1 < RESUMED_ATTEMPTS):
+            return "preempted"
+        return "crashed" if exitcode is None else "failed"
 
     def _is_console(self, run: Row) -> bool:
         names = (run["project_id"], run["name"].removesuffix(CONSOLE_SUFFIX))

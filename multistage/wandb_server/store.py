@@ -19,7 +19,7 @@ from multistage.wandb_server.patterns import matches
 Row = sqlite3.Row
 Parameters = tuple[Any, ...] | Mapping[str, Any]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Each version has a script in ``migrations/`` that leads to it from the one before."""
 
 MANY_CHANGES = 10_000

@@ -72,6 +72,9 @@ CREATE TABLE runs (
     started_at INTEGER, -- when the run itself first reported
     heartbeat_at INTEGER NOT NULL, -- moves with every change that a poller must see; unique
     ended_at INTEGER,
+    preemptions INTEGER NOT NULL DEFAULT 0, -- how often it was handed out again
+    failed_attempts INTEGER NOT NULL DEFAULT 0, -- in a row; -1 where its machine has announced its end
+    attempt_row INTEGER NOT NULL DEFAULT 0, -- how many rows it had when it was last handed out
     UNIQUE (project_id, name)
 );
 CREATE INDEX runs_by_heartbeat ON runs (project_id, heartbeat_at);
