@@ -5,12 +5,13 @@ import tempfile
 from pathlib import Path
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file's content, readable by its owner only and synced to the disk.
+def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file's content, synced to the disk.
 
     Args:
         path: The file; its folder exists.
         text: The new content.
+        mode: Who may read and write it; its owner alone by default.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; the old file stays.
@@ -18,6 +19,7 @@ def replace_file(path: Path, text: str) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

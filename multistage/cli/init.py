@@ -17,6 +17,7 @@ from multistage.settings import Settings
 
 if TYPE_CHECKING:
     from multistage.domain.proposal.draft import Proposal
+    from multistage.introduction.settings_target import SettingsTarget
 
 PROMPT = "Enter writes it; type a change (? lists them), or q to quit: "
 
@@ -61,12 +62,16 @@ def init(
     from multistage.installation import check_installation
     from multistage.introduction.init_request import InitRequest
     from multistage.introduction.meeting import meet_script
+    from multistage.introduction.settings_target import SettingsTarget
+    from multistage.request.sources.settings_file import SETTINGS_FILE
     from multistage.request.subject.assignments import parse_assignments
 
     if whole and no_run:
         raise UsageError("--whole and --no-run exclude each other.", "Leave one of the two out.")
     check_seconds("--init-timeout", init_timeout)
     check_installation()
+    target = SettingsTarget(settings or Path(SETTINGS_FILE))
+    target.check()
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not no_run and (note := renew_server(Settings())):
@@ -88,7 +93,7 @@ def init(
             console.print("Nothing was written.")
             return 0
         proposal = edited
-    return _write(proposal, (settings or Path("multistage.toml")).absolute(), console, force=force)
+    return _write(proposal, target, console, force=force)
 
 
 def _check_style(style: str | None) -> str | None:
@@ -124,20 +129,19 @@ def _edit(proposal: "Proposal", console: Console) -> "Proposal | None":
         console.print(draw_proposal(proposal))
 
 
-def _write(proposal: "Proposal", path: Path, console: Console, *, force: bool) -> int:
+def _write(proposal: "Proposal", target: "SettingsTarget", console: Console, *, force: bool) -> int:
     """Write the settings file; leaves one alone that says something else, and shows what would change."""
-    from multistage.atomic_files import replace_file
     from multistage.domain.proposal.settings_text import merge_section
     from multistage.request.sources.settings_file import parse_settings
 
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    path, before = target.path, target.read()
     text = merge_section(before, _place(proposal, path))
     parse_settings(text, path)
     if before and text != before and not force:
         lines = difflib.unified_diff(before.splitlines(), text.splitlines(), path.name, path.name, lineterm="")
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
         raise UsageError(f"{path} already exists, and was not changed.", "--force makes these changes.")
-    replace_file(path, text)
+    target.write(text)
     console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
     named = "" if path == Path.cwd() / "multistage.toml" else f" --settings {path}"
     metric = "" if proposal.metric else " --metric KEY"

@@ -1,6 +1,7 @@
 """The prompt of `init`, the file that it writes, and what it refuses before anything is started."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from multistage.cli.init import _edit, _write
 from multistage.domain.proposal.calling import Calling, Invocation
 from multistage.domain.proposal.draft import Proposal, Sighting, draft_proposal
 from multistage.errors import UsageError
+from multistage.introduction.settings_target import SettingsTarget
 from multistage.request.sources.precedence import gather_parameters
 from multistage.request.sources.settings_file import parse_settings
 
@@ -49,7 +51,7 @@ def test_it_can_be_given_up(typed: str, proposal: Proposal, monkeypatch: pytest.
 def test_the_file_is_what_a_sweep_reads(proposal: Proposal, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_ENTITY", "WANDB_PROJECT"):  # the client sets them where an earlier test made a sweep
         monkeypatch.delenv(name, raising=False)
-    assert _write(proposal, workplace / "multistage.toml", Console(), force=False) == 0
+    assert _write(proposal, SettingsTarget(workplace / "multistage.toml"), Console(), force=False) == 0
     gathered = gather_parameters({"config_id": "folder:train"}, workplace)
     assert gathered.parameters == {
         "config_id": "folder:train",
@@ -70,20 +72,85 @@ def test_a_file_that_is_there_is_shown_its_changes_and_left_alone(
     path = workplace / "multistage.toml"
     path.write_text("budget = 77\n")
     with pytest.raises(UsageError, match="was not changed") as refused:
-        _write(proposal, path, Console(), force=False)
+        _write(proposal, SettingsTarget(path), Console(), force=False)
     assert refused.value.exit_code == 2
     assert path.read_text() == "budget = 77\n"
     assert '+metric = "score"' in capsys.readouterr().out
-    assert _write(proposal, path, Console(), force=True) == 0
+    assert _write(proposal, SettingsTarget(path), Console(), force=True) == 0
     settings = parse_settings(path.read_text(), path).list_given()
     assert settings == {"budget": 77}
-    assert _write(proposal, path, Console(), force=False) == 0
+    assert _write(proposal, SettingsTarget(path), Console(), force=False) == 0
 
 
 def test_a_file_elsewhere_has_whole_paths(proposal: Proposal, workplace: Path) -> None:
     (workplace / "there").mkdir()
-    _write(proposal, workplace / "there" / "mine.toml", Console(), force=False)
+    _write(proposal, SettingsTarget(workplace / "there" / "mine.toml"), Console(), force=False)
     assert f'program = "{workplace / "train.py"}"' in (workplace / "there" / "mine.toml").read_text()
+
+
+def test_only_the_section_of_a_file_changes(proposal: Proposal, workplace: Path) -> None:
+    kept, link = workplace / "kept.toml", workplace / "multistage.toml"
+    kept.write_bytes("\ufeff# mine\r\nbudget = 77\r\n".encode())
+    kept.chmod(0o640)
+    link.symlink_to("kept.toml")
+    assert _write(proposal, SettingsTarget(link), Console(), force=True) == 0
+    assert (link.is_symlink(), kept.stat().st_mode & 0o777) == (True, 0o640)
+    written = kept.read_bytes()
+    assert written.startswith("\ufeff# mine\r\nbudget = 77\r\n".encode())
+    assert written.count(b"\n") == written.count(b"\r\n")
+    assert _write(proposal, SettingsTarget(link), Console(), force=False) == 0
+    assert kept.read_bytes() == written
+
+
+def test_a_new_file_is_as_readable_as_others(proposal: Proposal, workplace: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        _write(proposal, SettingsTarget(workplace / "multistage.toml"), Console(), force=False)
+    finally:
+        os.umask(before)
+    assert (workplace / "multistage.toml").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("named", "content", "told"),
+    [
+        ("nowhere/x.toml", None, "there is no folder"),
+        (".", None, "is a folder"),
+        ("", None, "is a folder"),
+        ("/dev/null", None, "is no regular file"),
+        ("mine.toml", b"a = '\xff'", "it is not UTF-8"),
+        ("mine.toml", b"a = ", "is not valid TOML"),
+        ("mine.toml", b"bugdet = 3", "Did you mean budget"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_script_runs(
+    named: str, content: bytes | None, told: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "train.py").write_text("raise SystemExit('it ran')")
+    if content is not None:
+        (workplace / named).write_bytes(content)
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "--yes", "--force", "--settings", named, "train.py"])
+    assert ended.value.code == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    if content is not None:
+        assert (workplace / named).read_bytes() == content
+
+
+def test_a_folder_or_a_file_that_is_closed_is_told_at_once(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = workplace / "mine.toml"
+    path.write_text("")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tempfile.TemporaryFile", refuse)
+        with pytest.raises(UsageError, match="cannot be written: Permission denied"):
+            SettingsTarget(path).check()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UsageError, match="its mode forbids it"):
+        SettingsTarget(path).check()
 
 
 @pytest.mark.parametrize(

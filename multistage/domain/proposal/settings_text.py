@@ -112,7 +112,7 @@ def merge_section(text: str, proposal: Proposal) -> str:
     """Put a proposal's section into a settings file, in the place of the one that it had.
 
     Args:
-        text: The file's; empty for a new one.
+        text: The file's, whose line ends the section gets; empty for a new one.
         proposal: What is written.
 
     Raises:
@@ -122,8 +122,9 @@ def merge_section(text: str, proposal: Proposal) -> str:
     if not text.strip():
         return f"{HEADING}\n{section}"
     before = _read(text)
-    kept = _cut_section(text, proposal.config_id).rstrip("\n")
-    merged = f"{kept}\n\n{section}" if kept else f"{HEADING}\n{section}"
+    kept, end = _cut_section(text, proposal.config_id).rstrip("\r\n"), "\r\n" if "\r\n" in text else "\n"
+    merged = f"{kept}{end}{end}" if kept else f"{HEADING}\n".replace("\n", end)
+    merged += section.replace("\n", end)
     wanted = before | {"configs": {**before.get("configs", {}), **_read(section)["configs"]}}
     try:
         is_safe = tomllib.loads(merged) == wanted
