@@ -88,7 +88,7 @@ def init(
     for note in proposal.notes:
         print_prose(console, f"Note: {note}")
     if not yes and sys.stdin.isatty():
-        edited = _edit(proposal, console)
+        edited = _edit(proposal, target, console)
         if edited is None:
             console.print("Nothing was written.")
             return 0
@@ -104,17 +104,21 @@ def _check_style(style: str | None) -> str | None:
     return style
 
 
-def _edit(proposal: "Proposal", console: Console) -> "Proposal | None":
-    """Take changes until the table is agreed to; None where it is given up."""
+def _edit(proposal: "Proposal", target: "SettingsTarget", console: Console) -> "Proposal | None":
+    """Take changes until the table is agreed to; None where it is given up.
+
+    A change that makes the sweep one that would be refused is not taken.
+    """
     from multistage.cli.proposal_table import draw_proposal
     from multistage.domain.proposal.amendment import FORMS, amend
 
+    refusal = _find_refusal(proposal, target)
     while True:
         try:
             text = console.input(PROMPT, markup=False).strip()
         except EOFError:
             return None
-        if not text:
+        if not text and refusal is None:
             return proposal
         if text in ("q", "quit", "exit"):
             return None
@@ -122,21 +126,38 @@ def _edit(proposal: "Proposal", console: Console) -> "Proposal | None":
             console.print(FORMS, markup=False, soft_wrap=True)
             continue
         try:
-            proposal = amend(proposal, text)
+            changed = amend(proposal, text) if text else proposal
         except MultistageError as error:
-            console.print(f"{error.message} {error.hint}".rstrip(), style="yellow", markup=False, soft_wrap=True)
+            _say_refusal(error, console)
             continue
-        console.print(draw_proposal(proposal))
+        before, found = refusal, _find_refusal(changed, target)
+        if found is None or before is not None:
+            proposal, refusal = changed, found
+            console.print(draw_proposal(proposal))
+        if found is not None:
+            _say_refusal(found, console)
+
+
+def _find_refusal(proposal: "Proposal", target: "SettingsTarget") -> UsageError | None:
+    from multistage.introduction.rehearsal import rehearse_sweep
+
+    try:
+        rehearse_sweep(proposal, target, Path.cwd())
+    except UsageError as error:
+        return error
+    return None
+
+
+def _say_refusal(error: MultistageError, console: Console) -> None:
+    console.print(f"{error.message} {error.hint}".rstrip(), style="yellow", markup=False, soft_wrap=True)
 
 
 def _write(proposal: "Proposal", target: "SettingsTarget", console: Console, *, force: bool) -> int:
     """Write the settings file; leaves one alone that says something else, and shows what would change."""
-    from multistage.domain.proposal.settings_text import merge_section
-    from multistage.request.sources.settings_file import parse_settings
+    from multistage.introduction.rehearsal import rehearse_sweep
 
-    path, before = target.path, target.read()
-    text = merge_section(before, _place(proposal, path))
-    parse_settings(text, path)
+    rehearse_sweep(proposal, target, Path.cwd())
+    path, before, text = target.path, target.read(), target.merge(proposal)
     if before and text != before and not force:
         lines = difflib.unified_diff(before.splitlines(), text.splitlines(), path.name, path.name, lineterm="")
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
@@ -147,15 +168,3 @@ def _write(proposal: "Proposal", target: "SettingsTarget", console: Console, *, 
     metric = "" if proposal.metric else " --metric KEY"
     console.print(f"To sweep: multistage-sweep {proposal.config_id}{named}{metric}", highlight=False, soft_wrap=True)
     return 0
-
-
-def _place(proposal: "Proposal", path: Path) -> "Proposal":
-    """Write the paths of a proposal as a file in another folder has them."""
-    if path.parent == Path.cwd():
-        return proposal
-    own = proposal.invocation
-    changes = {
-        "program": own.program if own.kind == "module" else str(Path(own.program).expanduser().absolute()),
-        "python": None if own.python is None else str(Path(own.python).absolute()),
-    }
-    return proposal.model_copy(update={"invocation": own.model_copy(update=changes)})

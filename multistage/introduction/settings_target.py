@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 
 from multistage.atomic_files import replace_file
+from multistage.domain.proposal.draft import Proposal
+from multistage.domain.proposal.settings_text import merge_section
 from multistage.errors import UsageError
 from multistage.request.sources.settings_file import parse_settings
 
@@ -51,6 +53,25 @@ class SettingsTarget:
             UsageError: It is no file, or cannot be read.
         """
         return self._read().removeprefix(_MARK)
+
+    def merge(self, proposal: Proposal) -> str:
+        """Return its text with the section of a proposal.
+
+        Raises:
+            UsageError: It cannot be read, or its own section cannot be replaced.
+        """
+        return merge_section(self.read(), self._place(proposal))
+
+    def _place(self, proposal: Proposal) -> Proposal:
+        """Write the paths of a proposal as a file in another folder has them."""
+        if self.path.parent == Path.cwd():
+            return proposal
+        own = proposal.invocation
+        changes = {
+            "program": own.program if own.kind == "module" else str(Path(own.program).expanduser().absolute()),
+            "python": None if own.python is None else str(Path(own.python).absolute()),
+        }
+        return proposal.model_copy(update={"invocation": own.model_copy(update=changes)})
 
     def write(self, text: str) -> None:
         """Replace its text; all else stays: where it lies, who may read it, and how it begins.

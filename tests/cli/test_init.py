@@ -18,7 +18,8 @@ from multistage.request.sources.settings_file import parse_settings
 
 
 @pytest.fixture
-def proposal() -> Proposal:
+def proposal(workplace: Path) -> Proposal:
+    (workplace / "train.py").touch()
     calling = Calling(style="hyphens", usual={"learning_rate": 0.1, "n_steps": 9})
     sighting = Sighting(rows=({"score": 1.0},), seconds=3, whole=True)
     return draft_proposal("folder:train", Invocation(program="train.py"), calling, sighting, workers=2)
@@ -27,7 +28,7 @@ def proposal() -> Proposal:
 def edit(proposal: Proposal, typed: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Proposal | None, str]:
     console = Console(file=io.StringIO(), width=150)
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
-    edited = _edit(proposal, console)
+    edited = _edit(proposal, SettingsTarget(Path("multistage.toml")), console)
     return edited, console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -41,6 +42,26 @@ def test_changes_are_taken_until_enter(proposal: Proposal, monkeypatch: pytest.M
     assert ([one.name for one in edited.swept], edited.metric, edited.goal) == (["learning_rate"], "loss", "minimize")
     assert "'nonsense' is not a change" in shown
     assert "`goal minimize`" in shown
+
+
+def test_a_change_whose_sweep_would_be_refused_is_not_taken(
+    proposal: Proposal, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "multistage.toml").write_text("train_arg = { rng = 1 }\n")
+    edited, shown = edit(proposal, "seed rng\nmetric loss\n\n", monkeypatch)
+    assert edited is not None
+    assert (edited.seed_param, edited.metric) == (None, "loss")
+    assert "rng, which is swept or fixed" in shown
+
+
+def test_nothing_is_agreed_to_while_its_sweep_would_be_refused(
+    proposal: Proposal, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "multistage.toml").write_text("train_arg = { n_steps = 1 }\n")
+    edited, shown = edit(proposal, "\nmetric loss\n\n-n_steps\n\n", monkeypatch)
+    assert edited is not None
+    assert (edited.metric, [one.name for one in edited.swept]) == ("loss", ["learning_rate"])
+    assert shown.count("swept and fixed") == 3
 
 
 @pytest.mark.parametrize("typed", ["q\n", ""])
@@ -172,6 +193,60 @@ def test_misuse_starts_nothing(
     assert ended.value.code == 2
     assert told in capsys.readouterr().err
     assert not (workplace / "multistage.toml").exists()
+
+
+SCRIPT = (
+    "import argparse, wandb\n"
+    "parser = argparse.ArgumentParser()\n"
+    "parser.add_argument('--learning-rate', type=float, default=0.1)\n"
+    "parser.add_argument('--n-steps', type=int, default=9)\n"
+    "parser.parse_args()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["usual learning_rate abc"], "`usual learning_rate abc` gives learning_rate a value that is not a number"),
+        (["usual n_steps 2.5"], "`usual n_steps 2.5` gives n_steps a value that is not a whole number"),
+        (["n_steps [8|16]", "usual n_steps 9"], "not one of its choices: 8, 16"),
+        (["seed n_steps"], "n_steps cannot be swept and give each run its own seed"),
+        (["-n_steps", "seed n_steps", "+n_steps"], "n_steps cannot be swept and give each run its own seed"),
+        (["seed a b"], "`seed a b` is not a name"),
+        (["workers 1001"], "`workers 1001` is not a whole number from 1 to 1000"),
+    ],
+)
+def test_changes_by_which_no_sweep_begins_are_refused_in_their_own_words(
+    changes: list[str], told: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "train.py").write_text(SCRIPT)
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "--yes", "--no-run", *(word for change in changes for word in ("--change", change)), "train.py"])
+    assert ended.value.code == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not (workplace / "multistage.toml").exists()
+
+
+def test_a_usual_value_that_is_no_choice_is_left_out(workplace: Path) -> None:
+    (workplace / "train.py").write_text(SCRIPT)
+    changes = ("--change", "learning_rate [1e-4|3e-4]", "--change", "metric score")
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "--yes", "--no-run", "--id", "my:v1", *changes, "train.py"])
+    assert ended.value.code == 0
+    own = parse_settings((workplace / "multistage.toml").read_text(), workplace / "multistage.toml").configs["my:v1"]
+    assert "baseline" not in own.list_given()
+
+
+def test_a_sweep_that_the_rest_of_the_file_forbids_is_not_written(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "train.py").write_text(SCRIPT)
+    (workplace / "multistage.toml").write_text('split = "1/2"\n')
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "--yes", "--force", "--no-run", "train.py"])
+    assert ended.value.code == 2
+    assert "1/2" in capsys.readouterr().err
+    assert (workplace / "multistage.toml").read_text() == 'split = "1/2"\n'
 
 
 def test_without_a_run_its_help_and_text_are_read(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,31 @@ def gather_parameters(
     """
     groups = groups or list_groups()
     path = find_settings_file(directory, settings_file)
-    file = read_settings_file(path, groups)
+    return layer_settings(given, directory, read_settings_file(path, groups), path, source, groups)
+
+
+def layer_settings(
+    given: Mapping[str, Any],
+    directory: Path,
+    file: SettingsFile,
+    path: Path | None,
+    source: str = "command line",
+    groups: Groups | None = None,
+) -> GatheredParameters:
+    """Fill in what was not given, from the environment and a settings file that is read already.
+
+    Args:
+        given: As for `gather_parameters`.
+        directory: As there.
+        file: What the settings file says.
+        path: Where it lies; None where there is none.
+        source: As there.
+        groups: As there.
+
+    Raises:
+        UsageError: A variable makes no sense.
+    """
+    groups = groups or list_groups()
     label = SETTINGS_FILE if path == directory / SETTINGS_FILE else str(path)
     config_id = given.get("config_id")
     own = file.configs.get(str(config_id), Preferences())

@@ -13,8 +13,9 @@ from multistage.domain.runs.values import require_number
 from multistage.domain.space.defaults import GUIDE_PARAMETERS
 from multistage.domain.space.grammar import note_choices, parse_params
 from multistage.domain.space.layout import Layout, Place, decode_value, encode_value, separate_choices
-from multistage.domain.space.parameters import CategoricalParameter, FloatParameter, Parameter
+from multistage.domain.space.parameters import CategoricalParameter, Parameter
 from multistage.domain.space.search_space import SearchSpace
+from multistage.domain.space.usual_values import fit_usual
 from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.sweep.sweep_file import SweepFile, find_config_id, read_sweep_file
 from multistage.domain.workers.styles import find_style
@@ -244,22 +245,16 @@ def find_baseline(subject: Subject, given: Sequence[str]) -> Config:
 
 
 def _check_usual(parameter: Parameter, value: Value) -> Value:
-    """Return a usual value in the parameter's own kind; it may lie outside a range, and must be one of the choices."""
-    wrong = f"--baseline gives {parameter.name} the value {value!r}, which is "
-    number = require_number(value)
-    if isinstance(parameter, CategoricalParameter):
-        for meant in (value, number):
-            if meant is not None and parameter.contains(meant):
-                return parameter.choices[parameter.choices.index(meant)]
-        choices = ", ".join(map(str, parameter.choices))
-        raise UsageError(f"{wrong}not one of its choices: {choices}.", "Add it to them, or leave --baseline out.")
-    if number is None:
-        raise UsageError(f"{wrong}not a number.", f"Write it as --baseline {parameter.name}=0.5.")
-    if isinstance(parameter, FloatParameter):
-        return float(number)
-    if not float(number).is_integer():
-        raise UsageError(f"{wrong}not a whole number.", "Sweep it without int:, or give it a whole one.")
-    return int(number)
+    try:
+        return fit_usual(parameter, value)
+    except ValueError as error:
+        if isinstance(parameter, CategoricalParameter):
+            remedy = "Add it to them, or leave --baseline out."
+        elif require_number(value) is None:
+            remedy = f"Write it as --baseline {parameter.name}=0.5."
+        else:
+            remedy = "Sweep it without int:, or give it a whole one."
+        raise UsageError(f"--baseline gives {parameter.name} the value {value!r}, which is {error}.", remedy) from error
 
 
 def choose_seed_parameter(subject: Subject, name: str | None) -> str | None:

@@ -116,11 +116,21 @@ def test_changes_of_the_rest() -> None:
     assert amend(draft(), "width 1-4").baseline == {}
 
 
+def test_a_usual_value_goes_with_the_choices_that_lack_it_and_comes_back() -> None:
+    chosen = amend(draft(), "lr [1e-4|3e-4]")
+    assert chosen.baseline == {}
+    assert amend(chosen, "usual lr 3e-4").baseline["lr"] == 3e-4
+    assert amend(chosen, "lr log:1e-5-1e-1").baseline["lr"] == 1e-3
+    assert amend(draft(), "lr [1e-4|1e-3]").baseline["lr"] == 1e-3
+    assert amend(draft(), "lr int:1-9").baseline == {}
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "", "lr", "+width", "lr 1-", "lr 1-2,x:1-2", "usual lr", "usual width 3", "goal up", "budget 5", "budget x",
-        "workers 0", "lr 1 2", "-",
+        "workers 0", "workers 1001", "lr 1 2", "-", "usual lr abc", "usual batch_size 2.5", "usual optim rmsprop",
+        "seed lr", "seed a b", "seed --rng", "seed a=1",
     ],
 )  # fmt: skip
 def test_a_change_that_makes_no_sense_is_refused_with_a_remedy(change: str) -> None:
