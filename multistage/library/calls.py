@@ -194,7 +194,7 @@ def _write_yaml(content: Mapping[str, Any]) -> str:
         return yaml.safe_dump(dict(content))
     except RepresenterError as error:
         raise UsageError(
-            f"A range cannot hold {error.args[-1]!r:.100}, which is no plain value.", "Give numbers, texts and booleans."
+            f"A range cannot hold {error.args[-1]!r:.100}, which is no plain value.", "Give numbers, texts, booleans."
         ) from error
 
 

@@ -85,8 +85,9 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
         for part in _split(chunk)
     ]
     store, lifecycle = state.store, state.lifecycle
-    # Before this report.
-    rows = count_lines(store, require_named_run(store, entity, project, run_name)["id"], Stream.HISTORY)
+    rows = 0  # before this report
+    if report.preempting:
+        rows = count_lines(store, require_named_run(store, entity, project, run_name)["id"], Stream.HISTORY)
     for stream, part in parts[:-1]:
         with state.store.transaction():
             run = require_named_run(state.store, entity, project, run_name)
