@@ -31,6 +31,10 @@ FATAL_KEYS = ("fork_from", "identity_token_file", "resume", "resume_from")
 """Keys of W&B's settings files with which no fresh run begins; no variable takes them back."""
 PROXY_KEYS = ("http_proxy", "https_proxy")
 _READS_DOTENV = re.compile(r"\bdotenv\b")
+_BRINGS_KEY = re.compile(
+    r"""^[^#\n]*(?:\bwandb\.login\s*\(\s*(?:[^)#]*\bkey\s*=\s*)?["']|["']WANDB_API_KEY["']\s*\]\s*=(?!=))""",
+    re.MULTILINE,
+)
 _OVERRIDES = re.compile(r"\bload_dotenv\s*\([^)]*\boverride\s*=\s*True")
 
 
@@ -122,6 +126,7 @@ def review_surroundings(
             else []
         ),
         *_warn_of_base_url(files, server),
+        *_warn_of_key(program, server),
         *_review_dotenv(directory, program),
     )
 
@@ -143,6 +148,18 @@ def _warn_of_base_url(files: Mapping[str, FileSetting], server: str | None) -> I
         yield f"The base_url in {told.path} is overridden for trainings: their server is the sweep's own."
 
 
+def _warn_of_key(program: Path | None, server: str | None) -> Iterator[str]:
+    if server is None and program is not None and _BRINGS_KEY.search(_read(program)):
+        yield (
+            f"{program} brings a W&B key of its own, which the embedded server refuses: take it out. A sweep gives its "
+            "runs the key by the environment."
+        )
+
+
+def _read(program: Path) -> str:
+    return program.read_text(encoding="utf-8", errors="replace")
+
+
 def find_dotenv(directory: Path, program: Path | None) -> Path | None:
     """Find the ``.env`` that a script would load: beside it or above, as python-dotenv looks, or in the folder."""
     start = program.parent if program else directory
@@ -154,7 +171,7 @@ def _review_dotenv(directory: Path, program: Path | None) -> Iterator[str]:
     if path is None:
         return
     names = dotenv_values(path, interpolate=False, encoding="utf-8").keys()
-    code = program.read_text(encoding="utf-8", errors="replace") if program else ""
+    code = _read(program) if program else ""
     held = sorted(names & set(HELD_VARIABLES))
     loose = sorted(names & {*SINGLE_RUN_VARIABLES, *CLIENT_PROXY_VARIABLES})
     if held and _OVERRIDES.search(code):

@@ -20,7 +20,11 @@ GRAPHQL, STREAM = "/graphql", "/file_stream"
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="multistage-sweep, user api, password the API key"'}
 
 
-MISSING_KEY = "The API key is missing or wrong (user `api`, password the key)."
+MISSING_KEY = (
+    "The API key is missing or wrong (user `api`, password the key). This is the embedded server of multistage-sweep, "
+    "whose key is its own and none of W&B's: take wandb.login(key=...) and WANDB_API_KEY out of the script; a sweep "
+    "gives its runs the key by the environment."
+)
 
 
 def refuse(message: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -35,6 +35,28 @@ def test_nothing_set_is_nothing_said() -> None:
     assert review(WANDB_TAGS="mine", WANDB_MODE="online") == ()
 
 
+@pytest.mark.parametrize(
+    ("script", "brings"),
+    [
+        ("wandb.login(key='40 letters')", True),
+        ("wandb.login('40 letters')", True),
+        ('import wandb\nif on:\n    wandb.login(\n        relogin=True, key = "40 letters",\n    )', True),
+        ("os.environ['WANDB_API_KEY'] = '40 letters'", True),
+        ('os.environ["WANDB_API_KEY"] = read_key()', True),
+        ("wandb.login()", False),
+        ("wandb.login(key=os.environ['WANDB_API_KEY'])", False),
+        ("assert os.environ['WANDB_API_KEY'] == key", False),
+        ("# wandb.login(key='40 letters')", False),
+        ("os.environ.setdefault('WANDB_API_KEY', '40 letters')", False),
+    ],
+)
+def test_a_key_in_the_script_is_told_where_the_server_would_refuse_it(script: str, brings: bool) -> None:
+    said = review(script)
+    assert len(said) == brings
+    assert all("train.py brings a W&B key of its own, which the embedded server refuses" in one for one in said)
+    assert review(script, "https://api.wandb.ai") == ()
+
+
 @pytest.mark.parametrize("mode", ["offline", "disabled", "dryrun"])
 def test_a_mode_is_overridden_with_a_word(mode: str) -> None:
     (said,) = review(WANDB_MODE=mode)

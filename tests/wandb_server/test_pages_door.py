@@ -32,6 +32,14 @@ def ask(session: Session, path: str, method: str = "GET", body: bytes | None = N
     return session.exchange(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
+def test_a_script_with_a_key_of_its_own_is_told_what_to_take_out(wandb_server: ServerProcess) -> None:
+    with Session(wandb_server, key="0123456789" * 4) as stranger:
+        status, answer = stranger.try_to_ask("{viewer {id}}")
+    assert status == 401
+    [told] = answer["errors"]
+    assert "take wandb.login(key=...) and WANDB_API_KEY out of the script" in told["message"]
+
+
 def test_a_link_logs_a_browser_in_and_holds_no_key(session: Session, wandb_server: ServerProcess) -> None:
     link = login_links.make_login_link(wandb_server.url, wandb_server.key)
     assert wandb_server.key not in link
