@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from multistage.wandb_server.artifact_nodes import decode_number
+from multistage.wandb_server.artifact_nodes import decode_number, find_collection_node
 from multistage.wandb_server.lifecycle import ENDED_SWEEPS, LIVE
 from multistage.wandb_server.nodes import RefusedError, decode_node, find_node, find_project, find_run, find_sweep
 from multistage.wandb_server.store import Reader, Row, Store
@@ -216,6 +216,17 @@ def _may_change_artifact(scope: Scope, store: Store, given: Given) -> bool:
     return all(_owns_artifact(scope, store, one) for one in changed if one is not None)
 
 
+def _may_link_artifact(scope: Scope, store: Store, given: Given) -> bool:
+    """Whether a version may be linked: its project's own, into a collection of its project."""
+    if given.get("artifactPortfolioID"):
+        target = find_collection_node(store, str(given["artifactPortfolioID"]))
+        if target is not None and target["project_id"] != scope.project["id"]:
+            return False
+    elif given.get("projectName") and not scope.has_project(given.get("entityName"), given["projectName"], store):
+        return False
+    return _owns_artifact(scope, store, given.get("artifactID")) and _owns_client_id(scope, store, given)
+
+
 def _may_use_artifact(scope: Scope, store: Store, given: Given) -> bool:
     return _may_change_artifact(scope, store, given) and _may_upload(scope, store, given)
 
@@ -248,6 +259,8 @@ RULES: Mapping[str, Callable[[Scope, Store, Given], bool]] = {
     "updateArtifact": _may_change_artifact,
     "useArtifact": _may_use_artifact,
     "addAliases": _may_change_artifact,
+    "deleteAliases": _may_change_artifact,
+    "linkArtifact": _may_link_artifact,
 }
 """Whether a worker may ask for a field of a query or a mutation; it may for none that is not here."""
 CLOSED = {("Artifact", "usedBy"), ("Run", "inputArtifacts")}

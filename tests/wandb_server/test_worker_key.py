@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +20,7 @@ from multistage.wandb_server.web_app import build_app, open_state
 from multistage.wandb_server.worker_scope import WORK_PATH
 from tests.server_process import ServerProcess
 from tests.wandb_server.server_requests import Session
+from tests.wandb_server.wandb_clients import run_script
 from tests.wandb_server.worker_key_table import OTHER, OWN, TABLE, UID, Place, describe, describe_manifest
 
 SCHEMA = Executor({}).schema
@@ -63,6 +65,16 @@ def make_whole_artifact(session: Session, project: str) -> str:
     return artifact
 
 
+def link_elsewhere(session: Session, artifact: str, project: str) -> str:
+    """Link a version into another project's collection; returns the collection's id."""
+    query = (
+        "mutation M($i: LinkArtifactInput!) {linkArtifact(input: $i) {artifactMembership {artifactCollection {id}}}}"
+    )
+    target = {"entityName": "local", "projectName": project, "artifactPortfolioName": "elsewhere"}
+    answer = session.ask(query, i={"artifactID": artifact, **target})
+    return str(answer["linkArtifact"]["artifactMembership"]["artifactCollection"]["id"])
+
+
 def upload(session: Session, url: str, content: bytes) -> None:
     parts = urlsplit(url)
     assert session.send("PUT", f"{parts.path}?{parts.query}", content, {})[0] == 200
@@ -79,8 +91,11 @@ def place(wandb_server: ServerProcess) -> Place:
         session.start_run(OWN, "theirs", sweep=rival)
         agents = make_agent(session, OWN, sweep), make_agent(session, OWN, rival)
         artifacts = make_artifact(session, OWN), make_artifact(session, OTHER)
-        manifests = (make_manifest(session, one) for one in artifacts)
-        return Place(sweep, rival, *agents, foreign, *artifacts, *manifests)
+        manifests = make_manifest(session, artifacts[0]), make_manifest(session, artifacts[1])
+        whole = make_whole_artifact(session, OWN)
+        return Place(
+            sweep, rival, *agents, foreign, *artifacts, *manifests, whole, link_elsewhere(session, whole, OTHER)
+        )
 
 
 @pytest.fixture
@@ -130,6 +145,30 @@ def test_a_link_into_another_project_names_it_and_tells_no_more(wandb_server: Se
     names = "artifactMemberships" + lists % "artifactCollection {name project {name entityName}}"
     found = worker.ask(f'{{artifact(id: "{own}") {{{names}}}}}')["artifact"]["artifactMemberships"]["edges"]
     assert {edge["node"]["artifactCollection"]["project"]["name"] for edge in found} == {OWN, OTHER}
+
+
+CURATING = """
+import json, wandb
+with wandb.init(project={project!r}, id="trained", resume="allow") as run:
+    artifact = wandb.Artifact("curated", type="model")
+    with artifact.new_file("w.txt") as file:
+        file.write("w")
+    run.log_artifact(artifact, aliases=["prod", "best"]).wait()
+    artifact.aliases.remove("prod")
+    artifact.save()
+    run.link_artifact(artifact, "chosen")
+print(json.dumps(sorted(artifact.aliases)))
+"""
+
+
+@pytest.mark.usefixtures("place")
+def test_a_training_moves_aliases_and_links_its_versions(wandb_server: ServerProcess, tmp_path: Path) -> None:
+    environment = {**wandb_server.environment, "WANDB_API_KEY": make_worker_key(wandb_server.key, UID)}
+    assert run_script(environment, tmp_path, CURATING.format(project=OWN)) == ["best", "latest"]
+    with Session(wandb_server) as owner:
+        query = f'{{project(name: "{OWN}") {{artifactCollections {{edges {{node {{name}}}}}}}}}}'
+        found = owner.ask(query)["project"]["artifactCollections"]["edges"]
+    assert "chosen" in {edge["node"]["name"] for edge in found}
 
 
 @pytest.mark.usefixtures("place")

@@ -24,6 +24,8 @@ class Place(NamedTuple):
     foreign_artifact: str
     manifest: str
     foreign_manifest: str
+    whole_artifact: str
+    foreign_portfolio: str
 
 
 def describe_manifest(artifact: str, **more: Any) -> Given:
@@ -74,7 +76,6 @@ CLOSED_TO_WORKERS: dict[str, Given] = {
     "updateArtifactPortfolio": {"artifactPortfolioID": "x", "name": "n"},
     "updateArtifactSequence": {"artifactSequenceID": "x", "name": "n"},
     "moveArtifactSequence": {"artifactSequenceID": "x", "destinationArtifactTypeName": "n"},
-    "linkArtifact": {"entityName": "local", "projectName": OWN, "artifactPortfolioName": "n"},
     "unlinkArtifact": {"artifactID": "x", "artifactPortfolioID": "x"},
 }  # fmt: skip
 """What an owner does with artifacts and people, and no training."""
@@ -256,21 +257,39 @@ TABLE: dict[str, Row] = {
         mutate("deleteArtifact", "DeleteArtifactInput!", ARTIFACT),
         refused=lambda place: inputs({"artifactID": place.artifact}),
     ),
-    "addAliases": Row(
-        mutate("addAliases", "AddAliasesInput!", "success"),
+    **{
+        name: Row(
+            mutate(name, kind, "success"),
+            lambda place: inputs(
+                {"artifactID": place.artifact, "aliases": [{"artifactCollectionName": "weights", "alias": "a"}]}
+            ),
+            lambda place: inputs(
+                {
+                    "artifactID": place.foreign_artifact,
+                    "aliases": [{"artifactCollectionName": "weights", "alias": "a"}],
+                },
+                {
+                    "artifactID": place.artifact,
+                    "aliases": [{"artifactCollectionName": "weights", "alias": "a", "projectName": OTHER}],
+                },
+            ),
+        )
+        for name, kind in (("addAliases", "AddAliasesInput!"), ("deleteAliases", "DeleteAliasesInput!"))
+    },
+    "linkArtifact": Row(
+        mutate("linkArtifact", "LinkArtifactInput!", "versionIndex"),
         lambda place: inputs(
-            {"artifactID": place.artifact, "aliases": [{"artifactCollectionName": "weights", "alias": "a"}]}
+            {"artifactID": place.whole_artifact, "artifactPortfolioName": "chosen"},
+            {"artifactID": place.whole_artifact, "artifactPortfolioName": "chosen", "projectName": OWN},
+            {"clientID": f"linked-{OWN}", "artifactPortfolioName": "chosen", "aliases": [{"alias": "good"}]},
         ),
         lambda place: inputs(
-            {"artifactID": place.foreign_artifact, "aliases": [{"artifactCollectionName": "weights", "alias": "a"}]},
-            {
-                "artifactID": place.artifact,
-                "aliases": [{"artifactCollectionName": "weights", "alias": "a", "projectName": OTHER}],
-            },
+            {"artifactID": place.whole_artifact, "artifactPortfolioName": "n", "projectName": OTHER},
+            {"artifactID": place.whole_artifact, "artifactPortfolioName": "n", "projectName": "new"},
+            {"artifactID": place.whole_artifact, "artifactPortfolioName": "n", "projectName": OWN, "entityName": "you"},
+            {"artifactID": place.whole_artifact, "artifactPortfolioID": place.foreign_portfolio},
+            {"artifactID": place.foreign_artifact, "artifactPortfolioName": "n", "projectName": OWN},
+            {"clientID": f"client-{OTHER}", "artifactPortfolioName": "n", "projectName": OWN},
         ),
-    ),
-    "deleteAliases": Row(
-        mutate("deleteAliases", "DeleteAliasesInput!", "success"),
-        refused=lambda place: inputs({"artifactID": place.artifact, "aliases": []}),
     ),
 }
