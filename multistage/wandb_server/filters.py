@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic_core import SchemaError
 
-from multistage.wandb_server.nodes import RefusedError
+from multistage.wandb_server.nodes import DEFAULT_ENTITY, RefusedError
 from multistage.wandb_server.patterns import compile_pattern
 from multistage.wandb_server.store import parse_time
 
@@ -28,6 +28,8 @@ COLUMNS = {
     "notes": "notes",
     "stopped": "stop_requested",
     "exitcode": "exitcode",
+    "commit": "commit_hash",
+    "duration": "((coalesce(ended_at, heartbeat_at) - started_at) / 1e6)",
 }
 TIMES = {
     "createdAt": "created_at",
@@ -39,6 +41,8 @@ TIMES = {
     "startedAt": "started_at",
     "endedAt": "ended_at",
 }
+USER_KEYS = ("user", "username")
+"""What stands for the one user, who made every run."""
 SWEEP_KEYS = ("name", "display_name", "displayName", "state", "description", "createdAt", "created_at")
 """What sweeps can be filtered by."""
 
@@ -132,7 +136,7 @@ def _translate_entry(key: str, value: Any, depth: int) -> Clause:
         case _ if key.startswith("$"):
             raise RefusedError(f"Unknown filter operator {key[:40]!r}.", 400)
         case "tags":
-            return _translate_tags(value)
+            return _translate_tags(value, depth)
         case _:
             return _translate_field(key, value, depth)
 
@@ -195,28 +199,48 @@ def _search(field: Clause, operand: Any) -> Clause:
     return Clause(f"({field.sql}) REGEXP ?", (*field.parameters, operand))
 
 
-def _translate_tags(value: Any) -> Clause:
-    match value:
-        case {"$in": list(tags)}:
-            wanted, negated = tags, False
-        case {"$nin": list(tags)}:
-            wanted, negated = tags, True
-        case {"$ne": tag}:
-            wanted, negated = [tag], True
-        case {"$eq": tag}:
-            wanted, negated = [tag], False
-        case dict():
-            raise RefusedError("tags can be filtered by $in, $nin, $eq and $ne.", 400)
-        case None:
-            return Clause("tags = '[]'")
-        case _:
-            wanted, negated = [value], False
-    marks = ", ".join("?" for _ in wanted)
-    clause = Clause(
-        f"EXISTS (SELECT 1 FROM json_each(tags) WHERE value IN ({marks}))",  # noqa: S608 - only marks
-        tuple(map(_to_sql, wanted)),
+def _translate_tags(value: Any, depth: int) -> Clause:
+    if depth > MAX_DEPTH:
+        raise RefusedError(f"The filter is nested more than {MAX_DEPTH} deep.", 400)
+    if value is None:
+        return Clause("tags = '[]'")
+    operators = value if isinstance(value, dict) else {"$eq": value}
+    return _join(" AND ", [_translate_tag_operator(*entry, depth) for entry in operators.items()])
+
+
+def _translate_tag_operator(operator: str, operand: Any, depth: int) -> Clause:
+    match operator, operand:
+        case "$eq", _:
+            return _have_tag([operand])
+        case "$ne", _:
+            return _negate(_have_tag([operand]))
+        case "$in", list(tags):
+            return _have_tag(tags)
+        case "$nin", list(tags):
+            return _negate(_have_tag(tags))
+        case "$all", list(tags):
+            return _join(" AND ", [_have_tag([tag]) for tag in tags or [None]])
+        case (("$in" | "$nin" | "$all"), _):
+            raise RefusedError(f"{operator} needs a list.", 400)
+        case "$exists", _:
+            return Clause(f"tags {'!=' if operand else '='} '[]'")
+        case "$regex", _:
+            found = _search(Clause("value"), operand)
+            return Clause(f"EXISTS (SELECT 1 FROM json_each(tags) WHERE {found.sql})", found.parameters)  # noqa: S608
+        case "$not", _:
+            return _negate(_translate_tags(operand, depth + 1))
+    raise RefusedError(
+        f"tags can be filtered by $eq, $ne, $in, $nin, $all, $exists, $regex and $not, not by {operator[:40]!r}.", 400
     )
-    return _negate(clause) if negated else clause
+
+
+def _have_tag(tags: list[Any]) -> Clause:
+    """Any of some tags."""
+    marks = ", ".join("?" for _ in tags)
+    return Clause(
+        f"EXISTS (SELECT 1 FROM json_each(tags) WHERE value IN ({marks}))",  # noqa: S608 - only marks
+        tuple(map(_to_sql, tags)),
+    )
 
 
 def resolve_field(key: str) -> Field:
@@ -227,6 +251,8 @@ def resolve_field(key: str) -> Field:
     """
     if column := COLUMNS.get(key) or TIMES.get(key):
         return Field(column)
+    if key in USER_KEYS:
+        return Field("?", (DEFAULT_ENTITY,))
     section, _, path = key.partition(".")
     match section:
         case "config" if path:
@@ -236,7 +262,7 @@ def resolve_field(key: str) -> Field:
         case "summary_metrics" | "summaryMetrics" | "summary" if path:
             return _extract("summary", [[path], path.split(".")])
         case _:
-            known = ", ".join(sorted({*COLUMNS, *TIMES, "tags"}))
+            known = ", ".join(sorted({*COLUMNS, *TIMES, *USER_KEYS, "tags"}))
             raise RefusedError(
                 f"Unknown filter key {key[:60]!r}; known are {known}, config.* and summary_metrics.*.", 400
             )
