@@ -208,9 +208,10 @@ def down(*, force: Annotated[bool, Parameter(negative=())] = False) -> int:
     code = 0
     for live in list_live_sweeps(settings):
         if not force:
+            where = f" on {live.host}" if live.host else ""
             raise UsageError(
-                f"The sweep in {live.folder} is live.",
-                "Wait for it, end it with Ctrl+C, or end it with `down --force`.",
+                f"The sweep in {live.folder} is live{where}.",
+                f"Wait for it, end it with Ctrl+C, or end it with `down --force`{where and ' there'}.",
             )
         try:
             end_sweep(live)

@@ -1,4 +1,7 @@
-"""Which sweeps are being driven on this machine, and how one is ended from outside, whatever became of its folder."""
+"""Which sweeps are being driven, and how one is ended from outside, whatever became of its folder.
+
+Another machine may share the home: its sweeps are listed where they are live, and ended there alone.
+"""
 
 import signal
 import time
@@ -29,6 +32,8 @@ class LiveSweep(Model):
     folder: Path
     driver: int | None
     """Process id of the driver; None where only workers are left."""
+    host: str = ""
+    """Where the driver is, if not on this machine."""
     workers: tuple[WorkerRecord, ...] = ()
     """As its state has them, and as was noted apart from it."""
     trouble: str = ""
@@ -36,7 +41,7 @@ class LiveSweep(Model):
 
 
 def list_live_sweeps(settings: Settings) -> list[LiveSweep]:
-    """List the sweeps that have a driver or workers; forget those that have neither.
+    """List the sweeps that have a driver or workers; forget those of this machine that have neither.
 
     One that is damaged, moved or gone is listed like the others, by what was noted apart from it.
     """
@@ -44,12 +49,14 @@ def list_live_sweeps(settings: Settings) -> list[LiveSweep]:
     for record in list_records(settings):
         folder = SweepFolder(record.folder)
         state, trouble = _read_state(folder)
-        driver = folder.find_driver() or record.find_driver()
+        driver, host = folder.find_driver(), folder.find_driver_host()
+        if driver is None:
+            driver, host = record.find_driver(), ""
         workers = _unite(record, state)
         if driver is not None or _any_lives(workers, folder.logs):
-            live.append(LiveSweep(folder=folder.path, driver=driver, workers=workers, trouble=trouble))
-        else:
-            forget_sweep(settings, record.folder)
+            live.append(LiveSweep(folder=folder.path, driver=driver, host=host, workers=workers, trouble=trouble))
+        elif record.is_here:
+            forget_sweep(settings, record)
     return live
 
 
@@ -57,10 +64,15 @@ def end_sweep(live: LiveSweep) -> None:
     """End a sweep's driver, its workers and their trainings; a resume goes on with it.
 
     Raises:
-        ServiceError: If the driver does not leave.
+        ServiceError: If the driver does not leave, or is on another machine.
         LaunchError: If something survived, or Modal cannot be reached.
         FolderError: If its state cannot be written; its workers have ended.
     """
+    if live.host:
+        raise ServiceError(
+            f"Process {live.driver} on {live.host} drives the sweep in {live.folder}.",
+            "End it there: `multistage-sweep down --force`.",
+        )
     if live.driver is not None:
         _end_driver(live.driver, live.folder)
     folder = SweepFolder(live.folder)

@@ -30,8 +30,8 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
     if state is None:
         return None
     driver = folder.find_driver()
-    if driver not in (None, os.getpid()):
-        raise folder.refuse_driver(driver)
+    if driver is not None and (driver != os.getpid() or folder.find_driver_host()):
+        raise folder.refuse_driver()
     if not resume:
         progress = f"{state.budget_used} of {state.total_budget} runs, {state.status}"
         raise FolderError(

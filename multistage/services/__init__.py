@@ -77,7 +77,8 @@ def stop_services(settings: Settings) -> tuple[str, ...]:
         The names of those that ran.
 
     Raises:
-        ServiceError: If a process survives even SIGKILL; the others are ended all the same.
+        ServiceError: If a process survives even SIGKILL, or a service runs on another machine; the others are ended all
+            the same.
     """
     stopped, failures = [], list[MultistageError]()
     for service in (build_worker_service(settings), build_wandb_service(settings), build_prefect_service(settings)):
@@ -86,7 +87,9 @@ def stop_services(settings: Settings) -> tuple[str, ...]:
                 stopped.append(service.name)
         except ServiceError as error:
             failures.append(error)
-    forget_hosts(settings.wandb_server_folder)
+        else:
+            if service.folder == settings.wandb_server_folder:
+                forget_hosts(service.folder)
     if failures:
         raise failures[0]
     return tuple(stopped)

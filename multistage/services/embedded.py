@@ -11,9 +11,11 @@ from pydantic import Field
 from multistage.domain.model import Model
 from multistage.domain.workers.variables import withhold_secrets
 from multistage.errors import ServiceError
+from multistage.file_locks import is_held
+from multistage.machines import is_here
 from multistage.pids import CLOCK_TOLERANCE, find_living
 from multistage.services.hosts import add_host, read_hosts
-from multistage.services.local_service import LocalService, answers
+from multistage.services.local_service import LocalService, answers, refuse_other_machine
 from multistage.settings import Settings
 from multistage.wandb_server.addresses import EVERYWHERE, name_url
 from multistage.wandb_server.pages.login_links import make_login_link
@@ -131,7 +133,11 @@ def renew_wandb_server(settings: Settings) -> str:
 
 
 def find_wandb_server(settings: Settings) -> WandbServer | None:
-    """Return the server of the user's data folder if it runs, also where somebody started it by hand."""
+    """Return the server of the user's data folder if it runs, also where somebody started it by hand.
+
+    Raises:
+        ServiceError: It runs on another machine.
+    """
     announcement = _read_announcement(settings)
     if announcement is None:
         return None
@@ -155,6 +161,7 @@ class Announcement(Model):
             this was noted.
         release: Which code it runs; empty where it was written before this was noted.
         hosts: The addresses that it listens on; empty where it was written before this was noted.
+        machine: Where it runs, as `describe_machine` told it; empty where it was written before this was noted.
     """
 
     url: str
@@ -163,6 +170,7 @@ class Announcement(Model):
     process_started_at: float | None = None
     release: str = ""
     hosts: tuple[str, ...] = ()
+    machine: str = ""
 
     def is_current(self) -> bool:
         """Whether the process that wrote this lives: a later one with its pid started after the writing."""
@@ -175,11 +183,15 @@ class Announcement(Model):
 
 
 def _read_announcement(settings: Settings) -> Announcement | None:
+    folder = settings.wandb_server_folder
     try:
-        content = (settings.wandb_server_folder / "server.json").read_bytes()
+        announcement = Announcement.model_validate_json((folder / "server.json").read_bytes())
+        if not is_here(announcement.machine):
+            if is_held(folder / "lock"):
+                raise refuse_other_machine("W&B server", folder, announcement.machine)
+            return None
     except OSError:
         return None
-    announcement = Announcement.model_validate_json(content)
     return announcement if announcement.is_current() and answers(f"{announcement.url}/healthz") else None
 
 

@@ -14,12 +14,15 @@ from pydantic import ValidationError
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
-from multistage.file_locks import explain_failure, try_lock
+from multistage.file_locks import GLANCE, explain_failure, is_held, try_lock
+from multistage.machines import is_here, name_host
 from multistage.services.service_processes import ProcessRecord, is_alive, start_process, stop_session
 from multistage.services.start_progress import LONGEST, StartProgress
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at something that is awaited."""
+OTHER_DISK = "Let MULTISTAGE_HOME name a folder on another disk."
+"""What to do where a disk has no file locks."""
 LOG_TAIL_LINES = 15
 """How much of the log an error shows."""
 
@@ -84,14 +87,20 @@ class LocalService:
         return self.folder / "process.json"
 
     def find(self) -> ServiceRecord | None:
-        """Return the running service, if it runs and answers."""
-        record = self.read_record()
+        """Return the running service, if it runs and answers.
+
+        Raises:
+            ServiceError: If it runs on another machine.
+        """
+        record = self._read_own()
         return record if record and is_alive(record) and answers(self._build_health_url(record)) else None
 
     def has_died(self) -> bool:
         """Whether it was started once and neither lives nor answers; a clock that jumped makes nobody dead."""
         record = self.read_record()
-        return record is not None and not is_alive(record) and not answers(self._build_health_url(record))
+        if record is None or not is_here(record.machine):
+            return False  # what became of it elsewhere is for those there to see
+        return not is_alive(record) and not answers(self._build_health_url(record))
 
     def ensure(self) -> StartedService:
         """Return the running service, starting it where it does not run.
@@ -100,12 +109,13 @@ class LocalService:
         on its port.
 
         Raises:
-            ServiceError: If it does not start; the message ends with its log's last lines.
+            ServiceError: If it does not start; the message ends with its log's last lines. Or if it runs on another
+                machine.
         """
         if running := self.find():
             return StartedService(running, started=False)
         with self._lock():
-            record = self.read_record()
+            record = self._read_own()
             if record and self._wait_until_ready(record):
                 return StartedService(record, started=False)
             if record:
@@ -131,12 +141,12 @@ class LocalService:
             Whether anything ran.
 
         Raises:
-            ServiceError: If a process cannot be ended.
+            ServiceError: If a process cannot be ended, or it runs on another machine.
         """
         if not self._record_path.exists():
             return False
         with self._lock():
-            record = self.read_record()
+            record = self._read_own()
             return record is not None and stop_session(record, self.name)
 
     def _start(self, previous: ServiceRecord | None) -> StartedService:
@@ -160,7 +170,11 @@ class LocalService:
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".previous.log"))
             environment = self.build_environment(port)
-            process = start_process(self.build_command(port), self.folder, environment, self.log, umask)
+            self._held.touch(0o600)
+            with self._held.open("ab") as held:
+                try_lock(held, GLANCE)
+                command = self.build_command(port)
+                process = start_process(command, self.folder, environment, self.log, held, umask)
             record = ServiceRecord(port=port, **process.model_dump())
             try:
                 self._write_record(record)
@@ -208,6 +222,23 @@ class LocalService:
                 f"End the {self.name} by hand if it runs, and delete that file.",
             ) from error
 
+    @property
+    def _held(self) -> Path:
+        """A file whose lock the service holds: by that it is known to live on another machine."""
+        return self.folder / "running.lock"
+
+    def _read_own(self) -> ServiceRecord | None:
+        """Read the record where it does not run on another machine."""
+        record = self.read_record()
+        if record is not None and not is_here(record.machine):
+            try:
+                lives = is_held(self._held)
+            except OSError as error:
+                raise ServiceError(explain_failure(self._held, error), OTHER_DISK) from error
+            if lives:
+                raise refuse_other_machine(self.name, self.folder, record.machine)
+        return record
+
     def _refuse_folder(self, error: OSError) -> ServiceError:
         return ServiceError(
             f"The folder of the {self.name} cannot be used: {error}.",
@@ -245,9 +276,23 @@ class LocalService:
         try:
             return try_lock(file)
         except OSError as error:
-            raise ServiceError(
-                explain_failure(Path(file.name), error), "Let MULTISTAGE_HOME name a folder on another disk."
-            ) from error
+            raise ServiceError(explain_failure(Path(file.name), error), OTHER_DISK) from error
+
+
+def refuse_other_machine(name: str, folder: Path, machine: str) -> ServiceError:
+    """Build the error for a service that another machine runs in the same folder.
+
+    Args:
+        name: What people call the service.
+        folder: Its folder.
+        machine: As `describe_machine` wrote it there.
+    """
+    host = name_host(machine)
+    return ServiceError(
+        f"The {name} of this folder runs on {host}: {folder}.",
+        f"Use it there, end it there with `multistage-sweep down`, or give this machine a MULTISTAGE_HOME of its own. "
+        f"Where {host} is gone for good, delete the files {folder}/*lock.",
+    )
 
 
 def answers(url: str) -> bool:

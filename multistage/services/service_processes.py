@@ -6,12 +6,14 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
 from multistage.domain.model import Model
 from multistage.domain.workers.variables import spare_loopback
 from multistage.errors import ServiceError
+from multistage.machines import describe_machine, is_here
 from multistage.pids import compare_start, find_living, find_process
 from multistage.process_starts import read_start
 
@@ -30,14 +32,16 @@ class ProcessRecord(Model):
     Args:
         pid: Its number; it leads a session of its own.
         process_started_at: When it started, as `read_start` told it: a later process with its number has another start.
+        machine: Where, as `describe_machine` told it; empty where it was written before this was noted.
     """
 
     pid: int
     process_started_at: float
+    machine: str = ""
 
 
 def start_process(
-    command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, umask: int = -1
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path, held: IO[bytes], umask: int = -1
 ) -> ProcessRecord:
     """Start a process that outlives this one and its terminal; all that it prints goes to a new log.
 
@@ -46,6 +50,7 @@ def start_process(
         directory: Where.
         environment: The whole of it.
         log: Made anew, for its owner alone.
+        held: A file that it keeps open, so that the file's lock is held for as long as it lives.
         umask: Which bits the files that it makes don't get; -1 for this process's own umask.
     """
     environment = dict(environment)
@@ -60,16 +65,19 @@ def start_process(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(held.fileno(),),
             umask=umask,
         )
     _children.add(process.pid)
     # From here on it is known by its record: nobody waits for this handle, which else warns of a living process.
     process.returncode = 0
-    return ProcessRecord(pid=process.pid, process_started_at=read_start(process.pid))
+    return ProcessRecord(pid=process.pid, process_started_at=read_start(process.pid), machine=describe_machine())
 
 
 def is_alive(record: ProcessRecord) -> bool:
-    """Whether the recorded process itself runs, rather than a later one with its pid."""
+    """Whether the recorded process itself runs on this machine, rather than a later one with its pid."""
+    if not is_here(record.machine):
+        return False
     reap(record.pid)
     return find_living(record.pid, record.process_started_at) is not None
 
@@ -116,8 +124,11 @@ def stop_session(record: ProcessRecord, name: str) -> bool:
 def find_session(record: ProcessRecord) -> list[psutil.Process]:
     """List the recorded process and those of its session, also where their leader has died.
 
-    As long as one member lives, the kernel gives the session's number to no other process.
+    As long as one member lives, the kernel gives the session's number to no other process. Those of another machine
+    are not seen.
     """
+    if not is_here(record.machine):
+        return []
     reap(record.pid)
     leader = find_process(record.pid, record.process_started_at)
     if leader is None and psutil.pid_exists(record.pid):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from multistage.domain.model import Model
 from multistage.domain.workers.worker_records import WorkerRecord
+from multistage.machines import describe_machine, is_here
 from multistage.pids import find_living
 from multistage.process_starts import read_start
 from multistage.settings import Settings
@@ -23,7 +24,9 @@ class Driver(Model):
 
     pid: int
     process_started_at: float
-    """Seconds since the epoch, as the kernel tells it: with the pid it names one process for ever."""
+    """As `read_start` told it: with the pid it names one process of a machine for ever."""
+    machine: str = ""
+    """As `describe_machine` told it; empty where it was written before this was noted."""
 
 
 class LiveRecord(Model):
@@ -33,9 +36,19 @@ class LiveRecord(Model):
     driver: Driver | None = None
     workers: tuple[WorkerRecord, ...] = ()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the sweep is, or was, driven on this machine, which alone can tell what became of it."""
+        return self.driver is None or is_here(self.driver.machine)
+
     def find_driver(self) -> int | None:
-        """Find the driver's process, also where its folder, and the lock in it, was moved away; None if it has left."""
-        driver = find_living(self.driver.pid, self.driver.process_started_at) if self.driver else None
+        """Find the driver's process on this machine, also where its folder, and the lock in it, was moved away.
+
+        None if it has left, or is on another machine.
+        """
+        if self.driver is None or not self.is_here:
+            return None
+        driver = find_living(self.driver.pid, self.driver.process_started_at)
         return driver.pid if driver else None
 
 
@@ -46,7 +59,7 @@ def register_sweep(settings: Settings, folder: SweepFolder) -> None:
         FolderError: If its state cannot be read, or the note cannot be written.
     """
     state = folder.read_state()
-    driver = Driver(pid=os.getpid(), process_started_at=read_start(os.getpid()))
+    driver = Driver(pid=os.getpid(), process_started_at=read_start(os.getpid()), machine=describe_machine())
     _write(settings, LiveRecord(folder=folder.path, driver=driver, workers=state.workers if state else ()))
 
 
@@ -71,9 +84,11 @@ def list_records(settings: Settings) -> Iterator[LiveRecord]:
             yield record
 
 
-def forget_sweep(settings: Settings, folder: Path) -> None:
-    """Forget a sweep that has ended."""
-    locate_record(settings, folder).unlink(missing_ok=True)
+def forget_sweep(settings: Settings, record: LiveRecord) -> None:
+    """Forget a sweep that has ended, unless another driver has registered it since its record was read."""
+    path = locate_record(settings, record.folder)
+    if _read(path) == record:
+        path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> LiveRecord | None:

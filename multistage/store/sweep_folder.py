@@ -9,11 +9,13 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from multistage.atomic_files import replace_file
 from multistage.domain.sweep.state import State, format_state, parse_state
 from multistage.errors import FolderError
-from multistage.file_locks import explain_failure, try_lock
+from multistage.file_locks import GLANCE, explain_failure, is_held, try_lock
+from multistage.machines import describe_machine, is_here, name_host
 from multistage.pids import find_living
 from multistage.process_starts import read_start
 
@@ -89,6 +91,15 @@ def write_atomically(path: Path, text: str) -> None:
         replace_file(path, text)
     except OSError as error:
         raise _refuse_write(path, error) from error
+
+
+class _Holder(NamedTuple):
+    """Who wrote itself into a folder's lock."""
+
+    pid: int
+    started_at: float
+    machine: str = ""
+    """As `describe_machine` told it; empty where an earlier release wrote it."""
 
 
 class SweepFolder:
@@ -237,15 +248,16 @@ class SweepFolder:
             raise _refuse_write(self._lock_file, error) from error
         with file:
             try:
-                taken = try_lock(file)
+                taken = try_lock(file, GLANCE)
             except OSError as error:
                 hint = "Choose a folder on another disk with --runs-dir."
                 raise FolderError(explain_failure(self._lock_file, error), hint) from error
             if not taken:
-                raise self.refuse_driver(self.find_driver())
+                raise self.refuse_driver()
             try:
                 file.truncate(0)
-                file.write(f"{os.getpid()} {read_start(os.getpid())}".encode())
+                file.write(f"{os.getpid()} {read_start(os.getpid())} {describe_machine()}".encode())
+                os.fsync(file.fileno())  # for those on other machines
             except OSError as error:
                 raise _refuse_write(self._lock_file, error) from error
             try:
@@ -254,22 +266,40 @@ class SweepFolder:
                 file.truncate(0)
 
     def find_driver(self) -> int | None:
-        """Find the process that holds the lock; None where nobody does.
+        """Find the process that holds the lock, on whichever machine; None where nobody does.
 
-        The lock itself is not touched: a look at it would keep a driver out that starts in the same instant.
+        The lock itself is not touched where the process would be on this machine: a look at it would keep a driver out
+        that starts in the same instant.
         """
+        holder = self._read_holder()
+        if holder is None:
+            return None
+        if is_here(holder.machine):
+            return holder.pid if find_living(holder.pid, holder.started_at) else None
         try:
-            pid, _, started_at = self._lock_file.read_text(encoding="utf-8").partition(" ")
-            driver = find_living(int(pid), float(started_at))
+            return holder.pid if is_held(self._lock_file) else None
+        except OSError:
+            return None
+
+    def find_driver_host(self) -> str:
+        """Name the host of what `find_driver` finds where that is another machine; else nothing."""
+        holder = self._read_holder()
+        return name_host(holder.machine) if holder is not None and not is_here(holder.machine) else ""
+
+    def _read_holder(self) -> _Holder | None:
+        try:
+            pid, started_at, *machine = self._lock_file.read_text(encoding="utf-8").split(" ", 2)
+            return _Holder(int(pid), float(started_at), *machine)
         except (OSError, ValueError):
             return None
-        return driver.pid if driver else None
 
-    def refuse_driver(self, pid: int | None) -> FolderError:
+    def refuse_driver(self) -> FolderError:
         """Build the error for a second driver."""
+        pid, host = self.find_driver() or "unknown", self.find_driver_host()
+        gone = f" Where {host} is gone for good, delete {self._lock_file}." if host else ""
         return FolderError(
-            f"Process {pid or 'unknown'} is already driving the sweep in {self.path}.",
-            f"Watch it with `multistage-sweep status {self.name}`, or end it first.",
+            f"Process {pid} {f'on {host} ' if host else ''}is already driving the sweep in {self.path}.",
+            f"Watch it with `multistage-sweep status {self.name}`, or end it {'there' if host else 'first'}.{gone}",
         )
 
 

@@ -5,7 +5,10 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-ROOMS = ("wandb_server", "search", "domain", "errors.py", "atomic_files.py", "file_locks.py", "process_starts.py")
+ROOMS = (
+    *("wandb_server", "search", "domain"),
+    *("errors.py", "atomic_files.py", "file_locks.py", "machines.py", "process_starts.py"),
+)
 """What the server is made of."""
 
 

@@ -18,7 +18,8 @@ import uvicorn
 
 from multistage.atomic_files import replace_file
 from multistage.errors import ServiceError
-from multistage.file_locks import explain_failure, try_lock
+from multistage.file_locks import GLANCE, explain_failure, try_lock
+from multistage.machines import describe_machine
 from multistage.process_starts import read_start
 from multistage.wandb_server.addresses import EVERYWHERE, bind_all, name_url
 from multistage.wandb_server.connections import PatientProtocol, Reception, bound_connections
@@ -92,6 +93,7 @@ def write_announcement(path: Path, url: str, hosts: Sequence[str]) -> None:
         "pid": os.getpid(),
         "started_at": time.time(),
         "process_started_at": read_start(os.getpid()),
+        "machine": describe_machine(),
         "release": describe_release(),
     }
     replace_file(path, json.dumps(content))
@@ -163,7 +165,7 @@ def _open_lock(folder: Path) -> TextIO:
 
 def _take_lock(lock: TextIO, folder: Path) -> None:
     try:
-        taken = try_lock(lock)
+        taken = try_lock(lock, GLANCE)
     except OSError as error:
         raise ServiceError(
             explain_failure(folder / "lock", error),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
+from multistage import machines
 from multistage.cli import main
 from multistage.domain.workers.worker_records import WorkerRecord
 from multistage.driver.live_sweeps import end_sweep, list_live_sweeps
 from multistage.launchers.local.records import read_local
 from multistage.settings import Settings
 from multistage.store.journal import Journal
-from multistage.store.live_records import list_records, locate_record, register_sweep
+from multistage.store.live_records import forget_sweep, list_records, locate_record, register_sweep
 from multistage.store.sweep_folder import SweepFolder, survey_sweeps
 from tests.queued_sweeps import is_running
 from tests.states import make_state
@@ -170,6 +172,48 @@ def test_a_driver_whose_folder_was_moved_is_known_and_ended(settings: Settings, 
         assert driver.wait(5) < 0
     assert not folder.path.exists()
     assert list_live_sweeps(settings) == []
+
+
+def test_a_sweep_of_another_machine_is_listed_and_ended_there_alone(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SweepFolder(tmp_path / "mine")
+    folder.write_state(make_state())
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder.path)], stdout=subprocess.PIPE, text=True
+    ) as driver:
+        assert driver.stdout
+        assert driver.stdout.readline() == "held\n"
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(machines, "read_host", lambda: "login2")
+            elsewhere.setattr(machines, "read_mark", lambda: "boot-b")
+            (live,) = list_live_sweeps(settings)
+            assert (live.driver, live.host) == (driver.pid, socket.gethostname())
+            assert run_main("down") == 2
+            assert run_main("down", "--force") == 1
+            told = capsys.readouterr().err
+            assert f"The sweep in {folder.path} is live on {socket.gethostname()}." in told
+            assert f"Process {driver.pid} on {socket.gethostname()} drives the sweep in {folder.path}." in told
+            assert driver.poll() is None
+            driver.kill()
+            driver.wait()
+            assert list_live_sweeps(settings) == []
+            assert list(list_records(settings)), "its workers may live there"
+    assert list_live_sweeps(settings) == []
+    assert list(list_records(settings)) == []
+
+
+def test_a_sweep_that_was_registered_meanwhile_is_not_forgotten(settings: Settings, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "mine")
+    folder.write_state(make_state())
+    register_sweep(settings, folder)
+    (registered,) = list_records(settings)
+    assert registered.driver is not None
+    read_before = registered.model_copy(update={"driver": registered.driver.model_copy(update={"pid": 1})})
+    forget_sweep(settings, read_before)
+    assert list(list_records(settings)) == [registered]
+    forget_sweep(settings, registered)
+    assert list(list_records(settings)) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"{}", b"[1]", b"nonsense"])

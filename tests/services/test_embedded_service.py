@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from multistage import machines
 from multistage.errors import ServiceError
 from multistage.services import ensure_wandb_server, inspect_services, renew_wandb_server, stop_services
 from multistage.services.embedded import find_wandb_server
+from multistage.services.hosts import add_host, read_hosts
 from multistage.services.local_service import answers
 from multistage.settings import Settings
 from multistage.wandb_server.release import describe_release
@@ -49,6 +51,36 @@ def test_killed_it_comes_back_on_its_address_with_its_key(settings: Settings) ->
     assert second.started
     assert (second.url, second.key) == (first.url, first.key)
     assert second.pid != first.pid
+
+
+def test_one_of_another_machine_is_neither_used_nor_ended_nor_joined(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ensure_wandb_server(settings)
+    add_host(settings.wandb_server_folder, "127.0.0.2")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(machines, "read_host", lambda: "login2")
+        elsewhere.setattr(machines, "read_mark", lambda: "boot-b")
+        for call in (ensure_wandb_server, inspect_services, renew_wandb_server, stop_services):
+            with pytest.raises(ServiceError, match="The W&B server of this folder runs on"):
+                call(settings)
+    assert read_hosts(settings.wandb_server_folder) == ("127.0.0.2",)
+    found = find_wandb_server(settings)
+    assert found is not None
+    assert found.pid == server.pid
+
+
+def test_one_that_another_machine_has_left_is_started_here(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the node of a cluster on which the job ended, with all that was in it."""
+    first = ensure_wandb_server(settings)
+    os.kill(first.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(first.pid)], timeout=10)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(machines, "read_host", lambda: "login2")
+        elsewhere.setattr(machines, "read_mark", lambda: "boot-b")
+        assert find_wandb_server(settings) is None
+    second = ensure_wandb_server(settings)
+    assert (second.started, second.url, second.key) == (True, first.url, first.key)
 
 
 def test_its_key_stays_in_its_file(settings: Settings) -> None:

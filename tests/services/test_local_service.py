@@ -19,7 +19,10 @@ from typing import Any
 import psutil
 import pytest
 
+from multistage import machines
 from multistage.errors import ServiceError
+from multistage.file_locks import is_held
+from multistage.machines import is_here, name_host
 from multistage.services import local_service, service_processes, start_progress
 from multistage.services.local_service import LocalService, ServiceRecord, StartedService
 from multistage.services.service_processes import ProcessRecord, is_alive
@@ -135,7 +138,7 @@ def test_what_it_makes_is_its_owners_alone_unless_it_starts_trainings(tmp_path: 
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder.parent, folder, *folder.rglob("*"))}
     assert modes.pop("made") == (0o600 if is_private else 0o644)
     assert modes.pop("home") == modes.pop("service") == 0o700
-    assert set(modes) == {"process.json", "server.log", "start.lock"}
+    assert set(modes) == {"process.json", "server.log", "start.lock", "running.lock"}
     assert set(modes.values()) == {0o600}
 
 
@@ -312,6 +315,43 @@ def test_a_watch_outlives_a_full_disk(
     assert [record.getMessage() for record in caplog.records] == [
         "The small server cannot be started again yet: [Errno 28] No space left on device"
     ]
+
+
+def test_one_that_runs_on_another_machine_is_left_to_it(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two login nodes with one home."""
+    first = service.ensure().record
+    family = [psutil.Process(first.pid), *list_children(first.pid)]
+    assert (name_host(first.machine), is_here(first.machine)) == (socket.gethostname(), True)
+    written = (service.folder / "process.json").read_text()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(machines, "read_host", lambda: "login2")
+        elsewhere.setattr(machines, "read_mark", lambda: "boot-b")
+        for call in (service.find, service.ensure, service.stop):
+            with pytest.raises(ServiceError) as caught:
+                call()
+            assert f"The small server of this folder runs on {socket.gethostname()}" in caught.value.message
+            assert "MULTISTAGE_HOME" in caught.value.hint
+        assert not service.has_died()
+        assert all(map(lives, family))
+        assert (service.folder / "process.json").read_text() == written
+        for process in family:
+            process.kill()
+        wait_for(lambda: not is_held(service.folder / "running.lock"))
+        assert service.find() is None, "the disk tells that it ended, as where its machine has died"
+        assert not service.stop()
+        second = service.ensure()
+        assert (second.started, second.record.machine, second.record.port) == (True, "login2 boot-b", first.port)
+        assert service.find() == second.record
+        assert service.stop()
+
+
+def test_a_machine_that_gets_another_name_keeps_its_services(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = service.ensure().record
+    monkeypatch.setattr(machines, "read_host", lambda: "laptop-at-work")
+    assert service.ensure().record == first
+    assert service.stop()
 
 
 def test_a_watched_one_that_dies_is_started_again_and_a_jumping_clock_starts_no_second(

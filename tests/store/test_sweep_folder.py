@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from multistage import machines
 from multistage.domain.sweep.state import State, parse_state
 from multistage.errors import FolderError
+from multistage.process_starts import read_start
 from multistage.store.sweep_folder import (
     SweepFolder,
     find_folder,
@@ -208,6 +211,30 @@ def test_looking_for_the_driver_never_keeps_one_out(folder: SweepFolder) -> None
         ended.set()
         for looker in lookers:
             looker.join()
+
+
+def test_a_driver_on_another_machine_is_known_by_the_lock_it_holds(
+    folder: SweepFolder, holder: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folder.find_driver_host() == ""
+    monkeypatch.setattr(machines, "read_host", lambda: "login2")
+    monkeypatch.setattr(machines, "read_mark", lambda: "boot-b")
+    assert (folder.find_driver(), folder.find_driver_host()) == (holder.pid, socket.gethostname())
+    told = f"Process {holder.pid} on {socket.gethostname()} is already driving"
+    with pytest.raises(FolderError, match=told) as caught, folder.lock():
+        pass
+    assert caught.value.hint.endswith(f"delete {folder.path}/.lock.")
+    holder.kill()
+    holder.wait()
+    assert folder.find_driver() is None, "its pid is not asked for, which another process may have here"
+    with folder.lock():
+        assert (folder.find_driver(), folder.find_driver_host()) == (os.getpid(), "")
+
+
+def test_the_lock_of_an_earlier_release_names_its_driver(folder: SweepFolder) -> None:
+    folder.path.mkdir(parents=True)
+    (folder.path / ".lock").write_text(f"{os.getpid()} {read_start(os.getpid())}")
+    assert (folder.find_driver(), folder.find_driver_host()) == (os.getpid(), "")
 
 
 def test_a_folder_that_was_never_driven_has_no_driver(folder: SweepFolder) -> None:
