@@ -1,16 +1,11 @@
 """Ask a person between two stages, in a form of Prefect's."""
 
-import contextlib
 import secrets
-import threading
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from prefect import get_run_logger, pause_flow_run
-from prefect.exceptions import NotPausedError
-from prefect.flow_runs import resume_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field, create_model
@@ -29,12 +24,13 @@ from multistage.domain.sweep.plan import StageNumber
 from multistage.domain.sweep.state import PendingApproval, StageRecord
 from multistage.driver.session import Session
 from multistage.errors import ApprovalError, SpaceError
+from multistage.pipeline.tasks.approval_watch import ApprovalWatch
 from multistage.pipeline.tasks.notices import notify
 
 POLL_INTERVAL = 2
 """Seconds between two looks whether somebody answered."""
 FOREVER = 10 * 365 * 86_400
-"""Seconds: Prefect wants a number, and the clock that ends the wait is this module's own."""
+"""Seconds: Prefect wants a number, and the clock that ends the wait is `ApprovalWatch`'s."""
 
 
 def await_approval(session: Session, number: StageNumber) -> None:
@@ -66,15 +62,13 @@ def _ask(
     problem = ""
     for attempt in range(1, 1000):
         form = build_form(record, proposed, problem)
-        with _end_at(until) as expired:
+        # A key that a flow run had before, also before a retry, would bring its old answer.
+        key = f"stage{record.stage + 1}-{secrets.token_hex(4)}-{attempt}"
+        with ApprovalWatch(UUID(str(flow_run.id)), key, until) as watch:
             answer = pause_flow_run(
-                wait_for_input=form,
-                timeout=FOREVER,
-                poll_interval=POLL_INTERVAL,
-                # A key that a flow run had before, also before a retry, would bring its old answer.
-                key=f"stage{record.stage + 1}-{secrets.token_hex(4)}-{attempt}",
+                wait_for_input=form, timeout=FOREVER, poll_interval=POLL_INTERVAL, key=key
             ).model_dump()
-        if expired.is_set():
+        if watch.expired.is_set():
             get_run_logger().warning("Nobody approved the ranges of stage %d in time", record.stage + 1)
             if session.state.options.on_timeout == "continue":
                 return proposed, "timeout"
@@ -106,33 +100,3 @@ def build_form(record: StageRecord, proposed: SearchSpace, problem: str) -> type
     form: type[RunInput] = create_model("Ranges", __base__=RunInput, **fields)
     form._description = describe_proposal(record, problem)
     return form
-
-
-@contextlib.contextmanager
-def _end_at(until: datetime | None) -> Iterator[threading.Event]:
-    """Resume this flow run by itself when the time is over; the event says that it was so."""
-    expired, answered = threading.Event(), threading.Event()
-    if until is None:
-        yield expired
-        return
-    run_id = flow_run.id
-
-    def resume() -> None:
-        answered.wait(max(0.0, (until - datetime.now(UTC)).total_seconds()))
-        while not answered.is_set():
-            try:
-                resume_flow_run(run_id, run_input={})
-            except NotPausedError:
-                # Not yet, where the time is very short; or no more, and then the block ends.
-                time.sleep(POLL_INTERVAL / 4)
-            else:
-                expired.set()
-                return
-
-    clock = threading.Thread(target=resume, name="approval's clock", daemon=True)
-    clock.start()
-    try:
-        yield expired
-    finally:
-        answered.set()
-        clock.join()
