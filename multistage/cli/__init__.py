@@ -24,6 +24,7 @@ from multistage.cli.showing import best, report, runs, status
 from multistage.cli.single_sweeping import single
 from multistage.cli.slips import suggest_command, suggest_config
 from multistage.cli.sweeping import INTERRUPTED, plan, resume, sweep
+from multistage.cli.system_errors import explain_system_error
 from multistage.cli.training import compare, train
 from multistage.cli.working import work
 from multistage.domain.workers.variables import PROXY_SCHEMES, SOCKS_SCHEMES, list_unusable_proxies, spare_loopback
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _check_home()
         code = app(given or ["--help"], exit_on_error=False, print_error=False, result_action="return_value")
+        print(end="", flush=True)
     except CoercionError as error:
         refusal = explain_flag(error) or UsageError(str(error), "See multistage-sweep --help.")
         code = _complain(refusal.message, refusal.hint, refusal.exit_code)
@@ -68,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _complain(error.message, error.hint, error.exit_code)
     except ModuleNotFoundError as error:
         code = _complain(f"{DISTRIBUTION} is incomplete: {error}.", f"`{DISTRIBUTION} doctor` says what to do.", 1)
+    except OSError as error:
+        explained = explain_system_error(error)
+        code = _complain(explained.message, explained.hint, explained.exit_code) if explained else 1
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code if isinstance(code, int) else 0)

@@ -28,7 +28,7 @@ def single(
     from multistage.request.given_flags import gather_single_flags
 
     given = flags.list_given()
-    if (file is None) == (given.get("sweep_id") is None):
+    if (file is None) != bool(given.get("sweep_id")):
         raise UsageError("Exactly one sweep is needed.", "Name a sweep file, or a sweep that exists: --sweep-id ID.")
     gathered, account = gather_single_flags(given | ({"sweep_file": file} if file else {}), Path.cwd())
     return run_sweep(gathered, Console(stderr=as_json), as_json, account)

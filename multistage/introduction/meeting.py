@@ -309,7 +309,7 @@ class _Script:
 
     def _read_file(self, name: str) -> str | None:
         try:
-            return (self._directory / name).read_text(encoding="utf-8", errors="replace")
+            return (self._directory / name).read_text(encoding="utf-8-sig", errors="replace")
         except OSError:
             return None
 

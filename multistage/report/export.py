@@ -108,6 +108,8 @@ def write_rows(rows: Sequence[RunRow], how: ExportFormat, output: Path | None, c
             case _:
                 output.write_text(format_rows(rows, how))
     except OSError as error:
+        if output is None:
+            raise
         raise UsageError(f"{output} cannot be written: {error.strerror}.", "Name another file.") from error
 
 

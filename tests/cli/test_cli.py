@@ -57,6 +57,7 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*RUN, "hidden_size:[8|x]"), "refuses hidden_size = 'x'", "--params"),
         ((*RUN, "learning_rate,learning_rate"), "named twice", "once"),
         (("digits:mlp", "--budget", "20"), "No --params", "--params policy_lr"),
+        (("single", "--sweep-id", "", "--count", "3"), "Exactly one sweep is needed", "--sweep-id ID"),
         (
             ("digits:mlp", "--params", "learning_rate", "--budget", "9"),
             "--budget cannot be 9: it takes a whole number of 10",

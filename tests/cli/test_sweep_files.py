@@ -40,6 +40,7 @@ BAD = {
     "a run_cap of none": METHOD + "  x: {values: [1, 2]}\nrun_cap: 0",
     "another early_terminate": METHOD + "  x: {values: [1, 2]}\nearly_terminate: {type: median}",
     "hyperband without a metric": METHOD + "  x: {values: [1, 2]}\nearly_terminate: {type: hyperband, min_iter: 3}",
+    "a value that is nested beyond all use": METHOD + f"  x: {{value: {'[' * 600}{']' * 600}}}",
     "hyperband without a band": METHOD
     + "  x: {values: [1, 2]}\nmetric: {name: score}\nearly_terminate: {type: hyperband}",
 }  # fmt: skip

@@ -22,7 +22,11 @@ MAX_LETTERS = 1_000_000
 """Of a sweep's config."""
 MAX_VALUES = 200_000
 """Of a sweep's config, with every alias written out."""
+MAX_LEVELS = 100
+"""Of a sweep's config, sections and lists within each other."""
 MAX_ITERATION = 2**53
+TOO_DEEP = f"The sweep's config is nested more than {MAX_LEVELS} levels deep."
+FLATTEN = "Write it flatter."
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as fast as the other, and not in every build of PyYAML."""
 
@@ -60,13 +64,15 @@ def parse_config(text: str) -> dict[str, Any]:
     """Read a sweep's config from YAML, as plain JSON data: keys are texts, and dates too.
 
     Raises:
-        SpaceError: It is not valid YAML mapping, or too large.
+        SpaceError: It is no valid YAML mapping, too large, or too deep.
     """
     if len(text) > MAX_LETTERS:
         raise SpaceError(f"The sweep's config has {len(text)} characters; the limit is {MAX_LETTERS}.")
     try:
         config = make_plain(yaml.load(text, LOADER))  # noqa: S506 - both are safe ones
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except RecursionError as error:
+        raise SpaceError(TOO_DEEP, FLATTEN) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise SpaceError(f"The sweep's config is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(config, dict):
         raise SpaceError("The sweep's config must be a mapping.", "Its keys are method, metric, parameters and so on.")
@@ -77,25 +83,27 @@ def make_plain(value: Any) -> Any:
     """Return what YAML or Python holds as JSON can hold it; what is not finite, and dates, become texts.
 
     Raises:
-        SpaceError: It is too large.
+        SpaceError: It is too large, or too deep.
     """
-    return _make_plain(value, MAX_VALUES)[0]
+    return _make_plain(value, MAX_VALUES, MAX_LEVELS)[0]
 
 
-def _make_plain(value: Any, left: int) -> tuple[Any, int]:
+def _make_plain(value: Any, left: int, levels: int) -> tuple[Any, int]:
     """Return a YAML value as JSON has it, and how many more values there may be."""
     if left <= 0:
         raise SpaceError(f"The sweep's config has more than {MAX_VALUES} values.")
+    if levels <= 0:
+        raise SpaceError(TOO_DEEP, FLATTEN)
     left -= 1
     if isinstance(value, Mapping):
         section = {}
         for key, inner in value.items():
-            section[str(key)], left = _make_plain(inner, left)
+            section[str(key)], left = _make_plain(inner, left, levels - 1)
         return section, left
     if isinstance(value, list | tuple):
         items = []
         for inner in value:
-            item, left = _make_plain(inner, left)
+            item, left = _make_plain(inner, left, levels - 1)
             items.append(item)
         return items, left
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):

@@ -262,6 +262,10 @@ def read_variables(groups: Groups | None = None) -> Preferences:
         raise UsageError(
             f"The environment's {VARIABLE_PREFIX}* variables: {error}.", "Write a list or table as JSON."
         ) from error
+    except RecursionError as error:
+        raise UsageError(
+            f"One of the environment's {VARIABLE_PREFIX}* variables is nested too deeply.", "Write it flatter."
+        ) from error
 
 
 class _Variables(BaseSettings):

@@ -89,9 +89,16 @@ def parse_settings(text: str, path: Path, groups: Groups | None = None) -> Setti
         groups: The options that it may set; by default this package's and those of installed launchers.
 
     Raises:
-        UsageError: It is not valid TOML, has an unknown key (the hint names the nearest), or a bad value.
+        UsageError: It is not valid TOML, is nested too deeply, has an unknown key (the hint names the nearest), or a
+            bad value.
     """
-    groups = groups or list_groups()
+    try:
+        return _parse_settings(text.removeprefix("\ufeff"), path, groups or list_groups())
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply.", HINT) from error
+
+
+def _parse_settings(text: str, path: Path, groups: Groups) -> SettingsFile:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -124,7 +124,11 @@ def test_another_file_may_be_named_and_must_be_there(place: Path, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("name", "value", "what"),
-    [("MULTISTAGE_BUDGET", "many", "MULTISTAGE_BUDGET cannot be 'many'"), ("MULTISTAGE_TRAIN_ARG", "{", "train_arg")],
+    [
+        ("MULTISTAGE_BUDGET", "many", "MULTISTAGE_BUDGET cannot be 'many'"),
+        ("MULTISTAGE_TRAIN_ARG", "{", "train_arg"),
+        ("MULTISTAGE_TRAIN_ARG", "[" * 100_000, "nested too deeply"),
+    ],
 )
 def test_a_variable_that_makes_no_sense_is_named(
     place: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, what: str

@@ -92,6 +92,8 @@ def test_it_takes_all_that_the_command_line_takes() -> None:
         ("ranges.lr = '0-1,b:0-1'", "ranges.lr: '0-1,b:0-1' is more than one", "line of its own"),
         ("[configs.x]\nranges.lr = '2-1'", "ranges.lr: lr has its minimum 2", "smaller bound first"),
         ("budget = ", "m.toml is not valid TOML", "toml.io"),
+        ("budget = " + "[" * 5000, "m.toml is nested too deeply", "settings --schema"),
+        ("budget" + ".a" * 5000 + " = 3", "m.toml is nested too deeply", "settings --schema"),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(text: str, what: str, remedy: str) -> None:
@@ -99,6 +101,10 @@ def test_a_mistake_is_named_with_its_remedy(text: str, what: str, remedy: str) -
         parse_settings(text, Path("m.toml"))
     assert what in refused.value.message
     assert remedy in refused.value.hint
+
+
+def test_a_file_may_begin_with_the_mark_that_windows_writes() -> None:
+    assert parse_settings("\ufeffbudget = 30", Path("m.toml")).list_given() == {"budget": 30}
 
 
 def test_editors_get_a_schema_that_takes_what_is_taken_and_refuses_what_is_refused() -> None:
