@@ -1,7 +1,7 @@
 """The file stream: how a run sends its rows, its summary, its console, and its end."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,7 @@ from multistage.wandb_server.history import Stream, count_lines
 from multistage.wandb_server.lifecycle import LIVE_STATES
 from multistage.wandb_server.nodes import RefusedError, get_run, parse_object, require_named_run
 from multistage.wandb_server.searches import parse_plan
+from multistage.wandb_server.shared_mode import merge_summary, number_lines
 from multistage.wandb_server.store import Row, dump_json
 
 STREAMS = {
@@ -66,11 +67,21 @@ def read_report(body: bytes) -> Report:
         raise RefusedError(f"Invalid file stream: {error}.", 400) from error
 
 
-async def receive(state: State, entity: str, project: str, run_name: str, report: Report) -> dict[str, Any]:
+async def receive(
+    state: State, entity: str, project: str, run_name: str, report: Report, client: str = ""
+) -> dict[str, Any]:
     """Take in one report of a run; all of it is stored before the answer.
 
     A long one is stored in parts, between which others come to their turn. The same report may come twice, or come
     again after a part of it was stored: lines are stored under their number.
+
+    Args:
+        state: The server's.
+        entity: The run's.
+        project: The run's.
+        run_name: The run's id.
+        report: What is reported.
+        client: Which of the run's clients reports, where there may be several.
 
     Returns:
         The answer's body; ``stopped`` asks the run to end itself.
@@ -91,16 +102,16 @@ async def receive(state: State, entity: str, project: str, run_name: str, report
     for stream, part in parts[:-1]:
         with state.store.transaction():
             run = require_named_run(state.store, entity, project, run_name)
-            _store_part(state, run, stream, part)
+            _store_part(state, run, client, stream, part)
             state.lifecycle.keep_alive(run["id"])
         await asyncio.sleep(0)
     with store.transaction():
         run = require_named_run(state.store, entity, project, run_name)
         for stream, part in parts[-1:]:
-            _store_part(state, run, stream, part)
+            _store_part(state, run, client, stream, part)
         summary = (report.files or {}).get(SUMMARY)
         if summary is not None and summary.content:
-            values = dump_json(parse_object("The summary", summary.content[-1]))
+            values = merge_summary(run, client, parse_object("The summary", summary.content[-1]))
             store.update("runs", run["id"], summary=values, heartbeat_at=store.tick())
         if run["state"] in LIVE_STATES or run["state"] == "crashed":
             lifecycle.report(run)
@@ -124,10 +135,12 @@ def _split(chunk: Chunk) -> Iterator[Chunk]:
         yield Chunk.model_construct(offset=chunk.offset + start, content=chunk.content[start:])
 
 
-def _store_part(state: State, run: Row, stream: Stream, part: Chunk) -> None:
-    rows = _store_lines(state, run, stream, part)
+def _store_part(state: State, run: Row, client: str, stream: Stream, part: Chunk) -> None:
+    numbers = number_lines(state.store, run["id"], stream, client, part.offset, len(part.content))
+    rows = _store_lines(state, run, stream, part, numbers)
     if stream is Stream.HISTORY and rows and run["sweep"]:
-        _judge(state, run, part.offset, rows)
+        # Lines that came before have lower numbers than the rest, which follow on each other.
+        _judge(state, run, numbers[-1] + 1 - len(rows), rows)
 
 
 def _judge(state: State, run: Row, offset: int, rows: list[dict[str, Any]]) -> None:
@@ -141,13 +154,13 @@ def _judge(state: State, run: Row, offset: int, rows: list[dict[str, Any]]) -> N
         state.early_stop.follow(sweep, plan.hyperband, plan.goal, run, offset, values)
 
 
-def _store_lines(state: State, run: Row, stream: Stream, chunk: Chunk) -> list[dict[str, Any]]:
+def _store_lines(state: State, run: Row, stream: Stream, chunk: Chunk, numbers: Sequence[int]) -> list[dict[str, Any]]:
     """Store the lines under their numbers; returns what was parsed of them."""
     if not chunk.content:
         return []
     parsed: list[dict[str, Any]] = []
     rows: list[tuple[int, Stream, int, int | None, str]] = []
-    for number, line in enumerate(chunk.content, start=chunk.offset):
+    for number, line in zip(numbers, chunk.content, strict=True):
         if stream is Stream.CONSOLE:
             rows.append((run["id"], stream, number, None, line.rstrip("\n")))
         else:

@@ -94,6 +94,16 @@ CREATE TABLE lines (
     content TEXT NOT NULL,
     PRIMARY KEY (run_id, stream, line)
 ) WITHOUT ROWID;
+
+-- The lines of runs into which several clients write, each counting its own.
+CREATE TABLE shared_lines (
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    client TEXT NOT NULL,
+    stream INTEGER NOT NULL,
+    place INTEGER NOT NULL, -- as the client counts
+    line INTEGER NOT NULL,
+    PRIMARY KEY (run_id, client, stream, place)
+) WITHOUT ROWID;
 CREATE INDEX lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
 
 CREATE TABLE files (

@@ -41,6 +41,7 @@ from multistage.wandb_server.pages.routes import build_routes
 from multistage.wandb_server.presence import Presence
 from multistage.wandb_server.questions import answer_question
 from multistage.wandb_server.searches import Searches, parse_config
+from multistage.wandb_server.shared_mode import read_client
 from multistage.wandb_server.storage import Storage
 from multistage.wandb_server.store import Store
 from multistage.wandb_server.worker_scope import WORK_PATH, WORKER
@@ -96,7 +97,9 @@ def build_app(state: State) -> ASGIApp:
         params = http.path_params
         names = params["entity"], params["project"], params["run"]
         await state.desk.take(_check_stream, state, http.scope.get(WORKER), *names)
-        return JSONResponse(await state.desk.take(file_stream.receive, state, *names, report))
+        return JSONResponse(
+            await state.desk.take(file_stream.receive, state, *names, report, read_client(http.headers))
+        )
 
     async def answer_storage(http: HttpRequest) -> Response:
         run_id, name = http.path_params["run_id"], http.path_params["name"]
