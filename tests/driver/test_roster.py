@@ -274,3 +274,11 @@ def test_nobody_is_started_where_nothing_waits(tmp_path: Path, launcher: MemoryL
     fleet.adjust(1, 1, progressed=True)
     fleet.adjust(1, 1, progressed=False)
     assert len(read_workers(tmp_path)) == 3, "it was lost, and waits again"
+
+
+def test_a_failure_is_explained_by_the_line_that_tells_it(
+    tmp_path: Path, launcher: MemoryLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "ValueError: lr is negative\nSet the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace."
+    monkeypatch.setattr(launcher, "read_failure", lambda _: said)
+    assert open_roster(tmp_path, launcher).explain_failure("abc") == "ValueError: lr is negative"
