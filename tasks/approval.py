@@ -48,7 +48,7 @@ def await_approval(session: Session, number: StageNumber) -> None:
     pending = PendingApproval(stage=number, proposed=texts, url=f"{flow_run.ui_url}", until=until)
     session.update_state(pending_approval=pending)
     get_run_logger().info("Stage %d waits for approval of its ranges", number)
-    notify(session.state, f"stage {number} waits for you")
+    notify(session.state, session.folder.path, f"stage {number} waits for you")
     try:
         space, by = _ask(session, record, record.next_space, until)
     finally:
@@ -86,7 +86,7 @@ def _ask(
 
 def _stop(session: Session, reason: str) -> ApprovalError:
     session.update_state(status="stopped", ended_because=reason)
-    return ApprovalError(reason, f"Resume with: multistage-sweep --resume {session.folder.state_file}")
+    return ApprovalError(reason, f"Resume with: {session.folder.resume_command}")
 
 
 def build_form(record: StageRecord, proposed: SearchSpace, problem: str) -> type[RunInput]:

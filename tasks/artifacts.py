@@ -118,7 +118,7 @@ def publish_result(session: Session) -> None:
 
 def _publish_report(session: Session) -> None:
     state = session.state
-    with _say_what_fails(f"The report (`multistage-sweep report {state.name}` tries again)"):
+    with _say_what_fails(f"The report (`multistage-sweep report {session.folder.shell_path}` tries again)"):
         data = session.collect_report()
         session.write_report(data)
         picture = draw_history_picture(data)

@@ -1,5 +1,7 @@
 """Notify the user of a sweep, where that was asked for; a message that is not delivered never hurts the sweep."""
 
+from pathlib import Path
+
 from prefect import get_run_logger
 
 from multistage.domain.sweep.plan import RunOptions
@@ -20,26 +22,27 @@ def check_notices(options: RunOptions) -> None:
         open_notifier(options.notify, Settings())
 
 
-def notify(state: State, what: str, more: str = "") -> None:
+def notify(state: State, folder: Path, what: str, more: str = "") -> None:
     """Send a message on a sweep to its user; warn where it is not delivered.
 
     Args:
         state: The sweep, with the name to notify.
+        folder: Its folder.
         what: What happened, in a few words.
         more: A sentence on it.
     """
     if state.options.notify is None:
         return
     try:
-        open_notifier(state.options.notify, Settings())(*write_notice(state, what, more))
+        open_notifier(state.options.notify, Settings())(*write_notice(state, folder, what, more))
     except MultistageError as error:
         get_run_logger().warning("%s", error)
 
 
-def notify_end(state: State, error: Exception | None = None) -> None:
+def notify_end(state: State, folder: Path, error: Exception | None = None) -> None:
     """Send word of a sweep's end: done, ended by its cost cap, stopped by a person or for want of one, or failed."""
     if error is not None:
-        notify(state, "stopped" if isinstance(error, ApprovalError) else "failed", str(error))
+        notify(state, folder, "stopped" if isinstance(error, ApprovalError) else "failed", str(error))
     else:
         capped = "cost cap" in (state.ended_because or "")
-        notify(state, "done, cost cap reached" if capped else "done")
+        notify(state, folder, "done, cost cap reached" if capped else "done")

@@ -92,9 +92,9 @@ def _notify_at_end(session: Session) -> Iterator[None]:
     except CancelledRun:
         raise
     except Exception as error:
-        notify_end(session.state, error)
+        notify_end(session.state, session.folder.path, error)
         raise
-    notify_end(session.state)
+    notify_end(session.state, session.folder.path)
 
 
 def _resolve(parameters: Mapping[str, Any], run_id: str) -> ResolvedSweep:

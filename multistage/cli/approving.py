@@ -29,7 +29,7 @@ def approve(
     """
     from multistage.domain.space.grammar import split_params
     from multistage.domain.sweep.approval_form import GO_ON, find_proposal, name_fields, read_ranges
-    from multistage.request.resume_line import write_resume
+    from multistage.request.resume_line import write_name, write_resume
     from multistage.services.prefect import enter_prefect_server, find_prefect_server
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder
@@ -40,7 +40,8 @@ def approve(
     record = find_proposal(state, pending.stage) if pending else None
     if pending is None or record is None or record.next_space is None or state.flow_run_id is None:
         raise UsageError(
-            f"The sweep {state.name} is not waiting for approval.", f"`multistage-sweep status {state.name}` shows it."
+            f"The sweep {state.name} is not waiting for approval.",
+            f"`multistage-sweep status {write_name(folder)}` shows it.",
         )
     if folder.find_driver() is None:
         raise UsageError(

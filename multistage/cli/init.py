@@ -1,6 +1,7 @@
 """The command that gets to know a training script, and writes the settings by which it is swept."""
 
 import difflib
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -164,7 +165,8 @@ def _write(proposal: "Proposal", target: "SettingsTarget", console: Console, *, 
         raise UsageError(f"{path} already exists, and was not changed.", "--force makes these changes.")
     target.write(text)
     console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
-    named = "" if path == Path.cwd() / "multistage.toml" else f" --settings {path}"
+    named = "" if path == Path.cwd() / "multistage.toml" else f" --settings {shlex.quote(str(path))}"
     metric = "" if proposal.metric else " --metric KEY"
-    console.print(f"To sweep: multistage-sweep {proposal.config_id}{named}{metric}", highlight=False, soft_wrap=True)
+    command = f"multistage-sweep {shlex.quote(proposal.config_id)}{named}{metric}"
+    console.print(f"To sweep: {command}", highlight=False, soft_wrap=True, markup=False)
     return 0

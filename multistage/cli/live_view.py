@@ -22,6 +22,7 @@ from multistage.domain.sweep.state import State
 from multistage.report.banner import format_number
 from multistage.report.story import describe_stage_end, describe_stage_start
 from multistage.report.tables import draw_state
+from multistage.request.resume_line import write_name, write_resume
 from multistage.settings import Settings
 from multistage.store.sweep_folder import SweepFolder
 
@@ -109,7 +110,7 @@ class LiveView:
             until = f" until {pending.until.astimezone():%H:%M:%S}" if pending.until else ""
             self._console.print(
                 f"Stage {pending.stage} waits for you{until}: press Resume at {pending.url}, "
-                f"or run `multistage-sweep approve {self._folder.path}`",
+                f"or run `multistage-sweep approve {write_name(self._folder)}`",
                 highlight=False,
                 soft_wrap=True,
                 markup=False,
@@ -186,11 +187,12 @@ def watch_sweep(folder: SweepFolder, console: Console) -> None:
         console: A terminal.
     """
     reader, pause = PageReader(Settings()), threading.Event()
+    commands = write_name(folder), write_resume(folder)
     with suppress(KeyboardInterrupt), Live(console=console, refresh_per_second=4) as live:
         while True:
             state, driver = folder.load_state(), folder.find_driver()
             summary = reader.read(state.uid) if driver is not None else None
-            shown = draw_state(state, folder, driver)
+            shown = draw_state(state, folder, driver, *commands)
             live.update(Group(shown, draw_runs(summary)) if summary else shown)
             if driver is None:
                 return

@@ -29,7 +29,7 @@ def status(
         as_json: Print its state.json instead.
     """
     from multistage.report.tables import draw_state, draw_sweeps
-    from multistage.request.resume_line import write_resume
+    from multistage.request.resume_line import write_name, write_resume
     from multistage.settings import Settings
     from multistage.store.sweep_folder import find_folder, survey_sweeps
 
@@ -51,7 +51,7 @@ def status(
 
         watch_sweep(folder, console)
     else:
-        console.print(draw_state(state, folder, folder.find_driver(), write_resume(folder)))
+        console.print(draw_state(state, folder, folder.find_driver(), write_name(folder), write_resume(folder)))
         if state.page_url:
             print_page(console, state.uid)
     return 0

@@ -133,12 +133,20 @@ def _train_canary(sweep: "ResolvedSweep", console: Console) -> "tuple[RunRecord,
 
 
 @contextlib.contextmanager
-def explain_interruption(console: Console, what_next: str) -> Iterator[None]:
-    """Say after Ctrl+C what became of the trainings, and what can be done."""
+def explain_interruption(console: Console, what_next: str = "", again: str = "") -> Iterator[None]:
+    """Say after Ctrl+C what became of the trainings, and what can be done.
+
+    Args:
+        console: Where to say it.
+        what_next: A sentence.
+        again: The command that continues.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        print_prose(console, f"\nInterrupted; its trainings were ended. {what_next}")
+        print_prose(console, f"\nInterrupted; its trainings were ended. {what_next}".rstrip())
+        if again:
+            console.print(f"Resume with: {again}", soft_wrap=True, markup=False, highlight=False)
         raise
 
 
@@ -193,7 +201,7 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
     from multistage.report.banner import format_banner
     from multistage.request.forecast import warn_of
     from multistage.request.preparation import check_folder
-    from multistage.request.resume_line import write_resume
+    from multistage.request.resume_line import write_name, write_resume
     from multistage.services import ensure_prefect_server
 
     check_installation()
@@ -230,7 +238,8 @@ def run_sweep(gathered: "GatheredParameters", console: Console, as_json: bool, a
             go_on = f"The sweep has stopped. Resume with: {write_resume(sweep.folder)}"
             console.print(go_on, soft_wrap=True, markup=False)
         raise
-    console.print(format_banner(state, sweep.folder.state_file), highlight=False, soft_wrap=True, markup=False)
+    banner = format_banner(state, sweep.folder.state_file, write_name(sweep.folder))
+    console.print(banner, highlight=False, soft_wrap=True, markup=False)
     if (sweep.folder.path / "report.html").is_file():
         console.print(f"Report: {sweep.folder.path / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
     print_page(console, state.uid)

@@ -47,6 +47,7 @@ def train(
         from multistage.report.banner import describe_recommendation, format_config, format_number
         from multistage.report.best_config import select_best
         from multistage.report.costs import format_dollars
+        from multistage.request.resume_line import write_name
         from multistage.retraining.replication import find_seed_parameter, replicate
 
         config = select_best(session.state)
@@ -61,8 +62,9 @@ def train(
         told = f", seed {', '.join(map(str, seeds))}" if takes else ""
         console.print(f"Training {format_config(config)}{told}", highlight=False, soft_wrap=True, markup=False)
         console.print(sweep.url, highlight=False, soft_wrap=True)
-        again = f"multistage-sweep train {name}{f' --seed {first}' if takes else ''} --runs {runs}"
-        with console.status("Training ..."), explain_interruption(console, f"Resume with: {again}"):
+        seeded = f" --seed {first}" if takes else ""
+        again = f"multistage-sweep train {write_name(session.folder)}{seeded} --runs {runs}"
+        with console.status("Training ..."), explain_interruption(console, again=again):
             slots = sweep.train()
     runs_done = [slots[index].decisive for index in sorted(slots)]
     values = [run.value for run in runs_done if run.phase == "finished" and run.value is not None]
@@ -118,10 +120,12 @@ def compare(
     console = Console(stderr=as_json)
     with console.status("Opening the sweep ...") as status, open_for_training(name, *locate_runs(runs_dir)) as session:
         from multistage.report.comparison import draw_comparison
+        from multistage.request.resume_line import write_name
         from multistage.retraining.other_searches import compare_methods
         from multistage.store.sweep_folder import write_atomically
 
-        with explain_interruption(console, f"Resume with: multistage-sweep compare {name} --seeds {seeds}"):
+        again = f"multistage-sweep compare {write_name(session.folder)} --seeds {seeds}"
+        with explain_interruption(console, again=again):
             comparison = compare_methods(session, seeds, status.update)
         path = session.folder.path / "comparison.json"
         write_atomically(path, comparison.model_dump_json(indent=2) + "\n")

@@ -177,6 +177,7 @@ class PageKeeper:
             warnings=self._warnings,
             since=self._since,
             resume=self._resume,
+            called=self._journal.folder.shell_path,
             links=_link_elsewhere(state),
             stage_links=_link_stages(state),
             run_base=_localize(state, link_project(state)),

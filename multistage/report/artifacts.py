@@ -13,7 +13,7 @@ from multistage.domain.space.narrowing import ParameterNarrowing
 from multistage.domain.sweep.state import StageProgress, StageRecord, State, TopConfig
 from multistage.report.banner import describe_gain, describe_recommendation, format_config, format_number
 from multistage.report.costs import describe_cost
-from multistage.report.links import link_page, link_run, link_sweep
+from multistage.report.links import link_page, link_run, link_sweep, name_folder
 from multistage.report.plan import describe_search
 
 BEST = 10
@@ -162,7 +162,7 @@ def describe_result(state: State, folder: Path) -> str:
     gain = describe_gain(state)
     told = (
         f"**Recommended:** {_code(recommended.config)}, {describe_recommendation(state)}"
-        f".{f' {gain}' if gain else ''}\n\nTrain it again: `multistage-sweep train {state.name}`"
+        f".{f' {gain}' if gain else ''}\n\nTrain it again: `multistage-sweep train {name_folder(state, folder)}`"
         if recommended
         else "Nothing is recommended: no run finished with a value."
     )

@@ -1,6 +1,7 @@
 """The banner that a finished sweep ends with, as the guide prints it, and the same as Markdown."""
 
 import json
+import shlex
 from pathlib import Path
 
 from multistage.domain.runs.results import Config
@@ -68,9 +69,15 @@ def describe_prior(state: State) -> str:
     return f"{names}, for {state.plan[0].prior} of stage 1's {state.plan[0].runs} runs"
 
 
-def format_banner(state: State, state_file: Path) -> str:
-    """Write the guide's closing banner: runs, best metric and its stage, best config, where the state is."""
-    rule = "=" * WIDTH
+def format_banner(state: State, state_file: Path, called: str = "") -> str:
+    """Write the guide's closing banner: runs, best metric and its stage, best config, where the state is.
+
+    Args:
+        state: The sweep's.
+        state_file: Where it is kept.
+        called: The sweep as a command takes it; its name by default.
+    """
+    rule, called = "=" * WIDTH, called or shlex.quote(state.name)
     maximum, gain = describe_maximum(state), describe_gain(state)
     lost = sum(stage.attempts_lost for stage in state.stages_completed)
     failed = sum(stage.runs_failed for stage in state.stages_completed)
@@ -79,7 +86,7 @@ def format_banner(state: State, state_file: Path) -> str:
         "MULTI-STAGE SWEEP COMPLETE!" if len(state.plan) > 1 else "SWEEP COMPLETE!",
         rule,
         f"Total runs: {state.budget_used}" + (f" ({failed} failed)" if failed else ""),
-        *([f"Ended early: {_explain_end(state)}"] if state.budget_used < state.total_budget else []),
+        *([f"Ended early: {_explain_end(state, called)}"] if state.budget_used < state.total_budget else []),
         f"Best metric: {format_number(state.best_metric)}"
         + (f" (Stage {state.best_stage})" if state.best_stage and len(state.plan) > 1 else ""),
         *([f"             {maximum}, partly by luck"] if maximum else []),
@@ -97,12 +104,10 @@ def format_banner(state: State, state_file: Path) -> str:
     return "\n".join(lines)
 
 
-def _explain_end(state: State) -> str:
+def _explain_end(state: State, called: str) -> str:
     """Say what ended a sweep before its budget was used, and how to go on where that can be."""
     cut = {stage.cut_short for stage in state.stages_completed} - {None}
     flags = [flag for why, flag in (("deadline", "--stage-deadline"), ("cost cap", "--max-cost")) if why in cut]
     if not flags:
         return str(state.ended_because)
-    return (
-        f"{state.ended_because}. To continue, run `multistage-sweep resume {state.name}`; change {' and '.join(flags)}"
-    )
+    return f"{state.ended_because}. To continue, run `multistage-sweep resume {called}`; change {' and '.join(flags)}"

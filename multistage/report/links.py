@@ -1,6 +1,7 @@
 """Where people look a sweep up: the tracker's pages, Prefect's, the command that trains its best config again."""
 
 import shlex
+from pathlib import Path
 from urllib.parse import quote
 
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
@@ -41,7 +42,11 @@ def _link(state: State, *parts: str) -> str | None:
 
 def name_sweep(data: ReportData) -> str:
     """Name the sweep as a command takes it where it was started: by its name, else by its folder."""
-    state, folder = data.state, data.folder
+    return name_folder(data.state, data.folder)
+
+
+def name_folder(state: State, folder: Path | None) -> str:
+    """Name the sweep in a folder as a command takes it where it was started: by its name, else by its folder."""
     if folder is None or folder == state.options.directory / "runs" / state.name:
         return shlex.quote(state.name)
     return shlex.quote(str(folder))

@@ -15,13 +15,16 @@ from multistage.report.costs import describe_cost
 from multistage.store.sweep_folder import SweepFolder, join_places
 
 
-def draw_state(state: State, folder: SweepFolder, driver: int | None = None, resume: str = "") -> Group:
+def draw_state(
+    state: State, folder: SweepFolder, driver: int | None = None, called: str = "", resume: str = ""
+) -> Group:
     """Draw where one sweep stands.
 
     Args:
         state: Its state.
         folder: Its folder.
         driver: The process that drives it; None where none does, so that a running sweep has lost it.
+        called: The sweep as a command takes it; its folder where none is given.
         resume: The command that resumes it; the folder's own where none is given.
     """
     table = Table()
@@ -44,6 +47,7 @@ def draw_state(state: State, folder: SweepFolder, driver: int | None = None, res
         table.add_row(str(now.stage), state.plan[now.stage - 1].method, runs, str(now.failed), str(now.attempts_lost),
                       format_number(now.best_metric), interim)  # fmt: skip
     asked = state.pending_approval
+    waits = f"Stage {asked.stage} waits for you: press Resume at {asked.url}" if asked else ""
     lines = [
         f"{state.name}: {state.status}"
         + (", but its driver is gone" if state.status == "running" and driver is None else "")
@@ -53,11 +57,7 @@ def draw_state(state: State, folder: SweepFolder, driver: int | None = None, res
         *([f"Prefect: {state.prefect_url}"] if state.prefect_url else []),
         *([f"Workers: {now.waiting}"] if now and now.waiting else []),
         *describe_cost(state),
-        *(
-            [f"Stage {asked.stage} waits for you: press Resume at {asked.url}, or `multistage-sweep approve`"]
-            if asked
-            else []
-        ),
+        *([f"{waits}, or `multistage-sweep approve {called or folder.shell_path}`"] if asked else []),
     ]
     ends = [
         f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",

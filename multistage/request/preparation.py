@@ -10,7 +10,7 @@ from multistage.domain.sweep.request import SweepRequest
 from multistage.domain.sweep.state import StageRecord, State
 from multistage.errors import FolderError, UsageError
 from multistage.options.catalogue import SETTLED
-from multistage.request.resume_line import write_resume
+from multistage.request.resume_line import write_name, write_resume
 from multistage.store.sweep_folder import SweepFolder
 
 
@@ -37,7 +37,7 @@ def check_folder(folder: SweepFolder, proposed: SweepPlan, resume: bool) -> Stat
         raise FolderError(
             f"{folder.path} holds a sweep of {state.config_id} already ({progress}).",
             f"Resume it with `{write_resume(folder)}`, look at it with "
-            f"`multistage-sweep status {folder.name}`, or start another one with --name.",
+            f"`multistage-sweep status {write_name(folder)}`, or start another one with --name.",
         )
     changes = state.settings.compare_identity(proposed.settings, state.has_counted)
     if changes:

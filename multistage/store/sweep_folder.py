@@ -122,18 +122,28 @@ class SweepFolder:
         """The command that resumes the sweep, from whatever folder it is typed."""
         return f"multistage-sweep --resume {shlex.quote(str(self.state_file))}"
 
-    def write_resume(self, runs_dirs: Sequence[Path]) -> str:
-        """Write the command that resumes the sweep from the current folder: by name where that finds this very sweep.
+    @property
+    def shell_path(self) -> str:
+        """The sweep as a command takes it, from whatever folder that is typed."""
+        return shlex.quote(str(self.path))
+
+    def write_name(self, runs_dirs: Sequence[Path]) -> str:
+        """Write the sweep as a command takes it in the current folder: by name where that finds this very sweep.
 
         Args:
-            runs_dirs: Where commands look for a sweep by its name.
+            runs_dirs: Where commands look for a sweep by its name; none where that is not known.
         """
         try:
-            found = find_folder(self.name, *runs_dirs).path
+            found = find_folder(self.name, *runs_dirs).path if runs_dirs else None
         except FolderError:
-            return self.resume_command
-        is_this = not self.name.startswith("-") and found.resolve() == self.path.resolve()
-        return f"multistage-sweep resume {shlex.quote(self.name)}" if is_this else self.resume_command
+            return self.shell_path
+        is_this = found is not None and not self.name.startswith("-") and found.resolve() == self.path.resolve()
+        return shlex.quote(self.name) if is_this else self.shell_path
+
+    def write_resume(self, runs_dirs: Sequence[Path]) -> str:
+        """Write the command that resumes the sweep from the current folder, as `write_name` names it."""
+        called = self.write_name(runs_dirs)
+        return self.resume_command if called == self.shell_path else f"multistage-sweep resume {called}"
 
     @property
     def state_file(self) -> Path:
@@ -299,7 +309,7 @@ class SweepFolder:
         gone = f" Where {host} is gone for good, delete {self._lock_file}." if host else ""
         return FolderError(
             f"Process {pid} {f'on {host} ' if host else ''}is already driving the sweep in {self.path}.",
-            f"Watch it with `multistage-sweep status {self.name}`, or end it {'there' if host else 'first'}.{gone}",
+            f"Watch it with `multistage-sweep status {self.shell_path}`, or end it {'there' if host else 'first'}.{gone}",
         )
 
 

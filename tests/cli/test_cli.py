@@ -185,6 +185,18 @@ def test_a_folder_with_another_sweep_offers_resume_and_name(place: Path, capsys:
     assert list_files(place.parent) == before
 
 
+def test_what_looks_at_a_sweep_elsewhere_names_its_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = SweepFolder(place / "an other" / "g2")
+    folder.write_state(make_state(1))
+    with pytest.raises(SystemExit) as ended:
+        main((*LR, "--runs-dir", "an other", "--name", "g2"))
+    assert ended.value.code == 2
+    assert f"`multistage-sweep status '{folder.path}'`" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(("approve", "g2", "--runs-dir", "an other"))
+    assert f"`multistage-sweep status '{folder.path}'`" in capsys.readouterr().err
+
+
 def test_a_resume_of_another_config_id_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     SweepFolder(place / "runs" / "mine").write_state(make_state(1))
     with pytest.raises(SystemExit) as ended:

@@ -104,9 +104,13 @@ def test_a_file_that_is_there_is_shown_its_changes_and_left_alone(
 
 
 def test_a_file_elsewhere_has_whole_paths(proposal: Proposal, workplace: Path) -> None:
-    (workplace / "there").mkdir()
-    _write(proposal, SettingsTarget(workplace / "there" / "mine.toml"), Console(), force=False)
-    assert f'program = "{workplace / "train.py"}"' in (workplace / "there" / "mine.toml").read_text()
+    (workplace / "the re").mkdir()
+    console = Console(file=io.StringIO())
+    odd = proposal.model_copy(update={"config_id": "my [id]"})
+    _write(odd, SettingsTarget(workplace / "the re" / "mine.toml"), console, force=False)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"To sweep: multistage-sweep 'my [id]' --settings '{workplace / 'the re' / 'mine.toml'}'\n" in told
+    assert f'program = "{workplace / "train.py"}"' in (workplace / "the re" / "mine.toml").read_text()
 
 
 def test_only_the_section_of_a_file_changes(proposal: Proposal, workplace: Path) -> None:

@@ -66,7 +66,7 @@ def test_plan_and_result_tell_what_matters() -> None:
     assert "runs are few" in warned
     assert " <b>" not in warned
     result = describe_result(state, FOLDER)
-    for words in ("**Recommended:**", "97%", "multistage-sweep train odd", "in stage 2", "in 60 of 60 runs"):
+    for words in ("**Recommended:**", "97%", "multistage-sweep train /sweeps/odd", "in stage 2", "in 60 of 60 runs"):
         assert words in result
     assert "Nothing is recommended" in describe_result(make_state((LR,)), FOLDER)
 

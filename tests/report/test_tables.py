@@ -15,7 +15,7 @@ from multistage.domain.space.layout import Place
 from multistage.domain.space.parameters import CategoricalParameter
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.plan import RunOptions, plan_sweep
-from multistage.domain.sweep.state import CutShort, Recommended, StageProgress, State
+from multistage.domain.sweep.state import CutShort, PendingApproval, Recommended, StageProgress, State
 from multistage.errors import FolderError
 from multistage.report.artifacts import describe_result
 from multistage.report.banner import format_banner, format_config, format_number
@@ -73,6 +73,15 @@ def test_the_banner_of_a_sweep_that_was_cut_short_says_how_to_go_on(
 ) -> None:
     stage = make_stage(3).model_copy(update={"cut_short": why})
     assert words in format_banner(finish(stages_completed=(stage,), budget_used=9, ended_because=because), Path("s"))
+
+
+def test_commands_in_banner_and_state_name_the_sweep_so_that_it_is_found() -> None:
+    cut = finish(stages_completed=(make_stage(3).model_copy(update={"cut_short": "deadline"}),), budget_used=9)
+    assert "`multistage-sweep resume 'a b'`" in format_banner(cut, Path("s"), "'a b'")
+    asked = make_state(1, pending_approval=PendingApproval(stage=2, proposed={}, url="http://x"))
+    folder = SweepFolder(Path("/sp ace/s"))
+    assert "`multistage-sweep approve '/sp ace/s'`" in show(draw_state(asked, folder, 1))
+    assert "`multistage-sweep approve mine`" in show(draw_state(asked, folder, 1, "mine"))
 
 
 def test_the_banner_of_a_single_sweep_knows_no_stages() -> None:

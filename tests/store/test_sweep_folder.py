@@ -259,12 +259,23 @@ def test_the_resume_command_is_short_where_the_name_finds_this_very_sweep(
     folder.write_state(make_state(1))
     monkeypatch.chdir(tmp_path)
     assert folder.write_resume([folder.path.parent]) == f"multistage-sweep resume {folder.name}"
+    assert folder.write_name([folder.path.parent]) == folder.name
+    assert folder.write_name([]) == folder.write_name([tmp_path / "elsewhere"]) == folder.shell_path
     assert folder.write_resume([tmp_path / "elsewhere"]) == folder.resume_command
     other = SweepFolder(tmp_path / "first" / folder.name)
     other.write_state(make_state(1))
     assert folder.write_resume([other.path.parent, folder.path.parent]) == folder.resume_command, "that finds another"
     monkeypatch.chdir(other.path.parent)
     assert folder.write_resume([folder.path.parent]) == folder.resume_command, "so does the current folder"
+
+
+def test_a_sweep_is_quoted_as_a_shell_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = SweepFolder(tmp_path / "sp ace" / "my sweep")
+    folder.write_state(make_state(1))
+    assert folder.write_name([folder.path.parent]) == "'my sweep'"
+    assert folder.write_name([]) == f"'{folder.path}'"
+    assert f"'{folder.path}'" in folder.refuse_driver(1).hint
 
 
 def test_a_sweep_that_is_not_there_lists_those_that_are(folder: SweepFolder, tmp_path: Path) -> None:

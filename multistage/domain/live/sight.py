@@ -36,6 +36,8 @@ class Sight(Model):
     """When this process began to drive the sweep."""
     resume: str = ""
     """The command that goes on with it."""
+    called: str = ""
+    """The sweep as a command takes it; empty for its name."""
     links: Mapping[str, str] = Field(default_factory=dict)
     """Pages elsewhere, by what they are."""
     stage_links: Mapping[int, str] = Field(default_factory=dict)

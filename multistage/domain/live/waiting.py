@@ -1,5 +1,6 @@
 """What of a sweep waits, and why: what people ask first who look at a page that stands still."""
 
+import shlex
 from collections.abc import Iterator
 
 from multistage.domain.live.sight import Sight
@@ -15,10 +16,11 @@ def list_waits(state: State, sight: Sight) -> tuple[Wait, ...]:
 def _find_waits(state: State, sight: Sight) -> Iterator[Wait]:
     asked, now = state.pending_approval, state.current_stage
     if asked is not None:
+        called = sight.called or shlex.quote(state.name)
         until = f" Until {asked.until:%Y-%m-%d %H:%M} UTC, then it is decided without you." if asked.until else ""
         yield Wait(
             what=f"Stage {asked.stage} waits for you.",
-            why=f"Look at its ranges and press Resume, or run `multistage-sweep approve {state.name}`.{until}",
+            why=f"Look at its ranges and press Resume, or run `multistage-sweep approve {called}`.{until}",
             link=asked.url if asked.url.startswith(("http://", "https://")) else None,
         )
     elif now is None and len(state.stages_completed) == len(state.plan):

@@ -211,6 +211,8 @@ def test_a_person_who_is_waited_for_is_told_where() -> None:
     (wait,) = sum_up(make_state(1, pending_approval=asked), look()).waits
     assert (wait.what, wait.link) == ("Stage 2 waits for you.", "http://127.0.0.1:4200/x")
     assert "multistage-sweep approve made" in wait.why
+    (elsewhere,) = sum_up(make_state(1, pending_approval=asked), look(called="/runs/made")).waits
+    assert "`multistage-sweep approve /runs/made`" in elsewhere.why
     assert "2026-01-02 03:04 UTC" in wait.why
     for_ever = asked.model_copy(update={"until": None, "url": "None"})
     (wait,) = sum_up(make_state(1, pending_approval=for_ever), look()).waits
