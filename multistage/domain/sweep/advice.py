@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from multistage.domain.runs.metric import guess_goal
 from multistage.domain.space.grammar import format_range
 from multistage.domain.space.parameters import CategoricalParameter, FloatParameter, Parameter
-from multistage.domain.sweep.budget import ADVISED_BUDGET
-from multistage.domain.sweep.plan import SweepPlan
+from multistage.domain.sweep.budget import ADVISED_BUDGET, split_budget
+from multistage.domain.sweep.plan import SweepPlan, SweepSettings
 from multistage.domain.sweep.sweep_config import read_hyperband
+from multistage.options.catalogue import OPTIONS
 
 RUNS_A_PARAMETER = 10
 """Runs of stage 1 for each parameter that a first look needs (Loeppky, Sacks and Welch, 2009, for such models)."""
@@ -128,9 +129,12 @@ def _look_at_evidence(plan: SweepPlan, workers: int) -> Iterator[str]:
         reasons.append(
             f"stage 1 has {first.runs} for {count} {parameters}, and about {RUNS_A_PARAMETER} each are enough"
         )
-        enough = max(enough, math.ceil(needed * 100 / settings.split.shares[0]))
-    if enough:
-        remedies.append(f"raise --budget to {enough}")
+        if settings.stage1 == "grid" or (settings.proposer == "server" and first.method == "grid"):
+            remedies.append(_widen_grid(settings, needed))
+        else:
+            enough = max(enough, math.ceil(needed * 100 / settings.split.shares[0]))
+    if enough > settings.budget:
+        remedies.insert(0, f"raise --budget to {enough}")
     if settings.stage1 == "auto" and not first.grid_points:
         points = settings.space.grid_size(settings.grid_resolution)
         instead = "random configs" if first.method == "random" else "Sobol points"
@@ -145,6 +149,16 @@ def _look_at_evidence(plan: SweepPlan, workers: int) -> Iterator[str]:
         remedies.append(f"lower --workers to {max(1, second.runs // ROUNDS)}")
     if reasons:
         yield _say(reasons, remedies)
+
+
+def _widen_grid(settings: SweepSettings, needed: int) -> str:
+    """Say what gives stage 1 more runs where it trains the grid alone, whose size the budget does not change."""
+    room, _, _ = split_budget(settings.budget, settings.split)
+    finest: int = OPTIONS["grid_resolution"].bounds["le"]
+    for resolution in range(settings.grid_resolution + 1, finest + 1):
+        if needed <= settings.space.grid_size(resolution) <= room:
+            return f"raise --grid-resolution to {resolution}"
+    return "use --stage1 auto" if settings.proposer == "ours" else "raise --budget and --grid-resolution"
 
 
 def _say(reasons: Sequence[str], remedies: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """What users get wrong is said before the night, with its remedy; a sound plan is left alone."""
 
+import re
 from typing import Any
 
 import pytest
@@ -91,6 +92,26 @@ def test_usual_values_outside_the_ranges_are_named() -> None:
 def test_a_budget_that_does_not_suit_is_named(changes: dict[str, Any], workers: int, words: str) -> None:
     (warning,) = advise(plan(**changes), workers, rows=40)
     assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"params": "lr:log:1e-5-1e-2"}, "Raise --grid-resolution to 10."),
+        ({"params": "lr:log:1e-5-1e-2", "search": "wandb", "stage1": "auto"}, "Raise --grid-resolution to 10."),
+        ({"grid_resolution": 2}, "Raise --grid-resolution to 5."),
+        ({"params": "lr:log:1e-5-1e-2", "budget": 20}, "Raise --budget to 300, or use --stage1 auto."),
+        ({"params": "lr:log:1e-5-1e-2", "budget": 20, "search": "wandb"}, "or raise --budget and --grid-resolution."),
+        ({"params": ",".join(f"p{number}:0-1" for number in range(5)), "grid_resolution": 2}, "Use --stage1 auto."),
+    ],
+)
+def test_a_small_grid_is_not_widened_by_a_budget(changes: dict[str, Any], remedy: str) -> None:
+    asked = {"stage1": "grid"} | changes
+    (told,) = advise(plan(**asked), workers=1)
+    assert told.endswith(remedy)
+    found = re.search(r"--grid-resolution to (\d+)", told)
+    if found is not None:
+        assert advise(plan(**asked | {"grid_resolution": int(found[1])}), workers=1) == ()
 
 
 def test_what_is_few_is_said_in_one_text() -> None:
