@@ -1,6 +1,6 @@
 """What a sweep would do, for the terminal: its ranges and stages, and where each setting came from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -118,23 +118,36 @@ def describe_sources(parameters: Mapping[str, Any], sources: Mapping[str, str], 
     return [f"From {where}: {', '.join(settings)}." for where, settings in told.items()]
 
 
-def draw_settings(parameters: Mapping[str, Any], sources: Mapping[str, str], ranges: Mapping[str, str]) -> Table:
+def draw_settings(
+    parameters: Mapping[str, Any],
+    sources: Mapping[str, str],
+    ranges: Mapping[str, str],
+    idle: Sequence[tuple[str, Any, str]] = (),
+) -> Table:
     """Draw settings with where they came from.
 
     Args:
         parameters: By name.
         sources: Where each came from, in words; those of ``ranges.NAME`` too.
         ranges: By parameter.
+        idle: Settings that mean nothing where trainings run, each with its value and where it came from.
     """
     table = Table("setting", "value", "from", title="Settings", title_justify="left")
     for name, value in parameters.items():
         if name in sources and value is not None:
-            for key, part in value.items() if isinstance(value, Mapping) else [("", value)]:
-                table.add_row(f"{name}.{key}".rstrip("."), escape(_write(part)), escape(sources[name]))
+            for key, part in _list_parts(name, value):
+                table.add_row(escape(key), escape(_write(part)), escape(sources[name]))
     for name, text in ranges.items():
         if f"ranges.{name}" in sources:
             table.add_row(f"ranges.{name}", escape(text), escape(sources[f"ranges.{name}"]))
+    for name, value, where in idle:
+        for key, part in _list_parts(name, value):
+            table.add_row(escape(key), escape(_write(part)), escape(where), style="dim")
     return table
+
+
+def _list_parts(name: str, value: Any) -> list[tuple[str, Any]]:
+    return [(f"{name}.{key}", part) for key, part in value.items()] if isinstance(value, Mapping) else [(name, value)]
 
 
 def _write(value: Any) -> str:

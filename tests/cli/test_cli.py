@@ -268,6 +268,25 @@ def test_settings_tell_what_the_file_says_and_give_its_schema(place: Path, capsy
         assert all(word in shown for word in words), shown
 
 
+def test_settings_tell_what_other_launchers_take_and_the_environments_ranges(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("multistage.toml").write_text('keep_workers = true\nranges.lr = "0-1"\n[modal]\ngpu = "T4"\ntimeout = 7200\n')
+    monkeypatch.setenv("MULTISTAGE_RANGES", '{"lr": "0-2", "width": "pow2:32-512"}')
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        main(("settings",))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    idle = "multistage.toml, with --launcher modal"
+    assert [row for row in rows if row] == [
+        ["ranges.lr", "0-2", "environment"],
+        ["ranges.width", "pow2:32-512", "environment"],
+        ["keep_workers", "True", idle],
+        ["modal.gpu", "T4", idle],
+        ["modal.timeout", "7200", idle],
+    ]
+
+
 def test_nothing_asked_for_is_answered_by_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(())

@@ -35,6 +35,9 @@ SETTINGS_VARIABLE = f"{VARIABLE_PREFIX}SETTINGS"
 """Names another settings file than the current folder's."""
 FLOW_RUN = "flow run"
 """What to call where a flow run's own parameters come from."""
+RANGES_VARIABLE = f"{VARIABLE_PREFIX}RANGES"
+ENVIRONMENT = "environment"
+"""What to call where variables come from."""
 TRACKER_VARIABLES = {"entity": "WANDB_ENTITY", "project": "WANDB_PROJECT"}
 
 
@@ -99,12 +102,12 @@ def layer_settings(
     groups = groups or list_groups()
     label = SETTINGS_FILE if path == directory / SETTINGS_FILE else str(path)
     config_id = given.get("config_id")
-    own = file.configs.get(str(config_id), Preferences())
+    own, variables = file.configs.get(str(config_id), Preferences()), read_variables(groups)
     layers: list[tuple[Mapping[str, Any], str]] = [
         (file.list_given(), label),
         (own.list_given(), f"{label}, {config_id}"),
         ({key: os.environ[name] for key, name in TRACKER_VARIABLES.items() if os.environ.get(name)}, "W&B's variables"),
-        (read_variables(groups).list_given(), "environment"),
+        (variables.list_given(), ENVIRONMENT),
         ({key: value for key, value in given.items() if value is not None}, source),
     ]
     parameters: dict[str, Any] = {}
@@ -131,9 +134,11 @@ def layer_settings(
     is_own = parameters.get("program") or parameters.get("command")
     known = trainer.parameters if trainer and not is_own else GUIDE_PARAMETERS
     ranges = parse_ranges(file.ranges | own.ranges, known, str(path))
+    ranges |= parse_ranges(variables.ranges, known, RANGES_VARIABLE)
     if parameters.get("params"):
         swept = parse_names(parameters["params"])
-        sources |= {f"ranges.{name}": label for name in ranges if name in swept}
+        places = dict.fromkeys(ranges, label) | dict.fromkeys(variables.ranges, ENVIRONMENT)
+        sources |= {f"ranges.{name}": place for name, place in places.items() if name in swept}
         for name in swept if is_own or trainer is None else ():
             if name not in known and name not in ranges and (field := find_field_range(name)):
                 ranges[name], sources[f"ranges.{name}"] = field.parameter, field.source
@@ -255,7 +260,7 @@ def read_variables(groups: Groups | None = None) -> Preferences:
     """
     groups = groups or list_groups()
     try:
-        return build_preferences(groups).model_validate(EnvSettingsSource(build_variables(groups))())
+        variables = build_preferences(groups).model_validate(EnvSettingsSource(build_variables(groups))())
     except ValidationError as error:
         raise explain_mistake(error, "", spell_variable, groups) from error
     except SettingsError as error:
@@ -266,6 +271,8 @@ def read_variables(groups: Groups | None = None) -> Preferences:
         raise UsageError(
             f"One of the environment's {VARIABLE_PREFIX}* variables is nested too deeply.", "Write it flatter."
         ) from error
+    parse_ranges(variables.ranges, {}, RANGES_VARIABLE)
+    return variables
 
 
 class _Variables(BaseSettings):

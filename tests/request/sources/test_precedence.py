@@ -73,6 +73,16 @@ def test_ranges_of_the_file_are_written_out_on_the_parameters_own_scale(place: P
     assert gather(place, params="alpha:1e-3-1")["params"] == "alpha:float:log:0.001-1.0"
 
 
+def test_ranges_of_the_environment_win_over_the_files(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MULTISTAGE_RANGES", '{"width": "pow2:32-512", "lr": "1-2"}')
+    (place / "multistage.toml").write_text('ranges.lr = "0-1"\nranges.depth = "int:1-4"')
+    gathered = gather_parameters({"config_id": "x:y", "command": "x", "params": "lr,width,depth"}, place)
+    assert gathered.parameters["params"] == "lr:float:linear:1.0-2.0,width:pow2:32-512,depth:int:linear:1-4"
+    assert {key: gathered.sources[f"ranges.{key}"] for key in ("lr", "width", "depth")} == {
+        "lr": "environment", "width": "environment", "depth": "multistage.toml",
+    }  # fmt: skip
+
+
 def test_a_script_gets_the_fields_ranges_by_name_and_a_trainer_its_own(place: Path) -> None:
     own = {"config_id": "my:ppo", "program": "train.py"}
     found = gather_parameters({**own, "params": "lr,clip-coef,gamma,alpha,tau:0-1,size"}, place)
@@ -128,6 +138,7 @@ def test_another_file_may_be_named_and_must_be_there(place: Path, monkeypatch: p
         ("MULTISTAGE_BUDGET", "many", "MULTISTAGE_BUDGET cannot be 'many'"),
         ("MULTISTAGE_TRAIN_ARG", "{", "train_arg"),
         ("MULTISTAGE_TRAIN_ARG", "[" * 100_000, "nested too deeply"),
+        ("MULTISTAGE_RANGES", '{"width": "pow2:32"}', "MULTISTAGE_RANGES, ranges.width"),
     ],
 )
 def test_a_variable_that_makes_no_sense_is_named(
