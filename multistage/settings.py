@@ -1,18 +1,26 @@
 """Where this installation keeps its things, read from the environment."""
 
 from pathlib import Path
+from typing import Annotated
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from multistage.paths import expand_home
 
 
 class Settings(BaseSettings):
-    """Settings of one user on one machine; each is an environment variable ``MULTISTAGE_<NAME>``."""
+    """Settings of one user on one machine; each is an environment variable ``MULTISTAGE_<NAME>``.
 
-    model_config = SettingsConfigDict(env_prefix="MULTISTAGE_", frozen=True)
+    One that is empty is none, as in a shell.
+    """
 
-    home: Path = Field(default_factory=lambda: user_data_path("multistage-sweep"))
+    model_config = SettingsConfigDict(env_prefix="MULTISTAGE_", env_ignore_empty=True, frozen=True)
+
+    home: Annotated[Path, AfterValidator(expand_home)] = Field(
+        default_factory=lambda: user_data_path("multistage-sweep")
+    )
     """Folder of the two local services: databases, key, pid files, logs."""
 
     @property

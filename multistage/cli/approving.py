@@ -1,12 +1,12 @@
 """The command that lets a sweep's next stage begin."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 from cyclopts import Parameter
 
+from multistage.cli.paths import TypedPath
 from multistage.cli.showing import locate_runs
 from multistage.errors import ServiceError, SpaceError, UsageError
 
@@ -17,7 +17,7 @@ def approve(
     *,
     ranges: str = "",
     stop: Annotated[bool, Parameter(negative=())] = False,
-    runs_dir: Path | None = None,
+    runs_dir: TypedPath | None = None,
 ) -> int:
     """Let the next stage of a sweep with --approve begin; the Prefect UI has the same as a form.
 

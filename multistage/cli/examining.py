@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from multistage.cli.paths import TypedPath
+
 if TYPE_CHECKING:
     from multistage.installation import Finding
 
@@ -15,7 +17,7 @@ SIGNS = {"good": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]wrong[/
 
 
 def doctor(
-    *, python: Path | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
+    *, python: TypedPath | None = None, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False
 ) -> int:
     """Look whether a sweep could run here: packages, settings, environment, W&B, Prefect, Modal; each with its remedy.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from cyclopts import CoercionError, Parameter
 
+from multistage.cli.paths import TypedPath
 from multistage.errors import UsageError
 from multistage.launchers.registry import list_groups
 from multistage.options.catalogue import FLOW_GROUPS, SINGLE_GROUPS, Groups, list_all, list_names
@@ -71,7 +72,7 @@ def _name(option: Declared) -> str:
 
 
 def _annotate(option: Declared) -> Any:
-    kind = Path if option.option.is_content else option.kind
+    kind = TypedPath if option.option.is_content or option.kind is Path else option.kind
     told = f" [default: {option.usually}]" if option.usually else ""
     negative = None if option.option.negatable or option.kind not in (bool, tuple[str, ...]) else ()
     return Annotated[kind | None, Parameter(name=option.flag, help=option.help + told, negative=negative)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from multistage.cli.paths import TypedPath
 from multistage.cli.prose import print_prose
 from multistage.cli.services import renew_server
 from multistage.errors import MultistageError, UsageError
@@ -27,14 +28,14 @@ def init(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     id_: Annotated[str | None, Parameter(name="--id")] = None,
     style: str | None = None,
-    python: Path | None = None,
+    python: TypedPath | None = None,
     baseline: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     change: Annotated[tuple[str, ...], Parameter(negative=(), allow_leading_hyphen=True)] = (),
     from_run: str | None = None,
     no_run: Annotated[bool, Parameter(negative=())] = False,
     whole: Annotated[bool, Parameter(negative=())] = False,
     init_timeout: float = 60.0,
-    settings: Path | None = None,
+    settings: TypedPath | None = None,
     force: Annotated[bool, Parameter(negative=())] = False,
     yes: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from multistage.cli.paths import TypedPath
 from multistage.errors import MultistageError, ServiceError, UsageError
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    data: Path | None = None,
-    import_from: Annotated[Path | None, Parameter(name="--import")] = None,
+    data: TypedPath | None = None,
+    import_from: Annotated[TypedPath | None, Parameter(name="--import")] = None,
     export: str | None = None,
 ) -> int:
     """Run an embedded W&B server in the foreground until Ctrl+C: for any wandb client, without an account.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
+from multistage.cli.paths import TypedPath
+
 if TYPE_CHECKING:
     from multistage.request.sources.precedence import GatheredParameters
 
@@ -16,7 +18,7 @@ def settings(
     config_id: str | None = None,
     /,
     *,
-    settings: Path | None = None,
+    settings: TypedPath | None = None,
     schema: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Show what a sweep takes from multistage.toml and the environment.

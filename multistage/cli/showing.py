@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.page_line import print_page
+from multistage.cli.paths import TypedPath
 from multistage.cli.services import print_services
 from multistage.errors import UsageError
 
@@ -16,7 +17,7 @@ def status(
     name: str | None = None,
     /,
     *,
-    runs_dir: Path | None = None,
+    runs_dir: TypedPath | None = None,
     watch: Annotated[bool, Parameter(negative=())] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -57,7 +58,7 @@ def status(
     return 0
 
 
-def report(name: str, /, *, runs_dir: Path | None = None) -> int:
+def report(name: str, /, *, runs_dir: TypedPath | None = None) -> int:
     """Write a sweep's report.html: one page with all plots, which needs no network.
 
     Args:
@@ -81,8 +82,8 @@ def runs(
     /,
     *,
     format: Literal["table", "csv", "json", "parquet"] = "table",
-    output: Path | None = None,
-    runs_dir: Path | None = None,
+    output: TypedPath | None = None,
+    runs_dir: TypedPath | None = None,
 ) -> int:
     """List a sweep's runs, one for each slot of its budget.
 
@@ -109,7 +110,7 @@ def runs(
     return 0
 
 
-def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs_dir: Path | None = None) -> int:
+def best(name: str, /, *, format: Literal["json", "yaml", "args"] = "json", runs_dir: TypedPath | None = None) -> int:
     """Print the config that a sweep recommends, and nothing else.
 
     Args:

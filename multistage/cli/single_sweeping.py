@@ -7,12 +7,13 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from multistage.cli.flags import NO_SINGLE_FLAGS, SingleFlags
+from multistage.cli.paths import TypedPath
 from multistage.cli.sweeping import run_sweep
 from multistage.errors import UsageError
 
 
 def single(
-    file: Path | None = None,
+    file: TypedPath | None = None,
     /,
     *,
     flags: SingleFlags = NO_SINGLE_FLAGS,

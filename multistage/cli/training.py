@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from multistage.cli.paths import TypedPath
 from multistage.cli.showing import locate_runs
 from multistage.cli.sweeping import explain_interruption
 from multistage.errors import UsageError
@@ -25,7 +26,7 @@ def train(
     *,
     seed: int | None = None,
     runs: int = 1,
-    runs_dir: Path | None = None,
+    runs_dir: TypedPath | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Train the config that a sweep recommends again, outside its budget, and show what comes of it.
@@ -101,7 +102,7 @@ def compare(
     /,
     *,
     seeds: int = 5,
-    runs_dir: Path | None = None,
+    runs_dir: TypedPath | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Put a completed sweep beside two searches in one stage, random and Bayesian, with the same budget.

@@ -10,6 +10,7 @@ from pathlib import Path
 from multistage.domain.proposal.calling import Invocation
 from multistage.domain.workers.styles import ProgramKind, is_module_name
 from multistage.errors import UsageError
+from multistage.paths import expand_home
 from multistage.request.subject.programs import PYTHON_SUFFIXES, find_program
 from multistage.worker.interpreter import inspect_interpreter
 
@@ -51,14 +52,14 @@ def read_words(words: Sequence[str], directory: Path, python: Path | None = None
 
 def _stands_alone(word: str, directory: Path) -> bool:
     """Return whether a word is the program itself, rather than what starts it."""
-    path = directory / Path(word).expanduser()
+    path = directory / expand_home(Path(word))
     if path.is_file() or path.is_dir():
         return not _PYTHON.fullmatch(path.name)
     return is_module_name(word) and shutil.which(word, path=_search_path()) is None and "." in word
 
 
 def _is_script(word: str, directory: Path) -> bool:
-    return word.endswith(_SCRIPTS) and (directory / Path(word).expanduser()).is_file()
+    return word.endswith(_SCRIPTS) and (directory / expand_home(Path(word))).is_file()
 
 
 def _write_start(

@@ -1,11 +1,10 @@
 """Options of trainings on this machine."""
 
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from multistage.options.option import Option, Options
+from multistage.options.option import Option, Options, Place
 
 
 class LocalOptions(Options):
@@ -17,7 +16,7 @@ class LocalOptions(Options):
     where: ClassVar[str] = "on this machine"
 
     python: Annotated[
-        Path | None,
+        Place | None,
         Option(
             sign="PATH",
             usually="this one",

@@ -1,12 +1,11 @@
 """Options of trainings in Modal's containers."""
 
 import re
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from multistage.options.option import Amount, Option, Options
+from multistage.options.option import Amount, Option, Options, Place
 
 GPUS = ("T4", "L4", "A10", "L40S", "A100-40GB", "A100-80GB", "H100", "H200")
 _SAME = {"A10G": "A10", "A100": "A100-40GB", "H100!": "H100"}
@@ -67,7 +66,7 @@ class ModalOptions(Options):
     """On Modal, runs that one container trains."""
     keep_workers: Annotated[bool, Option(usually="", also_with=("slurm", "ssh"))] = False
     """Not on this machine: workers go on when the sweep is interrupted or cancelled; a resume takes them up."""
-    project_dir: Annotated[Path | None, Option(sign="PATH", from_file=True)] = None
+    project_dir: Annotated[Place | None, Option(sign="PATH", from_file=True)] = None
     """On Modal, your project: its requirements are installed and its files are there. Needed for a --program."""
     image_python: Annotated[
         Annotated[str, Field(pattern=r"^3\.1[1-4]$")] | None,

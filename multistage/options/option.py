@@ -5,10 +5,13 @@ To add an option is to add a field to one of this folder's models, and to use it
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.fields import FieldInfo
+
+from multistage.paths import expand_home
 
 Pairs = Annotated[
     tuple[str, ...],
@@ -16,6 +19,15 @@ Pairs = Annotated[
 ]
 """``key=value`` texts; where there are tables, a table will do."""
 
+
+def _refuse_empty(path: Any) -> Any:
+    if path == "":
+        raise ValueError("it takes a path, and '.' is the current folder")
+    return path
+
+
+Place = Annotated[Path, BeforeValidator(_refuse_empty), AfterValidator(expand_home)]
+"""A path; its ~ is written out, which no shell does in a form, a file or ``--flag=~/folder``."""
 MOST = 1e9
 """Of an amount: 32 years of seconds, so that it can be added to a date."""
 Amount = Annotated[float, Field(gt=0, le=MOST)]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from multistage.options.option import Option, Options, Pairs
+from multistage.options.option import Option, Options, Pairs, Place
 
 
 class SubjectOptions(Options):
@@ -162,10 +162,10 @@ class FolderOptions(Options):
         Option(common=True, filed=False, usually="multistage_sweep_ and the config id", sign="NAME"),
     ] = None
     """The sweep's name and folder."""
-    runs_dir: Annotated[Path, Option(sign="PATH", from_file=True)] = Path("runs")
+    runs_dir: Annotated[Place, Option(sign="PATH", from_file=True)] = Path("runs")
     """Where the sweeps' folders lie."""
     settings: Annotated[
-        Path | None,
+        Place | None,
         Option(filed=False, usually="MULTISTAGE_SETTINGS, else multistage.toml in the current folder", sign="FILE"),
     ] = None
     """A settings file."""

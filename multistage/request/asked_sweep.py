@@ -13,6 +13,7 @@ from multistage.errors import UsageError
 from multistage.launchers.registry import find_kind, list_groups
 from multistage.options.catalogue import LAUNCHERS
 from multistage.options.refusal import check_values, explain_values, spell_key
+from multistage.paths import expand_home
 from multistage.request.sources.precedence import find_runs_dir
 from multistage.request.subject.sweep_subject import trains_bundled
 from multistage.store.sweep_folder import SweepFolder, name_sweep
@@ -107,7 +108,7 @@ def locate_folder(parameters: Mapping[str, Any]) -> Path:
     runs_dir = parameters.get("runs_dir") or find_runs_dir(
         Path.cwd(), parameters.get("settings"), parameters.get("config_id")
     )
-    return Path(runs_dir).absolute() / name
+    return expand_home(Path(runs_dir)).absolute() / name
 
 
 def fill_name(parameters: Mapping[str, Any], flow_run_id: str) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from multistage.domain.sweep.state import State, format_state, parse_state
 from multistage.errors import FolderError
 from multistage.file_locks import GLANCE, explain_failure, is_held, try_lock
 from multistage.machines import describe_machine, is_here, name_host
+from multistage.paths import expand_home
 from multistage.pids import find_living
 from multistage.process_starts import read_start
 
@@ -38,7 +39,7 @@ def find_folder(name: str, *runs_dirs: Path) -> "SweepFolder":
     Raises:
         FolderError: If there is no such sweep; the hint lists those that there are.
     """
-    given = Path(name)
+    given = expand_home(Path(name))
     for candidate in (given.parent if given.name == STATE_FILE else given, *(place / name for place in runs_dirs)):
         if os.path.isfile(candidate / STATE_FILE):  # noqa: PTH113 - Path.is_file raises where a folder is closed
             return SweepFolder(candidate)

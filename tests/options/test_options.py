@@ -2,19 +2,16 @@
 
 import ast
 from collections import Counter
-from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pytest
-from cyclopts import App
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 from pydantic import Field, ValidationError
 
 from multistage.cli import main
-from multistage.cli.flags import Flags, build_flags
 from multistage.domain.sweep.plan import RunOptions
 from multistage.errors import UsageError
 from multistage.launchers.registry import list_launchers
@@ -27,6 +24,7 @@ from multistage.pipeline.flows.multistage_sweep import multistage_sweep
 from multistage.request.given_flags import gather_flags
 from multistage.request.sources.precedence import gather_parameters, read_variables
 from multistage.request.sources.settings_file import build_schema, parse_settings
+from tests.options.flags import read_flags
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "options.md"
@@ -60,20 +58,6 @@ def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MULTISTAGE_HOME", str(workplace / "services"))
     monkeypatch.setenv("HOME", str(workplace))
     return workplace
-
-
-def read_flags(groups: Groups, *words: str) -> Mapping[str, Any]:
-    flags_type = build_flags("SomeFlags", "Some.", groups)
-    taken: list[Flags] = []
-
-    def command(*, flags: Flags = flags_type()) -> None:  # noqa: B008
-        taken.append(flags)
-
-    command.__annotations__["flags"] = flags_type
-    app = App()
-    app.default(command)
-    app(words, exit_on_error=False, print_error=False, result_action="return_value")
-    return taken[0].list_given()
 
 
 def test_one_declaration_is_seen_in_every_place(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

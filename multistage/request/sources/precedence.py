@@ -19,6 +19,7 @@ from multistage.errors import UsageError
 from multistage.launchers.registry import list_groups
 from multistage.options.catalogue import FILE_SAYS, LAUNCHERS, RIVALS, Groups, list_idle, list_names
 from multistage.options.refusal import VARIABLE_PREFIX, spell_variable
+from multistage.paths import expand_home
 from multistage.request.sources.settings_file import (
     SETTINGS_FILE,
     Preferences,
@@ -229,7 +230,7 @@ def find_settings_file(directory: Path, named: Path | None = None) -> Path | Non
         UsageError: One that was named is not there.
     """
     wanted = named or os.environ.get(SETTINGS_VARIABLE)
-    path = directory / (wanted or SETTINGS_FILE)
+    path = directory / expand_home(Path(wanted or SETTINGS_FILE))
     if path.is_file():
         return path
     if wanted:
@@ -276,7 +277,9 @@ def read_variables(groups: Groups | None = None) -> Preferences:
 
 
 class _Variables(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, env_nested_delimiter="__", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=VARIABLE_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True
+    )
 
 
 @cache

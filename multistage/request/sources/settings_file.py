@@ -31,6 +31,7 @@ from multistage.launchers.registry import list_groups
 from multistage.options.catalogue import Groups, list_names
 from multistage.options.option import Options, list_options
 from multistage.options.refusal import Spelling, explain_refusal, find_option, refuse_value, spell_key
+from multistage.paths import expand_home
 from multistage.spelling import suggest
 
 SETTINGS_FILE = "multistage.toml"
@@ -119,8 +120,8 @@ def _parse_settings(text: str, path: Path, groups: Groups) -> SettingsFile:
 def _locate_paths(section: dict[str, Any], folder: Path) -> None:
     for key in list_names(from_file=True):
         path = section.get(key)
-        if isinstance(path, str) and not (key == "program" and is_module_name(path)):
-            section[key] = str(folder / Path(path).expanduser())
+        if isinstance(path, str) and path and not (key == "program" and is_module_name(path)):
+            section[key] = str(folder / expand_home(Path(path)))
 
 
 def parse_ranges(ranges: Mapping[str, str], known: Mapping[str, Parameter], where: str) -> dict[str, Parameter]:

@@ -17,6 +17,7 @@ from multistage.domain.workers.styles import (
     runs_module,
 )
 from multistage.errors import UsageError
+from multistage.paths import expand_home
 
 PYTHON_SUFFIXES = (".py", ".pyw", ".pyz", ".zip")
 """Of files that Python runs, whatever their first line names."""
@@ -102,7 +103,7 @@ def find_file(program: str | None, directory: Path) -> str:
 
 
 def _locate(program: str, directory: Path) -> Path:
-    return (directory / Path(program).expanduser()).absolute()
+    return (directory / expand_home(Path(program))).absolute()
 
 
 def _judge_file(path: Path) -> ProgramKind:
