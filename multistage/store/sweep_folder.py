@@ -307,10 +307,10 @@ class SweepFolder:
     def refuse_driver(self) -> FolderError:
         """Build the error for a second driver."""
         pid, host = self.find_driver() or "unknown", self.find_driver_host()
-        gone = f" Where {host} is gone for good, delete {self._lock_file}." if host else ""
+        end = f"there. Where {host} is gone for good, delete {self._lock_file}." if host else "first."
         return FolderError(
             f"Process {pid} {f'on {host} ' if host else ''}is already driving the sweep in {self.path}.",
-            f"Watch it with `multistage-sweep status {self.shell_path}`, or end it {'there' if host else 'first'}.{gone}",
+            f"Watch it with `multistage-sweep status {self.shell_path}`, or end it {end}",
         )
 
 
