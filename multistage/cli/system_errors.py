@@ -1,4 +1,4 @@
-"""What is said where the operating system refuses something that no command foresaw."""
+"""What is said where the operating system refuses something that no command expected."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def explain_system_error(error: OSError) -> MultistageError | None:
         The error to tell; None where whoever read the output has left, as `head` does, and needs no word.
 
     Raises:
-        OSError: The same one, where it says nothing of the user's machine: its traceback is of use.
+        OSError: The same one, where it is a fault of this program: its traceback is of use.
     """
     refused = _find_fault_of_output()
     if refused is not None:

@@ -77,7 +77,7 @@ class WorkerFleet:
             self._bear(error)
 
     def _bear(self, error: LaunchError) -> None:
-        """Go on with fewer workers; people are told once of each reason."""
+        """Make do with fewer workers; people are told once of each reason."""
         self._refused_at = time.monotonic()
         if error.message != self._refusal:
             self._refusal = error.message

@@ -275,7 +275,7 @@ def test_a_sweep_is_quoted_as_a_shell_takes_it(tmp_path: Path, monkeypatch: pyte
     folder.write_state(make_state(1))
     assert folder.write_name([folder.path.parent]) == "'my sweep'"
     assert folder.write_name([]) == f"'{folder.path}'"
-    assert f"'{folder.path}'" in folder.refuse_driver(1).hint
+    assert f"'{folder.path}'" in folder.refuse_driver().hint
 
 
 def test_a_sweep_that_is_not_there_lists_those_that_are(folder: SweepFolder, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ MAX_LEVELS = 100
 """Of a sweep's config, sections and lists within each other."""
 MAX_ITERATION = 2**53
 TOO_DEEP = f"The sweep's config is nested more than {MAX_LEVELS} levels deep."
-FLATTEN = "Write it flatter."
+FLATTEN = "Nest it less deeply."
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as fast as the other, and not in every build of PyYAML."""
 

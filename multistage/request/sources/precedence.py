@@ -270,7 +270,7 @@ def read_variables(groups: Groups | None = None) -> Preferences:
         ) from error
     except RecursionError as error:
         raise UsageError(
-            f"One of the environment's {VARIABLE_PREFIX}* variables is nested too deeply.", "Write it flatter."
+            f"One of the environment's {VARIABLE_PREFIX}* variables is nested too deeply.", "Nest it less deeply."
         ) from error
     parse_ranges(variables.ranges, {}, RANGES_VARIABLE)
     return variables
