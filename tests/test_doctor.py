@@ -132,3 +132,14 @@ def test_imports_that_hang_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("multistage.installation.IMPORT_LIMIT", 0.01)
     [(verdict, what, _)] = [look for look in look_at_installation() if look[0] == "bad"]
     assert (verdict, "it took more than 0.01 s" in what) == ("bad", True)
+
+
+def test_a_server_that_is_no_address_is_a_finding(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "wandb.mycorp.com")
+    code, found, _ = ask(capsys)
+    assert code == 1
+    assert found["W&B"]["verdict"] == "bad"
+    assert found["W&B"]["what"] == "WANDB_BASE_URL is 'wandb.mycorp.com', which is no address."
+    assert found["W&B"]["remedy"].startswith("Write https://wandb.mycorp.com")

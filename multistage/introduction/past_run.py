@@ -44,9 +44,9 @@ def read_past_run(path: str) -> tuple[ProbeResult, tuple[str, ...]]:
 
 
 def _connect(path: str, entity: str, project: str) -> Connection:
-    found = find_credentials()
     is_here = entity == DEFAULT_ENTITY or is_loopback(path)
-    if is_here or found is None:
+    found = None if is_here else find_credentials()
+    if found is None:
         server = ensure_wandb_server(Settings())
         return Connection(server.url, server.key, entity, project)
     base_url, key, _ = found

@@ -64,8 +64,12 @@ class Connection:
         try:
             return function(*args, **kwargs)
         except (wandb.errors.Error, WandbApiFailedError, ConnectionError, TimeoutError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise TrackerError(
-                f"The W&B server at {self.base_url} did not do {getattr(function, '__name__', 'a request')}: {reason}.",
+                f"The W&B server at {self.base_url} did not carry out a request: {write_reason(error)}.",
                 "Runs that were started go on; --resume continues the sweep when the server is back.",
             ) from error
+
+
+def write_reason(error: Exception) -> str:
+    """Write what an error says in one line, for the end of a sentence."""
+    return " ".join(str(error).split()).rstrip(".?") or type(error).__name__

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -68,9 +69,29 @@ def read_settings_files(directory: Path) -> dict[str, FileSetting]:
 
 
 def find_base_url(directory: Path) -> str:
-    """Find the server that the client would talk to: the environment's, the settings files', W&B's own."""
+    """Find the server that the client would talk to: the environment's, the settings files', W&B's own.
+
+    Raises:
+        UsageError: It is no address.
+    """
     told = read_settings_files(directory).get("base_url")
-    return (os.environ.get("WANDB_BASE_URL") or (told.value if told else SAAS)).rstrip("/")
+    variable = os.environ.get("WANDB_BASE_URL")
+    url = variable or (told.value if told else SAAS)
+    if not _is_address(url):
+        where = "WANDB_BASE_URL" if variable or told is None else f"base_url in {told.path}"
+        correct = "https://wandb.example.com" if "/" in url or not _is_address(f"https://{url}") else f"https://{url}"
+        raise UsageError(
+            f"{where} is {url!r}, which is no address.", f"Write {correct}; --tracker embedded needs no account."
+        )
+    return url.rstrip("/")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def find_offline_reason(directory: Path, environment: Mapping[str, str]) -> str | None:

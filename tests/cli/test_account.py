@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from multistage.cli import main
 from tests.server_process import ServerProcess
@@ -48,3 +50,36 @@ def test_wandbs_own_engine_proposes_otherwise(poor_server: str, capsys: pytest.C
     assert shown.startswith(f"Tracker: W&B at {poor_server} as local, since WANDB_API_KEY is set.")
     assert "bayes" in shown
     assert "gaussian process" not in shown
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [("short", "WANDB_API_KEY invalid: API key must have 40+ characters, has 5"), ("x" * 40, "missing or wrong")],
+)
+def test_a_key_that_is_refused_is_misuse(
+    key: str, reason: str, poor_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    with pytest.raises(SystemExit) as ended:
+        main(("plan", *SWEEP))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"multistage-sweep: W&B at {poor_server} cannot be used: ")
+    assert reason in said
+    assert ".." not in said
+    assert said.endswith(
+        " Run `wandb login --relogin`, or look at WANDB_BASE_URL; --tracker embedded needs no account.\n"
+    )
+
+
+def test_a_server_that_is_away_is_no_misuse(
+    poor_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> NoReturn:
+        raise wandb.errors.AuthenticationError("No answer.") from WandbApiFailedError("No answer.")
+
+    monkeypatch.setattr(wandb, "Api", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(("plan", *SWEEP))
+    assert ended.value.code == 1
+    assert f"W&B at {poor_server} cannot be used: No answer. Run" in capsys.readouterr().err

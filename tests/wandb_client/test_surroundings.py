@@ -135,3 +135,43 @@ def test_a_dotenv_with_what_one_run_is_meant_for_is_refused_where_it_is_loaded()
     assert review() == ()
     with pytest.raises(UsageError, match="sets WANDB_RESUME"):
         review("import dotenv\ndotenv.load_dotenv()")
+
+
+@pytest.mark.parametrize(
+    ("url", "correct"),
+    [
+        ("wandb.mycorp.com", "https://wandb.mycorp.com"),
+        ("wandb.mycorp.com:8080", "https://wandb.mycorp.com:8080"),
+        ("ftp://wandb.mycorp.com", "https://wandb.example.com"),
+        ("https://", "https://wandb.example.com"),
+        ("http://[::1", "https://wandb.example.com"),
+        ("http://a:port", "https://wandb.example.com"),
+    ],
+)
+def test_a_server_that_is_no_address_is_named_with_its_place(
+    url: str, correct: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remedy = f"Write {correct}; --tracker embedded needs no account."
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    write_settings("wandb", f"base_url = {url}")
+    with pytest.raises(UsageError) as refused:
+        find_credentials()
+    assert str(refused.value) == f"base_url in {Path.cwd()}/wandb/settings is {url!r}, which is no address. {remedy}"
+    monkeypatch.setenv("WANDB_BASE_URL", url)
+    with pytest.raises(UsageError) as refused:
+        open_account("auto")
+    assert str(refused.value) == f"WANDB_BASE_URL is {url!r}, which is no address. {remedy}"
+    assert open_account("embedded").kind == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"), [(b"short", "API key must have 40"), (b"\xff", "'utf-8' codec can't decode byte 0xff")]
+)
+def test_a_key_that_cannot_be_read_is_told(home: Path, password: bytes, reason: str) -> None:
+    (home / ".netrc").write_bytes(b"machine api.wandb.ai\n  login user\n  password " + password + b"\n")
+    with pytest.raises(UsageError) as refused:
+        open_account("auto")
+    assert refused.value.message.startswith("The key of https://api.wandb.ai cannot be read: ")
+    assert reason in refused.value.message
+    assert not refused.value.message.endswith("..")
+    assert "--tracker embedded" in refused.value.hint
