@@ -57,7 +57,7 @@ def train(
         takes = find_seed_parameter(session)
         if takes is None and seed is not None:
             raise UsageError(
-                "The training takes no seed.", "Begin the sweep with --seed-parameter NAME, or leave --seed out."
+                "The training takes no seed.", "Begin the sweep with --seed-param NAME, or leave --seed out."
             )
         sweep = replicate(session, f"again, seed {first}", config, seeds)
         told = f", seed {', '.join(map(str, seeds))}" if takes else ""

@@ -3,13 +3,16 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from multistage.cli import main
 from multistage.cli.terminal_warnings import show_advice
+from multistage.options.catalogue import OPTIONS
 from multistage.store.sweep_folder import SweepFolder
 from tests.states import make_state
 
@@ -306,6 +309,20 @@ def test_best_and_status_of_a_sweep_that_has_none_yet(place: Path, capsys: pytes
     shown = capsys.readouterr().out
     assert "its driver is gone" in shown
     assert "Resume with: multistage-sweep resume mine" in shown
+
+
+def test_a_seed_that_a_training_does_not_take_is_refused_with_the_flag_that_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = SimpleNamespace(state=None)
+    monkeypatch.setattr("multistage.cli.training.open_for_training", lambda *_: nullcontext(session))
+    monkeypatch.setattr("multistage.report.best_config.select_best", lambda _: {})
+    monkeypatch.setattr("multistage.retraining.replication.find_seed_parameter", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        main(("train", "mine", "--seed", "7"))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f"Begin the sweep with {OPTIONS['seed_param'].flag} NAME, or leave --seed out." in said
 
 
 def test_down_with_nothing_running_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:

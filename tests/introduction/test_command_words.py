@@ -58,11 +58,12 @@ def test_another_interpreter_is_written_down(workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["missing.py"], "missing.py' does not exist"),
+        (["missing.py"], r"missing.py' does not exist in \S+\. Name a file, or a module"),
+        ([""], r"^The program's name is empty\."),
         (["python", "missing.py"], "no training script"),
         (["sh", "-c", "true"], "no training script"),
         (["no-such-command", "train.py"], "no-such-command' does not exist"),
-        (["plain.sh"], "is not executable"),
+        (["plain.sh"], "is not executable.* for init -- bash plain.sh"),
     ],
 )
 def test_a_program_that_is_not_there_is_refused(words: list[str], told: str) -> None:

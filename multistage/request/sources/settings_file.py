@@ -163,11 +163,14 @@ def explain_mistake(error: ValidationError, where: str, spell: Spelling, groups:
         key = str(place[-1])
         known = _list_keys(place, groups)
         hint = suggest(key, known, 0.4).strip() or f"Known are {', '.join(known)}."
-        return UsageError(f"{where.rstrip(': ')} has an unknown key {dotted!r}.", hint)
+        return UsageError(f"{where.rstrip(': ') or 'The environment'} has an unknown key {dotted!r}.", hint)
     section = ".".join(map(str, place[:2])) + "." if place[0] == "configs" and len(place) > 2 else ""
-    option = find_option(place[2:] if section else place, groups)
+    inner = place[2:] if section else place
+    option = find_option(inner, groups)
     if option is None:
-        return UsageError(f"{where}{dotted} cannot be {first['input']!r}: it takes a table.", HINT)
+        is_range = len(inner) == 2 and inner[0] == "ranges"
+        accepted = "a text, as in ranges.lr = 'log:1e-5-1e-2'" if is_range else "a table"
+        return UsageError(f"{where}{dotted} cannot be {first['input']!r}: it takes {accepted}.", HINT)
     return UsageError(
         where + refuse_value(option, first["input"], section + spell(option), explain_refusal(first)), HINT
     )

@@ -47,6 +47,8 @@ def settle_program(
         arguments = find_style(DEFAULT_STYLE if request.style is None else request.style)
         found, kind = find_program(program, directory)
         return found, _name_config(build_command(kind, arguments), request)
+    if not program and any(PROGRAM_MACRO in word for word in command) and request.sweep_file is None:
+        raise UsageError(f"The command runs {PROGRAM_MACRO}, and no program is named.", "Name it: --program train.py.")
     if not any(PROGRAM_MACRO in word for word in command):
         named = request.program if request.sweep_file is None else None
         return find_file(named, directory) if named else None, command
@@ -88,16 +90,22 @@ def find_program(program: str | None, directory: Path) -> tuple[str, ProgramKind
 def find_file(program: str | None, directory: Path) -> str:
     """Find a training script.
 
+    Args:
+        program: As it was named; None where a sweep file names none.
+        directory: Where a relative path is looked for.
+
     Raises:
         UsageError: It is not there.
     """
-    if not program:
+    if program is None:
         raise UsageError("The sweep file names no program.", "Add `program: train.py` to it, or give --program.")
+    if not program:
+        raise UsageError("The program's name is empty.", "Name a file, or a module as Python finds it: pkg.train.")
     path = _locate(program, directory)
     if not path.is_file() and not (path / "__main__.py").is_file():
         raise UsageError(
             f"The program {program!r} does not exist in {directory}.",
-            "Give --program a file, or a module as Python finds it: pkg.train.",
+            "Name a file, or a module as Python finds it: pkg.train.",
         )
     return str(path)
 
@@ -118,7 +126,7 @@ def _judge_file(path: Path) -> ProgramKind:
     if is_foreign or path.suffix == ".sh":
         raise UsageError(
             f"The program {path} is not a Python script, and is not executable.",
-            f"Make it executable (`chmod +x {shlex.quote(path.name)}`, first line like #!/bin/bash), or say how: "
-            "--command 'bash ${program} ${args}'.",
+            f"Make it executable (`chmod +x {shlex.quote(path.name)}`, first line like #!/bin/bash), or say what runs "
+            f"it: --command 'bash ${{program}} ${{args}}', or for init -- bash {shlex.quote(path.name)}.",
         )
     return "script"

@@ -137,6 +137,7 @@ def test_another_file_may_be_named_and_must_be_there(place: Path, monkeypatch: p
     [
         ("MULTISTAGE_BUDGET", "many", "MULTISTAGE_BUDGET cannot be 'many'"),
         ("MULTISTAGE_TRAIN_ARG", "{", "train_arg"),
+        ("MULTISTAGE_MODAL__NOPE", "1", r"^The environment has an unknown key 'modal\.nope'\."),
         ("MULTISTAGE_TRAIN_ARG", "[" * 100_000, "nested too deeply"),
         ("MULTISTAGE_RANGES", '{"width": "pow2:32"}', "MULTISTAGE_RANGES, ranges.width"),
     ],
