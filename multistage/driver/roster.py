@@ -61,6 +61,11 @@ class Roster:
         """Workers at once."""
         return self._options.workers
 
+    @property
+    def idle(self) -> float:
+        """Seconds without a run after which a worker leaves."""
+        return self._options.worker_idle
+
     def quote_last(self, sweep: str) -> str:
         """Quote what the last worker of a sweep said; empty where that is not known."""
         last = self._find_last(sweep)

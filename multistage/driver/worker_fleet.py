@@ -10,6 +10,9 @@ from multistage.errors import LaunchError, StandstillError
 
 LAUNCHES_WITHOUT_PROGRESS = 3
 """So many times workers may be started without any run moving before the stage is given up."""
+SILENCE = 180.0
+"""Seconds in which a server notices that a run's worker was lost before its program began: until then that run waits,
+and nobody gets it."""
 REFUSED_PAUSE = 60.0
 """Seconds after which a worker that could not be started beside others is asked for again."""
 
@@ -28,6 +31,8 @@ class WorkerFleet:
         self._roster = roster
         self._sweep = sweep
         self._launches = 0
+        self._launched_at = 0.0
+        """When the first of these was."""
         self.exhausted = False
         """Whether nobody works any more and nobody else can be paid."""
         self._refused_at: float | None = None
@@ -59,6 +64,8 @@ class WorkerFleet:
         if missing <= 0 or not confirm():
             return
         if self._launches >= LAUNCHES_WITHOUT_PROGRESS:
+            if self._have_idled():
+                return
             raise StandstillError(
                 f"The workers of sweep {self._sweep} ended {self._launches} times without progress in any run. "
                 f"The last one said: {self._roster.quote_last(self._sweep) or 'nothing'}",
@@ -67,7 +74,9 @@ class WorkerFleet:
         if alive and self._refused_at is not None and time.monotonic() - self._refused_at < REFUSED_PAUSE:
             return
         try:
+            began = time.monotonic()
             if self._roster.launch(self._sweep, missing):
+                self._launched_at = self._launched_at if self._launches else began
                 self._launches += 1
             elif not alive:
                 self.exhausted = self._roster.has_reached_cap()
@@ -75,6 +84,11 @@ class WorkerFleet:
             if not alive:
                 raise
             self._bear(error)
+
+    def _have_idled(self) -> bool:
+        """Whether workers left for want of a run, rather than died, and the one that waits may yet be handed out."""
+        seconds = time.monotonic() - self._launched_at
+        return self._launches * self._roster.idle <= seconds < SILENCE
 
     def _bear(self, error: LaunchError) -> None:
         """Make do with fewer workers; people are told once of each reason."""

@@ -12,7 +12,7 @@ from multistage.domain.sweep.plan import RunOptions
 from multistage.domain.workers.cost import Cost
 from multistage.domain.workers.worker_records import Fee, WorkerEnd, WorkerRecord
 from multistage.driver.roster import AWAY_PAUSE, LONGEST_AWAY, Roster
-from multistage.driver.worker_fleet import REFUSED_PAUSE, WorkerFleet
+from multistage.driver.worker_fleet import REFUSED_PAUSE, SILENCE, WorkerFleet
 from multistage.errors import CloudAwayError, LaunchError
 from multistage.launchers.base import Traits
 from multistage.launchers.modal.faults import judge_training
@@ -99,9 +99,11 @@ def launcher() -> MemoryLauncher:
     return MemoryLauncher()
 
 
-def open_roster(tmp_path: Path, launcher: MemoryLauncher, workers: int = 4, max_cost: float | None = None) -> Roster:
+def open_roster(
+    tmp_path: Path, launcher: MemoryLauncher, workers: int = 4, max_cost: float | None = None, idle: float = 60.0
+) -> Roster:
     folder = SweepFolder(tmp_path / "made")
-    options = RunOptions(workers=workers, directory=tmp_path, launcher="modal", max_cost=max_cost)
+    options = RunOptions(workers=workers, directory=tmp_path, launcher="modal", max_cost=max_cost, worker_idle=idle)
     folder.write_state(make_state(options=options, cost=Cost(rates=Rates().pack())))
     return Roster(Journal(folder), launcher)
 
@@ -227,6 +229,27 @@ def test_workers_that_die_without_any_progress_are_not_replaced_for_ever(
     with pytest.raises(LaunchError, match="ended 3 times without progress in any run"):
         fleet.adjust(5, 0, progressed=False)
     assert len(read_workers(tmp_path)) == 3
+
+
+def test_workers_that_find_no_run_are_not_taken_for_dying_until_the_server_has_noticed_a_loss(
+    tmp_path: Path, launcher: MemoryLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("multistage.driver.worker_fleet.time.monotonic", lambda: clock[0])
+    roster = open_roster(tmp_path, launcher, workers=1, idle=10.0)
+    fleet = WorkerFleet(roster, SWEEP)
+    for number in range(1, 4):
+        fleet.adjust(1, 0, progressed=False)
+        clock[0] += 13
+        launcher.ends[f"w{number}"] = WorkerEnd(fault="none", seconds=13)
+    while clock[0] < 1000 + SILENCE:
+        fleet.adjust(1, 0, progressed=False)
+        clock[0] += 13
+    assert len(read_workers(tmp_path)) == 3, "more would find nothing either"
+    with pytest.raises(LaunchError, match="ended 3 times without progress in any run"):
+        fleet.adjust(1, 0, progressed=False)
+    fleet.adjust(1, 0, progressed=True)
+    assert len(read_workers(tmp_path)) == 4, "it was lost, and is queued again"
 
 
 def test_a_worker_that_is_refused_beside_others_is_asked_for_later(
