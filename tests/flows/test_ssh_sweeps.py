@@ -155,6 +155,7 @@ def test_hosts_that_cannot_train_are_refused_before_anything_is_started(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    wait_for(lambda: not ssh_hosts.list_clients(), timeout=60)  # of a sweep before
     assert words in refuse(capsys, monkeypatch, workplace, *given)
     assert ssh_hosts.list_clients() == []
 
