@@ -178,7 +178,8 @@ def _warn_of_key(program: Path | None, server: str | None) -> Iterator[str]:
 
 
 def _read(program: Path) -> str:
-    return program.read_text(encoding="utf-8", errors="replace")
+    """Read a script; empty where the program is a module's name, or a folder."""
+    return program.read_text(encoding="utf-8", errors="replace") if program.is_file() else ""
 
 
 def find_dotenv(directory: Path, program: Path | None) -> Path | None:

@@ -91,7 +91,7 @@ def list_files(folder: Path) -> Mapping[str, bytes]:
         ((*LR, "--name", ""), "'' is not a valid name", "--name"),
         ((*LR, "--nope"), "--nope", "--help"),
         (("nobody:knows", "--params", "x:0-1"), "'nobody:knows'", "digits:mlp"),
-        (("my:own", "--params", "x:0-1", "--program", "nope.py"), "'nope.py' does not exist", "--program"),
+        (("my:own", "--params", "x:0-1", "--program", "nope.py"), "'nope.py' does not exist", "Name a file"),
         (("my:own", "--params", "x:0-1", "--command", "'python"), "cannot be split", "quotes"),
         (("my:own", "--params", "x:0-1", "--metric", "y", "--program", "pkg.nope"), "'pkg.nope' is not", "-m"),
         ((*OWN, "--style", "hydra"), "--style and --command both say", "one of the two"),

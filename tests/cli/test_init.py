@@ -141,7 +141,7 @@ def test_a_new_file_is_as_readable_as_others(proposal: Proposal, workplace: Path
     [
         ("nowhere/x.toml", None, "there is no folder"),
         (".", None, "is a folder"),
-        ("", None, "is a folder"),
+        ("", None, "it takes a path"),
         ("/dev/null", None, "is no regular file"),
         ("mine.toml", b"a = '\xff'", "it is not UTF-8"),
         ("mine.toml", b"a = ", "is not valid TOML"),
