@@ -1,5 +1,6 @@
 """Slots: the unit of a budget, settled from the runs that are their attempts."""
 
+import math
 from collections.abc import Sequence
 from typing import get_args
 
@@ -153,6 +154,14 @@ def test_a_used_slot_is_evidence_of_its_decisive_run() -> None:
     assert (evaluation.value, evaluation.run_id, evaluation.seed) == (0.5, "run-3-1", 3)
     assert evaluation.config == ended.config
     assert evaluation.finalist
+
+
+def test_a_value_that_is_not_finite_is_a_value_and_told_apart() -> None:
+    values = (0.5, math.nan, math.inf, None)
+    slots = settle_slots(make_run("finished", index, value=value) for index, value in enumerate(values))
+    assert (slots.valued, slots.finite) == ({0, 1, 2}, {0})
+    slots.put(settle_slot(0, [make_run("finished", value=-math.inf)]))
+    assert slots.finite == set()
 
 
 def test_what_a_failed_run_logged_before_is_no_value() -> None:

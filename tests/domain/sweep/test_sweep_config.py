@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,12 @@ def test_a_config_is_read_as_plain_data() -> None:
     assert sweep_config.parse_config(text) == {
         "a": [1, 2.5, True, None, "2026-01-02"], "3": "inf", "b": {"c": "d"}, "e": {"c": "d"},
     }  # fmt: skip
+
+
+def test_the_loader_without_c_is_too_deep_in_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_config, "LOADER", yaml.SafeLoader)
+    with pytest.raises(SpaceError, match="is nested more than 100 levels deep"):
+        sweep_config.parse_config("a: " + "[" * 600 + "]" * 600)
 
 
 @pytest.mark.parametrize(
