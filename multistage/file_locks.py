@@ -1,4 +1,4 @@
-"""Locks on files, which the kernel frees when their holder dies: taken at once, or not at all."""
+"""Locks on files, which the kernel frees when their holder dies."""
 
 import errno
 import fcntl

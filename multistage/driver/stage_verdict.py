@@ -41,8 +41,8 @@ class StageVerdict:
     ) -> None:
         self._settings = settings
         self._stage = stage
-        self._valueless = len([one for one in earlier if one.outcome != "failed"])
-        """Runs of earlier stages that did not fail; their values are all NaN or infinite where that counts."""
+        self._ended_earlier = sum(one.outcome != "failed" for one in earlier)
+        """Runs of earlier stages that did not fail."""
         self._known_finite = any(one.value is not None and math.isfinite(one.value) for one in earlier)
         self._explain_failure = explain_failure
         self._go_on = go_on
@@ -75,7 +75,7 @@ class StageVerdict:
         self._check_setup(slots)
         if slots.finished and not slots.valued and len(slots.finished) >= min(2, self._stage.runs):
             raise self._describe_missing(slots)
-        if not self._has_finite(slots) and slots.valued and self._valueless + len(slots.valued) >= HOPELESS:
+        if not self._has_finite(slots) and slots.valued and self._ended_earlier + len(slots.valued) >= HOPELESS:
             raise self._describe_infinite()
         if has_failed_whole(slots, self._stage, HOPELESS):
             first = slots[min(slots.failed)].decisive
@@ -113,7 +113,7 @@ class StageVerdict:
         if metric in logged:
             return MetricMissingError(
                 f"{finished} none logged the metric {metric!r} as a number.",
-                f"Log a number: float({metric}) of a bool or a text, the mean of a list.",
+                "Log a number under that name: float(value) of a bool or a text, the mean of a list.",
             )
         return MetricMissingError(
             f"{finished} none logged the metric {metric!r}.",

@@ -102,5 +102,5 @@ class WorkerFleet:
         self._roster.launcher.stop([worker for worker in self._roster.workers if worker.worker_id == worker_id])
 
     def explain_failure(self, run: RunRecord) -> str:
-        """Say why a run failed: the last line that it printed, which of Python's is the exception."""
+        """Say why a run failed, by what it printed last."""
         return self._roster.explain_failure(run.run_id)

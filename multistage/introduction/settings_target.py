@@ -9,6 +9,7 @@ from multistage.atomic_files import replace_file
 from multistage.domain.proposal.draft import Proposal
 from multistage.domain.proposal.settings_text import merge_section
 from multistage.errors import UsageError
+from multistage.paths import expand_home
 from multistage.request.sources.settings_file import parse_settings
 
 ANOTHER = "Name another file with --settings."
@@ -24,7 +25,7 @@ class SettingsTarget:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().absolute()
+        self.path = expand_home(path).absolute()
         self._file = Path(os.path.realpath(self.path))
 
     def check(self) -> None:
@@ -68,7 +69,7 @@ class SettingsTarget:
             return proposal
         own = proposal.invocation
         changes = {
-            "program": own.program if own.kind == "module" else str(Path(own.program).expanduser().absolute()),
+            "program": own.program if own.kind == "module" else str(expand_home(Path(own.program)).absolute()),
             "python": None if own.python is None else str(Path(own.python).absolute()),
         }
         return proposal.model_copy(update={"invocation": own.model_copy(update=changes)})

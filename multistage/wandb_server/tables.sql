@@ -94,6 +94,7 @@ CREATE TABLE lines (
     content TEXT NOT NULL,
     PRIMARY KEY (run_id, stream, line)
 ) WITHOUT ROWID;
+CREATE INDEX lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
 
 -- The lines of runs into which several clients write, each counting its own.
 CREATE TABLE shared_lines (
@@ -104,7 +105,6 @@ CREATE TABLE shared_lines (
     line INTEGER NOT NULL,
     PRIMARY KEY (run_id, client, stream, place)
 ) WITHOUT ROWID;
-CREATE INDEX lines_by_step ON lines (run_id, step) WHERE step IS NOT NULL;
 
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,

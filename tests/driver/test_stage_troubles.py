@@ -51,7 +51,7 @@ def test_a_metric_logged_as_something_else_is_told_to_be_no_number() -> None:
     tracker = MemoryTracker(logged=("epoch", "score"), value=lambda _: None)
     with pytest.raises(MetricMissingError, match="none logged the metric 'score' as a number") as caught:
         make_driver(make_sweep(), 1, tracker).drive()
-    assert "float(score)" in caught.value.hint
+    assert "float(value)" in caught.value.hint
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -5,8 +5,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.flows.command_line import wait_for
 
 PAGE = Path(__file__).parents[3] / "docs" / "slurm.md"
 DRIVER = f"""#!{sys.executable}
@@ -29,9 +30,7 @@ def run_job(folder: Path) -> list[str]:
         (folder / name).chmod(0o755)
     place = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
     with subprocess.Popen(["bash", "-c", script], cwd=folder, env=place) as job:
-        deadline = time.monotonic() + 30
-        while not (folder / "arguments").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for((folder / "arguments").exists, timeout=30)
         job.send_signal(signal.SIGTERM)
         job.wait(30)
     words = (folder / "arguments").read_text().split()
