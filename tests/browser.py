@@ -126,7 +126,15 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
     """A Chromium that remembers nothing of earlier tests."""
-    chromium.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    chromium.driver.get_log("browser")  # type: ignore[no-untyped-call]
+    driver = chromium.driver
+    earlier = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    fresh = driver.current_window_handle
+    driver.switch_to.window(earlier)
+    driver.close()
+    driver.switch_to.window(fresh)
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    driver.get_log("browser")  # type: ignore[no-untyped-call]
     yield chromium
-    chromium.driver.get("about:blank")
+    driver.get("about:blank")

@@ -1,6 +1,5 @@
 """A sweep whose every word is markup, in a browser: on the server's pages, in the report, in Prefect's two UIs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def swept(commands: CommandLine, workplace: Path) -> SweepFolder:
 
 
 @pytest.fixture
-def visitor(commands: CommandLine, swept: SweepFolder, browser: Browser) -> Iterator[Browser]:
+def visitor(commands: CommandLine, swept: SweepFolder, browser: Browser) -> Browser:
     """A browser that is logged in everywhere."""
     server, prefect = find_wandb_server(commands.settings), find_own_prefect_server(commands.settings)
     assert server is not None
@@ -73,8 +72,7 @@ def visitor(commands: CommandLine, swept: SweepFolder, browser: Browser) -> Iter
     (field,) = browser.wait(lambda: browser.find("input[type=password]"), PATIENCE)
     field.send_keys(prefect.secret, Keys.ENTER)
     browser.wait(lambda: "Logout" in "".join(browser.read("body")), PATIENCE)
-    yield browser
-    browser.run("localStorage.clear()")
+    return browser
 
 
 def check(browser: Browser, url: str, awaited: str = "onerror") -> None:

@@ -1,7 +1,7 @@
 """Prefect's pages of a running, an interrupted, a failed and an ended sweep, in both UIs that it ships."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ Look = Callable[[str, State, str], str]
 
 
 @pytest.fixture
-def look(commands: CommandLine, browser: Browser) -> Iterator[Look]:
+def look(commands: CommandLine, browser: Browser) -> Look:
     """Returns what a page of a sweep's flow run says once it says something: by UI, sweep, and what is waited for."""
     commands.run("up")
     server = find_own_prefect_server(commands.settings)
@@ -64,8 +64,7 @@ def look(commands: CommandLine, browser: Browser) -> Iterator[Look]:
         browser.wait(is_there, PATIENCE)
         return " ".join(seen)
 
-    yield read_page
-    browser.run("localStorage.clear()")
+    return read_page
 
 
 def read(browser: Browser) -> str:

@@ -26,21 +26,34 @@ from tests.browser import Browser
 Send = Callable[[str, str, object], Any]
 """Takes a method, a path of the API and a body; returns the answer, None where it is refused or cannot be read."""
 
+BUSY = 503
+"""What Prefect answers while its database is locked; its own client asks again, and so does who attacks it."""
 FETCH = """
-const [url, method, body, done] = arguments;
-fetch(url, {method, body, headers: {"Content-Type": "application/json"}})
+const [url, method, body, busy, done] = arguments;
+async function send(again) {
+  const answer = await fetch(url, {method, body, headers: {"Content-Type": "application/json"}});
+  if (answer.status !== busy || !again) return answer;
+  await new Promise(resolve => setTimeout(resolve, 500));
+  return send(again - 1);
+}
+send(60)
   .then(async answer => done(answer.ok ? [answer.status === 204 ? true : await answer.json()] : null))
   .catch(() => done(null));
 """
 REQUEST = """
-import sys, urllib.error, urllib.request
-method, url, body = sys.argv[1:]
+import sys, time, urllib.error, urllib.request
+method, url, body, busy = sys.argv[1:]
 request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"}, method=method)
-try:
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        print(answer.read().decode() or "true")
-except urllib.error.HTTPError:
-    print("null")
+for again in reversed(range(60)):
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            print(answer.read().decode() or "true")
+    except urllib.error.HTTPError as error:
+        if again and error.code == int(busy):
+            time.sleep(0.5)
+            continue
+        print("null")
+    break
 """
 STRANGER = 65534
 """The user nobody."""
@@ -75,7 +88,7 @@ def send_from_process(api_url: str) -> Send:
     """Have another user's process ask the server."""
 
     def send(method: str, path: str, body: object) -> Any:
-        done = run_as_stranger(REQUEST, method, f"{api_url}{path}", json.dumps(body))
+        done = run_as_stranger(REQUEST, method, f"{api_url}{path}", json.dumps(body), str(BUSY))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -86,7 +99,7 @@ def send_from_page(browser: Browser, api_url: str) -> Send:
     """Have the page that a browser shows ask the server."""
 
     def send(method: str, path: str, body: object) -> Any:
-        found = browser.driver.execute_async_script(FETCH, f"{api_url}{path}", method, json.dumps(body))
+        found = browser.driver.execute_async_script(FETCH, f"{api_url}{path}", method, json.dumps(body), BUSY)
         return found[0] if found else None
 
     return send

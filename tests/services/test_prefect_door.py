@@ -219,4 +219,3 @@ def test_the_pages_ask_once_for_the_password(prefect_server: PrefectServer, secr
     browser.open(prefect_server.ui_url)
     browser.wait(is_inside, 60)
     assert not find_field()
-    browser.run("localStorage.clear()")
