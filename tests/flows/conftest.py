@@ -20,10 +20,17 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 
 @pytest.fixture(scope="session")
-def finished(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
+def undisturbed(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
     """A whole sweep that nothing disturbed, of a user whose environment holds secrets."""
     place = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         done = commands.run(*SWEEP, "--tracker", "embedded", "--json", timeout=280, variables=PLANTED)
     return FinishedSweep(place, SweepFolder(place / "runs" / "multistage_sweep_digits_mlp"), done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def finished(commands: CommandLine, undisturbed: FinishedSweep) -> FinishedSweep:
+    """The undisturbed sweep, with the services running that hold it: tests of other modules may have ended them."""
+    commands.run("up")
+    return undisturbed
