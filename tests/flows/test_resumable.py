@@ -26,9 +26,10 @@ if (Path("polite")).exists():
 run.config.update({{"begin": begin}}, allow_val_change=True)
 for step in range(begin, {STEPS}):
     time.sleep(0.05)
-    saved.write_text(str(step + 1))
     with (place / "log").open("a") as log:
         log.write(f"{{step}}\\n")
+    (place / "new").write_text(str(step + 1))
+    (place / "new").replace(saved)
     run.log({{"score": run.config["x"], "at": step}})
 run.finish()
 """
