@@ -37,11 +37,12 @@ run.log({"score": run.config["x"]})
 run.finish()
 """
 Look = Callable[..., str]
+"""Takes a UI's version, a sweep's state and the words to wait for, however many."""
 
 
 @pytest.fixture
 def look(commands: CommandLine, browser: Browser) -> Look:
-    """Returns what a page of a sweep's flow run says once it says something: by UI, sweep, and what is waited for."""
+    """Reads the page of a sweep's flow run, through all its lists, until every awaited word was seen."""
     commands.run("up")
     server = find_own_prefect_server(commands.settings)
     assert server is not None
