@@ -13,5 +13,5 @@ from multistage.pipeline.tasks.retries import RETRIED
 def narrow_ranges(brief: StageBrief, sweep_id: str) -> Narrowing:
     """Narrow the box around the stage's top configs, with a sentence of evidence for each parameter."""
     session = open_session(brief.folder)
-    evaluations = session.read_evaluations(brief.stage, sweep_id)
+    evaluations = session.results.read(brief.stage, sweep_id)
     return session.search.narrow(2 if brief.stage.stage == 1 else 3, evaluations, brief.box)

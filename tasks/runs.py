@@ -24,7 +24,7 @@ def wait_for_runs(brief: StageBrief, sweep_id: str) -> StageCount:
 def fetch_top_configs(brief: StageBrief, sweep_id: str) -> list[TopConfig]:
     """Read the stage's best 10% of the configs, at least 5, the best first."""
     session = open_session(brief.folder)
-    evaluations = session.read_evaluations(brief.stage, sweep_id)
+    evaluations = session.results.read(brief.stage, sweep_id)
     return [
         TopConfig(config=one.config, value=one.value, run_id=one.run_id)
         for one in select_top(evaluations, session.settings.goal)

@@ -146,4 +146,4 @@ def create_sweep(brief: StageBrief) -> str:
     if found is not None:
         sweep_calls.take_up_sweep(session.connection, found, config)
         return found
-    return sweep_calls.create_sweep(session.connection, config, session.list_prior_runs(brief.stage, brief.box))
+    return sweep_calls.create_sweep(session.connection, config, session.results.list_prior_runs(brief.stage, brief.box))

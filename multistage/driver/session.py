@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multistage.domain.runs.results import Evaluation
-from multistage.domain.runs.slots import Slots, count_attempts, settle_slots
+from multistage.domain.runs.slots import Slots
 from multistage.domain.runs.vigilance import Intake
 from multistage.domain.space.search_space import SearchSpace
 from multistage.domain.sweep.plan import StageNumber, StagePlan
@@ -20,6 +19,7 @@ from multistage.driver.roster import Roster, end_workers
 from multistage.driver.search_problem import pose_problem
 from multistage.driver.stage_driver import StageDriver, measure_progress
 from multistage.driver.stage_log import StageLog
+from multistage.driver.stage_results import StageResults
 from multistage.driver.sweep_page import PageKeeper
 from multistage.driver.sweep_tracker import SweepTracker
 from multistage.driver.worker_access import grant_access
@@ -35,8 +35,6 @@ from multistage.store.journal import Journal
 from multistage.store.sweep_folder import SweepFolder, write_atomically
 from multistage.wandb_client.connection import Connection
 from multistage.wandb_client.run_archive import RunArchive
-from multistage.wandb_client.run_reader import RunReader
-from multistage.wandb_client.slot_ledger import SlotLedger
 from multistage.wandb_client.sweep_calls import end_sweep
 from multistage.worker.conventions import CHECKPOINTS_VARIABLE
 
@@ -64,7 +62,7 @@ class Session:
         self.connection = self._connect()
         self.search = create_searcher(self.settings.search, pose_problem(self.state))
         self.roster = Roster(self._journal, self._open_launcher())
-        self._evaluations: dict[int, tuple[Evaluation, ...]] = {}
+        self.results = StageResults(self.folder, lambda: self.state, lambda: self.connection, self._show_slots)
 
     @property
     def state(self) -> State:
@@ -136,6 +134,10 @@ class Session:
         self._page = PageKeeper(self._journal, evidence, self.folder.resume_command)
         self.update_state(page_url=self._page.open() or None)
 
+    def _show_slots(self, stage: StageNumber, slots: Slots) -> None:
+        if self._page is not None:
+            self._page.see(stage, slots)
+
     def prepare_workers(self) -> None:
         """Begin to make workers ready while the first steps go on, where any will be needed.
 
@@ -151,43 +153,6 @@ class Session:
         if len(self.state.plan) == 1:
             return f"{self.folder.name} ({self.state.uid})"
         return f"{self.folder.name} stage {stage} ({self.state.uid})"
-
-    def read_evaluations(self, stage: StagePlan, sweep_id: str) -> Sequence[Evaluation]:
-        """Read the used slots of a stage's sweep; from memory where this process drove it."""
-        if stage.stage not in self._evaluations:
-            prior = [one.run_id for one in self.read_earlier(stage.stage)]
-            archive = RunArchive(self.folder.locate_archive(sweep_id))
-            ledger = self.open_ledger(sweep_id)
-            reader = RunReader(self.connection, sweep_id, self.settings, stage, prior, archive, ledger)
-            reader.read()
-            attempts = count_attempts(self.settings.proposer == "ours", self.state.options.resumable)
-            self._keep_evaluations(stage, slots := settle_slots(reader.records.values(), attempts))
-            if self._page is not None:
-                self._page.see(stage.stage, slots)
-        return self._evaluations[stage.stage]
-
-    def open_ledger(self, sweep_id: str) -> SlotLedger | None:
-        """Open what tells which run of a W&B sweep is which slot's; None where W&B's engine proposes the runs."""
-        return SlotLedger(self.folder.locate_ledger(sweep_id)) if self.settings.proposer == "ours" else None
-
-    def _keep_evaluations(self, stage: StagePlan, slots: Slots) -> None:
-        self._evaluations[stage.stage] = tuple(slots.list_evaluations())
-
-    def read_earlier(self, stage: int) -> Sequence[Evaluation]:
-        """Read the used slots of all stages before this one."""
-        done = [record for record in self.state.stages_completed if record.stage < stage]
-        return [
-            evaluation
-            for record in done
-            for evaluation in self.read_evaluations(self.state.plan[record.stage - 1], record.sweep_id)
-        ]
-
-    def list_prior_runs(self, stage: StagePlan, box: SearchSpace) -> Sequence[str]:
-        """List the earlier stages' runs within a stage's box, for W&B's engine to learn from."""
-        if self.settings.proposer == "ours" or stage.method != "bayes":
-            return []
-        earlier = self.read_earlier(stage.stage)
-        return [one.run_id for one in earlier if one.outcome != "failed" and box.contains(one.config)]
 
     def begin_stage(self, stage: StagePlan, sweep_id: str) -> StageProgress:
         """Note in the state that a stage runs; goes on counting where it is there already."""
@@ -209,7 +174,7 @@ class Session:
         """Work until every slot of a stage is used, see `StageDriver.drive`; ``watch`` is told of every look."""
         log = StageLog(self.state, self.begin_stage(stage, sweep_id))
         overdue = self._watch_deadline()
-        earlier = self.read_earlier(stage.stage)
+        earlier = self.results.read_before(stage.stage)
         fleet = WorkerFleet(self.roster, f"{self.connection.path}/{sweep_id}")
         driver = StageDriver(
             settings=self.settings,
@@ -225,7 +190,7 @@ class Session:
                 self._revive,
                 prior_runs=[one.run_id for one in earlier],
                 archive=RunArchive(self.folder.locate_archive(sweep_id)),
-                ledger=self.open_ledger(sweep_id),
+                ledger=self.results.open_ledger(sweep_id),
                 planned=self.search.plan() if stage.stage == 1 and self.settings.proposer == "ours" else (),
             ),
             fleet=fleet,
@@ -247,7 +212,7 @@ class Session:
             cut_short = "deadline"
             self.roster.launcher.stop(self.roster.list_alive(f"{self.connection.path}/{sweep_id}"))
             self.update_state(ended_because=f"stage {stage.stage}'s deadline")
-        self._keep_evaluations(stage, slots)
+        self.results.keep(stage.stage, slots)
         return StageCount(
             used=len(used),
             failed=sum(slot.outcome == "failed" for slot in used),
@@ -325,7 +290,7 @@ class Session:
 
     def complete_sweep(self) -> State:
         """Settle what the sweep recommends, and end it."""
-        found = self.search.recommend(self.read_earlier(4))
+        found = self.search.recommend(self.results.read_before(4))
         recommended = Recommended.model_validate(found.model_dump()) if found else None
         self.roster.end_workers()
         remove_variables(self.folder.logs)

@@ -258,26 +258,3 @@ def _judge(better: float | None, is_default: bool) -> Verdict:
     if is_default:
         return "no improvement"
     return "improvement" if better >= SURE else "unclear"
-
-
-def propose_finalists(
-    first: SearchSpace,
-    evaluations: Sequence[Evaluation],
-    pending: Sequence[Config],
-    defaults: Config | None,
-    remaining: int,
-    count: int,
-    goal: Goal,
-    seed: int,
-) -> list[Config]:
-    """`FinalistRace.propose` for a single question."""
-    model = GaussianProcessSearch(first, goal, seed)
-    return FinalistRace(model, first, defaults, goal).propose(evaluations, pending, remaining, count)
-
-
-def recommend(
-    first: SearchSpace, evaluations: Sequence[Evaluation], defaults: Config | None, goal: Goal, seed: int = 0
-) -> Recommendation | None:
-    """`FinalistRace.recommend` for a single question."""
-    model = GaussianProcessSearch(first, goal, seed)
-    return FinalistRace(model, first, defaults, goal).recommend(evaluations)

@@ -12,12 +12,12 @@ from multistage.domain.runs.results import Config, Evaluation, Goal
 from multistage.domain.space.grammar import parse_params
 from multistage.search.contenders import TRUST, Draws, Joint, gather
 from multistage.search.ensemble import MEMBERS, Belief, Ensemble, group, measure_distances
-from multistage.search.finalists import recommend
 from multistage.search.gaussian_process import GaussianProcessSearch
 from multistage.search.noise_shape import draw_shapes
 from multistage.search.sobol import sample_sobol
 from multistage.search.surrogate import Priors
 from multistage.search.targets import Targets
+from tests.search.searches import recommend
 
 SPACE = parse_params("policy_lr,clip_range,n_steps")
 

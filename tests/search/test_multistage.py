@@ -10,9 +10,9 @@ from multistage.domain.runs.results import Config, Evaluation, Goal
 from multistage.domain.space.grammar import parse_params
 from multistage.domain.sweep.budget import Split, split_budget
 from multistage.search.base import Proposal
-from multistage.search.finalists import DEFAULTS_RUNS, Recommendation, propose_finalists, recommend
+from multistage.search.finalists import DEFAULTS_RUNS, Recommendation
 from multistage.search.sobol import key_of
-from tests.search.searches import make_search
+from tests.search.searches import make_race, make_search, recommend
 
 SPACE = parse_params("policy_lr,n_steps,act:[a|b]")
 
@@ -218,7 +218,7 @@ def test_defaults_outside_the_space_race_as_well() -> None:
         Evaluation(stage=1, index=index, config=config, outcome="finished", value=measure(config))
         for index, config in enumerate(make_search(SPACE, "maximize", (20, 0, 0)).plan())
     ]
-    chosen = propose_finalists(SPACE, runs, [], outside, 12, 12, "maximize", 0)
+    chosen = make_race(SPACE, outside, "maximize").propose(runs, [], 12, 12)
     assert len(chosen) == 12
     assert chosen.count(outside) >= DEFAULTS_RUNS
     runs.append(Evaluation(stage=3, index=0, config=outside, outcome="finished", value=-9.0, finalist=True))
@@ -266,7 +266,7 @@ def test_a_contender_that_fails_on_a_fresh_seed_is_not_recommended() -> None:
     runs = [Evaluation(stage=1, index=i, config=c, outcome="finished", value=measure(c)) for i, c in enumerate(configs)]
     first = recommend(SPACE, runs, None, "maximize")
     assert first is not None
-    [second] = propose_finalists(SPACE, runs, [first.config] * 50, None, 5, 1, "maximize", 0)
+    [second] = make_race(SPACE, None, "maximize").propose(runs, [first.config] * 50, 5, 1)
     assert second != first.config
     for index, config in enumerate([first.config, second] * 2):
         failed = config == first.config
