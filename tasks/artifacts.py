@@ -13,13 +13,13 @@ from prefect.artifacts import (
     ProgressArtifact,
     TableArtifact,
     create_markdown_artifact,
-    create_progress_artifact,
     create_table_artifact,
-    update_progress_artifact,
 )
-from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run, task_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from multistage.domain.runs.results import Evaluation
 from multistage.domain.runs.slots import Slots
@@ -45,6 +45,8 @@ PROGRESS_INTERVAL = 5.0
 """Seconds from one change of a progress artifact to the next."""
 RETRY_INTERVAL = 120.0
 """Seconds until the next attempt, where Prefect did not take one: a stage must not wait for its picture."""
+PATIENCE = 10.0
+"""Seconds for which Prefect's answer is waited for, twice at most, while runs train."""
 
 
 @contextmanager
@@ -80,8 +82,8 @@ def publish_plan(session: Session) -> None:
             name_artifact(state, "plan"),
             describe_artifact(state, "What is planned"),
         )
-    with _say_what_fails("Where the sweep stands"):
-        _show_standing(state)
+    with _say_what_fails("Where the sweep stands"), get_client(sync_client=True) as client:
+        _show_standing(client, state)
 
 
 def publish_stage(session: Session, record: StageRecord) -> None:
@@ -98,7 +100,8 @@ def publish_stage(session: Session, record: StageRecord) -> None:
             name_artifact(state, stage, "top-configs"),
             describe_artifact(state, f"The best configs of stage {record.stage}"),
         )
-        _show_standing(state)
+        with get_client(sync_client=True) as client:
+            _show_standing(client, state)
     if record.stage < len(state.plan):  # after the last one comes the result, and the report with it
         _publish_report(session)
 
@@ -112,7 +115,8 @@ def publish_result(session: Session) -> None:
             name_artifact(state, "result"),
             describe_artifact(state, "The result"),
         )
-        _show_standing(state)
+        with get_client(sync_client=True) as client:
+            _show_standing(client, state)
     _publish_report(session)
 
 
@@ -125,32 +129,58 @@ def _publish_report(session: Session) -> None:
         if picture is not None:
             words = describe_artifact(state, "What the runs reached")
             key = name_artifact(state, "history")
-            _show_in_parent(state, ImageArtifact(key=key, description=words, image_url=embed_picture(picture)))
+            with get_client(sync_client=True) as client:
+                _show_in_parent(
+                    client, state, ImageArtifact(key=key, description=words, image_url=embed_picture(picture))
+                )
 
 
-def _show_standing(state: State, running: Sequence[Evaluation] = ()) -> None:
+def _show_standing(client: SyncPrefectClient, state: State, running: Sequence[Evaluation] = ()) -> None:
     """Show on the parent's page how much of the budget is used, and the best configs so far."""
     share, words = 100.0 * state.budget_used / state.total_budget, describe_standing(state)
     key = name_artifact(state, "progress")
-    _show_in_parent(state, ProgressArtifact(key=key, description=words, progress=share))
+    _show_in_parent(client, state, ProgressArtifact(key=key, description=words, progress=share))
     best, words = list_best(state, running), describe_artifact(state, "The best configs so far")
-    _show_in_parent(state, TableArtifact(key=name_artifact(state, "best"), description=words, table=best))
+    key = name_artifact(state, "best")
+    _show_in_parent(client, state, TableArtifact(key=key, description=words, table=best))
 
 
-def _show_in_parent(state: State, artifact: Artifact) -> None:
-    """Change an artifact of the parent's flow run, or make it: what a stage finds out stands on that page, too."""
-    parent = UUID(state.flow_run_id)
+def _show_in_parent(client: SyncPrefectClient, state: State, artifact: Artifact) -> None:
+    """Show it in the parent's flow run: what a stage finds out stands on that page, too."""
+    _show(client, artifact.model_copy(update={"flow_run_id": UUID(state.flow_run_id)}))
+
+
+def _show(client: SyncPrefectClient, artifact: Artifact) -> None:
+    """Change the artifact of this key in this flow run, or make it."""
+    data, description = artifact.format(), artifact.description
     wanted = ArtifactFilter(
-        key=ArtifactFilterKey(any_=[artifact.key or ""]), flow_run_id=ArtifactFilterFlowRunId(any_=[parent])
+        key=ArtifactFilterKey(any_=[artifact.key or ""]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[cast(UUID, artifact.flow_run_id)]),
     )
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=wanted)
-        if found:
-            data = cast(str, artifact.format())
-            client.update_artifact(found[0].id, ArtifactUpdate(data=data, description=artifact.description))
-            return
-    artifact.flow_run_id = parent
-    artifact.create()
+    found = client.read_artifacts(artifact_filter=wanted)
+    if found:
+        client.update_artifact(found[0].id, ArtifactUpdate(data=data, description=description))
+        return
+    client.create_artifact(
+        ArtifactCreate(
+            type=artifact.type,
+            key=artifact.key,
+            description=description,
+            data=data,
+            flow_run_id=artifact.flow_run_id,
+            task_run_id=UUID(task_run.id) if task_run.id else None,
+        )
+    )
+
+
+@contextmanager
+def _ask_briefly() -> Iterator[SyncPrefectClient]:
+    """Open a client that does not wait for a Prefect that hangs: Prefect's own asks six times, a minute each."""
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
+        get_client(httpx_settings={"timeout": PATIENCE}, sync_client=True) as client,
+    ):
+        yield client
 
 
 class ProgressNote:
@@ -162,7 +192,6 @@ class ProgressNote:
 
     def __init__(self, read_state: Callable[[], State]) -> None:
         self._read_state = read_state
-        self._artifact: UUID | None = None
         self._shown: StageProgress | None = None
         self._next = 0.0
 
@@ -171,16 +200,15 @@ class ProgressNote:
         if now == self._shown or (time.monotonic() < self._next and now.used < now.runs):
             return
         self._next = time.monotonic() + RETRY_INTERVAL
-        with _say_what_fails("The stage's progress"):
-            self._show_stage(now)
-            _show_standing(self._read_state(), slots.list_evaluations())
+        with _say_what_fails("The stage's progress"), _ask_briefly() as client:
+            state = self._read_state()
+            _show_stage(client, state, now)
+            _show_standing(client, state, slots.list_evaluations())
             self._shown, self._next = now, time.monotonic() + PROGRESS_INTERVAL
 
-    def _show_stage(self, now: StageProgress) -> None:
-        state = self._read_state()
-        share, words = 100.0 * now.used / max(1, now.runs), describe_artifact(state, describe_progress(now))
-        if self._artifact is None:
-            key = name_artifact(state, f"stage-{now.stage}", "progress")
-            self._artifact = cast(UUID, create_progress_artifact(share, key, words))
-        else:
-            update_progress_artifact(self._artifact, share, words)
+
+def _show_stage(client: SyncPrefectClient, state: State, now: StageProgress) -> None:
+    share, words = 100.0 * now.used / max(1, now.runs), describe_artifact(state, describe_progress(now))
+    key = name_artifact(state, f"stage-{now.stage}", "progress")
+    stage = ProgressArtifact(key=key, description=words, progress=share, flow_run_id=UUID(flow_run.id))
+    _show(client, stage)
