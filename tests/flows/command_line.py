@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun
 
 from multistage.domain.runs.slots import FAULT_KEY, SlotName, classify_run
+from multistage.domain.sweep.state import State
 from multistage.services import stop_services
 from multistage.services.prefect import find_own_prefect_server
 from multistage.services.prefect_client import open_prefect_client
@@ -66,6 +67,8 @@ class FinishedSweep(NamedTuple):
 
     place: Path
     folder: SweepFolder
+    state: State
+    """As it was when the sweep ended: a test may have resumed it since, as another flow run."""
     output: str
     messages: str
 

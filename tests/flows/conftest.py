@@ -26,7 +26,8 @@ def undisturbed(commands: CommandLine, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         done = commands.run(*SWEEP, "--tracker", "embedded", "--json", timeout=280, variables=PLANTED)
-    return FinishedSweep(place, SweepFolder(place / "runs" / "multistage_sweep_digits_mlp"), done.stdout, done.stderr)
+    folder = SweepFolder(place / "runs" / "multistage_sweep_digits_mlp")
+    return FinishedSweep(place, folder, folder.load_state(), done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")

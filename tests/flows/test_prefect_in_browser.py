@@ -87,7 +87,7 @@ def click(browser: Browser, name: str) -> None:
 def test_an_ended_sweep_has_its_story_and_its_artifacts_with_the_way_to_its_page(
     finished: FinishedSweep, look: Look, browser: Browser, version: str
 ) -> None:
-    state = finished.folder.load_state()
+    state = finished.state
     stages = [f"Stage {number} {words}:" for number in (1, 2, 3) for words in ("of 3", "done")]
     told = look(version, state, "is done: 12 runs. Recommended:", "Best so far:", *stages)
     assert "Completed" in told
