@@ -62,7 +62,9 @@ elif number == 2:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     leave_daemons()
 elif number == 3:
-    shutil.rmtree(run.dir)
+    while not os.path.exists(run.dir):  # wandb makes it in its own time
+        time.sleep(0.01)
+    shutil.rmtree(run.dir, ignore_errors=True)  # what it writes there meanwhile may stay
 elif number == 4:
     shutil.rmtree(os.environ["WANDB_DIR"])
 elif number == 5:

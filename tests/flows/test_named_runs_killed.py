@@ -87,8 +87,13 @@ def check_lists(folder: SweepFolder, output: str) -> None:
 def check_wishes(commands: CommandLine, folder: SweepFolder) -> None:
     """Every run that began is called, tagged and described as its author says."""
     state = folder.load_state()
+    ours = [record.sweep_id for record in state.stages_completed]  # of the project's other sweeps nothing is promised
     with commands.open_tracker() as api:
-        for run in api.runs(f"{state.entity}/{state.project}", filters={"state": "finished"}, lazy=False):
+        named = api.runs(
+            f"{state.entity}/{state.project}", filters={"state": "finished", "sweep": {"$in": ours}}, lazy=False
+        )
+        assert len(named) >= BUDGET
+        for run in named:
             assert run.name.startswith("theirs__"), json.dumps(run.name)
             requested = (run.group, run.job_type, run.notes, set(run.tags))
             assert requested == ("their-group", "train", "as its author wrote it", {"theirs", "v2"})
