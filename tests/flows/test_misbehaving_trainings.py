@@ -62,9 +62,7 @@ elif number == 2:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     leave_daemons()
 elif number == 3:
-    while not os.path.exists(run.dir):  # wandb makes it in its own time
-        time.sleep(0.01)
-    shutil.rmtree(run.dir, ignore_errors=True)  # what it writes there meanwhile may stay
+    shutil.rmtree(run.dir, ignore_errors=True)  # wandb makes it, and writes there, in its own time
 elif number == 4:
     shutil.rmtree(os.environ["WANDB_DIR"])
 elif number == 5:
