@@ -80,6 +80,6 @@ class StageResults:
 
     def open_ledger(self, sweep_id: str) -> SlotLedger | None:
         """Open what tells which run of a W&B sweep is which slot's; None where W&B's engine proposes the runs."""
-        return (
-            SlotLedger(self._folder.locate_ledger(sweep_id)) if self._read_state().settings.proposer == "ours" else None
-        )
+        if self._read_state().settings.proposer != "ours":
+            return None
+        return SlotLedger(self._folder.locate_ledger(sweep_id))

@@ -62,7 +62,8 @@ elif number == 2:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     leave_daemons()
 elif number == 3:
-    shutil.rmtree(run.dir, ignore_errors=True)  # wandb makes it, and writes there, in its own time
+    os.makedirs(run.dir, exist_ok=True)  # wandb makes it in its own time
+    shutil.rmtree(run.dir)
 elif number == 4:
     shutil.rmtree(os.environ["WANDB_DIR"])
 elif number == 5:
