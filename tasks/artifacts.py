@@ -89,7 +89,7 @@ def publish_plan(session: Session) -> None:
 def publish_stage(session: Session, record: StageRecord) -> None:
     """Show what a stage found and how it narrowed the ranges, and write the report so far."""
     state, stage = session.state, f"stage-{record.stage}"
-    with _say_what_fails(f"What stage {record.stage} of {state.name} found"):
+    with _say_what_fails(f"What stage {record.stage} of {state.name} found"), get_client(sync_client=True) as client:
         create_markdown_artifact(
             describe_stage(state, record, session.folder.path),
             name_artifact(state, stage),
@@ -100,8 +100,7 @@ def publish_stage(session: Session, record: StageRecord) -> None:
             name_artifact(state, stage, "top-configs"),
             describe_artifact(state, f"The best configs of stage {record.stage}"),
         )
-        with get_client(sync_client=True) as client:
-            _show_standing(client, state)
+        _show_standing(client, state)
     if record.stage < len(state.plan):  # after the last one comes the result, and the report with it
         _publish_report(session)
 
@@ -109,14 +108,13 @@ def publish_stage(session: Session, record: StageRecord) -> None:
 def publish_result(session: Session) -> None:
     """Show the result, and write the report."""
     state = session.state
-    with _say_what_fails("The result"):
+    with _say_what_fails("The result"), get_client(sync_client=True) as client:
         create_markdown_artifact(
             describe_result(state, session.folder.path),
             name_artifact(state, "result"),
             describe_artifact(state, "The result"),
         )
-        with get_client(sync_client=True) as client:
-            _show_standing(client, state)
+        _show_standing(client, state)
     _publish_report(session)
 
 
@@ -129,10 +127,9 @@ def _publish_report(session: Session) -> None:
         if picture is not None:
             words = describe_artifact(state, "What the runs reached")
             key = name_artifact(state, "history")
+            history = ImageArtifact(key=key, description=words, image_url=embed_picture(picture))
             with get_client(sync_client=True) as client:
-                _show_in_parent(
-                    client, state, ImageArtifact(key=key, description=words, image_url=embed_picture(picture))
-                )
+                _show_in_parent(client, state, history)
 
 
 def _show_standing(client: SyncPrefectClient, state: State, running: Sequence[Evaluation] = ()) -> None:
