@@ -122,7 +122,7 @@ def renew_server(settings: "Settings") -> str:
     from multistage.driver.live_sweeps import list_live_sweeps
     from multistage.services import renew_wandb_server
 
-    return "" if list_live_sweeps(settings) else renew_wandb_server(settings)
+    return renew_wandb_server(settings, lambda: not list_live_sweeps(settings))
 
 
 def serve(

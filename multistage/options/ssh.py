@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, ClassVar, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from multistage.options.option import Option, Options
 
@@ -35,6 +35,15 @@ def parse_hosts(text: str) -> tuple[Host, ...]:
     return hosts
 
 
+def _check_hosts(text: str) -> str:
+    parse_hosts(text)
+    return text
+
+
+HostList = Annotated[str, AfterValidator(_check_hosts)]
+"""Text that `parse_hosts` reads."""
+
+
 class HostOptions(Options):
     """What each host has."""
 
@@ -52,14 +61,7 @@ class SshOptions(Options):
     only_with: ClassVar[str | None] = "ssh"
     where: ClassVar[str] = "on other hosts"
 
-    hosts: Annotated[str | None, Option(sign="HOST[:N],...", takes="hosts as ssh takes them: a,me@b:2")] = None
+    hosts: Annotated[HostList | None, Option(sign="HOST[:N],...", takes="hosts as ssh takes them: a,me@b:2")] = None
     """Hosts as ssh takes them, each with the number of its workers: a,me@b:2."""
     ssh: HostOptions = Field(default_factory=HostOptions)
     """With hosts that ssh reaches, what each has."""
-
-    @field_validator("hosts")
-    @classmethod
-    def _check_hosts(cls, value: str | None) -> str | None:
-        if value is not None:
-            parse_hosts(value)
-        return value

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -116,16 +117,20 @@ def ensure_wandb_server(settings: Settings, host: str | None = None) -> WandbSer
     )
 
 
-def renew_wandb_server(settings: Settings) -> str:
+def renew_wandb_server(settings: Settings, is_idle: Callable[[], bool]) -> str:
     """End the user's embedded server where it runs other code than this: the next use restarts it.
 
-    Call it while no sweep is live: the data stays, and so do address and key, but the server is away for a moment.
+    The data stays, and so do address and key, but the server is away for a moment: not while a sweep is live.
+
+    Args:
+        settings: Where the services' folders are.
+        is_idle: Whether no sweep is live; asked only where there is something to do, since it may ask other machines.
 
     Returns:
         What the user should know; empty where nothing was to be done.
     """
     announcement = _read_announcement(settings)
-    if announcement is None or announcement.release == describe_release():
+    if announcement is None or announcement.release == describe_release() or not is_idle():
         return ""
     if build_wandb_service(settings).stop():
         return "The embedded W&B server ran another release's code, and was stopped; it is being restarted."

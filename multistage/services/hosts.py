@@ -1,6 +1,7 @@
 """On which addresses of this machine the embedded server listens beside 127.0.0.1, and which one other machines see."""
 
 import json
+import shlex
 import socket
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def choose_host(requested: str | None, peer: str | None) -> str | None:
         bind(host, 0).close()
     except ServiceError as error:
         raise UsageError(
-            f"{host} is not an address of this machine: {error.__cause__}.", "`hostname -I` lists those that it has."
+            f"{shlex.quote(host)} is not an address of this machine: {error.__cause__}.",
+            "`hostname -I` lists those that it has.",
         ) from error
     return host
 

@@ -63,6 +63,8 @@ class Kill(NamedTuple):
     victim: str
     marker: Path
     """Made as the kill is done."""
+    patience: float = 0
+    """Seconds to wait for a victim that is not there yet."""
 
 
 def order_kills(kills: Iterable[Kill], settings: Settings, folder: SweepFolder) -> dict[str, str]:
@@ -73,6 +75,7 @@ def order_kills(kills: Iterable[Kill], settings: Settings, folder: SweepFolder) 
             "side": kill.side,
             "victim": kill.victim,
             "marker": str(kill.marker),
+            "patience": kill.patience,
             "services": str(settings.home),
             "folder": str(folder.path),
         }

@@ -57,9 +57,9 @@ def kill_drivers(dice: random.Random, place: Path) -> list[Kill]:
 
 
 def kill_others(dice: random.Random, place: Path, victim: Victim) -> list[Kill]:
-    """Kill another at two random slots, when earlier ones of their stage are being trained."""
+    """Kill another at two random slots, when they or earlier ones of their stage are being trained."""
     slots = dice.sample(SLOTS[5:9], 2)
-    return [Kill(enqueueing(slot, "_enqueue"), "after", victim, place / f"{victim} {slot}") for slot in slots]
+    return [Kill(enqueueing(slot, "_enqueue"), "after", victim, place / f"{victim} {slot}", 60) for slot in slots]
 
 
 def enqueueing(slot: SlotName, function: str) -> KillPoint:

@@ -30,6 +30,15 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     stop_services(settings)
 
 
+def renew(settings: Settings) -> str:
+    """Renew the server where there is nothing to do: whether sweeps are live is not looked at."""
+
+    def refuse() -> bool:
+        raise AssertionError("To look at sweeps may ask other machines.")
+
+    return renew_wandb_server(settings, refuse)
+
+
 def test_it_starts_is_reused_and_stops(settings: Settings) -> None:
     assert inspect_services(settings).wandb is None
     server = ensure_wandb_server(settings)
@@ -61,7 +70,7 @@ def test_one_of_another_machine_is_neither_used_nor_ended_nor_joined(
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(machines, "read_host", lambda: "login2")
         elsewhere.setattr(machines, "read_mark", lambda: "boot-b")
-        for call in (ensure_wandb_server, inspect_services, renew_wandb_server, stop_services):
+        for call in (ensure_wandb_server, inspect_services, renew, stop_services):
             with pytest.raises(ServiceError, match="The W&B server of this folder runs on"):
                 call(settings)
     assert read_hosts(settings.wandb_server_folder) == ("127.0.0.2",)
@@ -133,16 +142,17 @@ def test_a_missing_key_is_named(settings: Settings) -> None:
 
 
 def test_one_of_other_code_is_replaced_on_the_same_address(settings: Settings) -> None:
-    assert renew_wandb_server(settings) == ""
+    assert renew(settings) == ""
     first = ensure_wandb_server(settings)
-    assert renew_wandb_server(settings) == ""
+    assert renew(settings) == ""
     announcement = settings.wandb_server_folder / "server.json"
     content = json.loads(announcement.read_text())
     assert content["release"] == describe_release()
     del content["release"]
     announcement.write_text(json.dumps(content))
-    assert "another release's code" in renew_wandb_server(settings)
+    assert renew_wandb_server(settings, lambda: False) == ""
+    assert "another release's code" in renew_wandb_server(settings, lambda: True)
     second = ensure_wandb_server(settings)
     assert second.started
     assert (second.url, second.key) == (first.url, first.key)
-    assert renew_wandb_server(settings) == ""
+    assert renew(settings) == ""

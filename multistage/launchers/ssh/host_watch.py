@@ -147,7 +147,8 @@ class HostWatch:
         self._looked_at = time.monotonic()
         if self._away_since is None:
             self._away_since = self._looked_at
-            logger.warning("%s It is asked again every %g s.", error.message, AWAY_PAUSE)
+            if self._keeps:
+                logger.warning("%s It is asked again every %g s.", error.message, AWAY_PAUSE)
         self.reason = error.message
         if self._looked_at - self._away_since > LONGEST_AWAY:
             for worker_id in list(self._alive):
@@ -155,7 +156,7 @@ class HostWatch:
 
     def _note_back(self) -> None:
         self._looked_at = time.monotonic()
-        if self._away_since is not None:
+        if self._away_since is not None and self._keeps:
             logger.warning("The host %s answers again.", self.place.host)
         self._away_since, self.reason = None, ""
 

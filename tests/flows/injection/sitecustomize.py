@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,10 @@ def strike(order: dict[str, Any], arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     from tests.flows.victims import kill_victim
 
-    kill_victim(order["victim"], Path(order["services"]), Path(order["folder"]))
+    place = Path(order["services"]), Path(order["folder"])
+    deadline = time.monotonic() + order["patience"]
+    while not kill_victim(order["victim"], *place) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def wrap(function: Callable[..., Any], order: dict[str, Any]) -> Callable[..., Any]:

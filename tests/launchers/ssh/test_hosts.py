@@ -17,6 +17,7 @@ import pytest
 
 from multistage.launchers.ssh import attendant
 from multistage.launchers.ssh.connection import Connection
+from multistage.launchers.ssh.host_watch import HostWatch
 from multistage.launchers.ssh.records import HostPlace
 from tests.slurm_cluster import wait_until
 from tests.ssh_hosts import SshHosts, needs_ssh
@@ -115,3 +116,15 @@ def test_a_way_back_begins_where_it_began_also_when_the_host_has_not_noticed_tha
         assert reach(there) == 204
     connection.close()
     wait_until(lambda: not ssh_hosts.list_clients(), "the connection to end")
+
+
+@needs_ssh
+def test_only_a_sweeps_driver_warns_of_a_host_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    """Another sweep's start looks at it once, and never again."""
+    place = HostPlace(host="nowhere.invalid", python=sys.executable, folder="x", is_shared=False)
+    looks = HostWatch(place)
+    looks.look()
+    assert "nowhere.invalid" in looks.reason
+    assert caplog.messages == []
+    HostWatch(place, keeps_way_back=True).look()
+    assert ["asked again every 10 s" in message for message in caplog.messages] == [True]
