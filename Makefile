@@ -43,10 +43,11 @@ contract: $(VENV)/.installed-dev ## what W&B and Modal themselves do otherwise, 
 	@$(BIN)/python -m tests.contract $(ARGS)
 
 bench-env: ## a venv of its own, .venv-bench, with all that the search benchmark compares with
-	@test -n "$(PYTHON)" || { echo "bench-env needs Python 3.11 or later; name yours: make bench-env PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv .venv-bench
-	$(BENCH_PIP) install --editable '.[bench]'
-	$(BENCH_PIP) install jsonschema jsonref gpytorch pymoo disjoint-set GPy catboost pandas ConfigSpace distributed loguru
+	$(MAKE) --no-print-directory VENV=.venv-bench .venv-bench/.torch
+	# torchvision, for which NePS asks, would bring a newer torch, and CUDA with it.
+	echo '$(TORCH)' > .venv-bench/constraints.txt
+	$(BENCH_PIP) install --constraint .venv-bench/constraints.txt --editable '.[bench]'
+	$(BENCH_PIP) install --constraint .venv-bench/constraints.txt jsonschema jsonref gpytorch pymoo disjoint-set GPy catboost pandas ConfigSpace distributed loguru
 	# All cap numpy below what they run with, and below what this project needs.
 	$(BENCH_PIP) install --no-deps sweeps==0.3.0 HEBO==0.3.6 dehb==0.1.2
 
