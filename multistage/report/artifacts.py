@@ -187,7 +187,9 @@ def _tabulate(notes: Sequence[ParameterNarrowing]) -> str:
         ]
         for note in notes
     ]  # fmt: skip
-    return _table(["parameter", "this stage", "next stage", "the best lie at", "importance"], rows)
+    heads = ["parameter", "this stage", "next stage", "the best lie at", "importance"]
+    filled = [column for column in zip(heads, *rows, strict=True) if any(column[1:])]
+    return _table([head for head, *_ in filled], list(zip(*(cells for _, *cells in filled), strict=True)))
 
 
 def _span(bounds: Sequence[Value]) -> str:

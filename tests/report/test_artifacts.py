@@ -51,6 +51,10 @@ def test_a_stage_tells_its_narrowing_with_the_evidence_and_links() -> None:
     assert "http://127.0.0.1:8080/local/p/sweeps/sweep1" in text
     assert "/sweeps/odd/report.html" in text
     assert "The next ranges" not in describe_stage(state, state.stages_completed[2], FOLDER)
+    assert "importance" not in text, "an empty column is shown"
+    weighed = tuple(note.model_copy(update={"importance": 0.4}) for note in state.stages_completed[0].narrowing)
+    stage = state.stages_completed[0].model_copy(update={"narrowing": weighed})
+    assert "| 40% |" in describe_stage(state, stage, FOLDER)
     table = list_top_configs(state, state.stages_completed[0])
     assert [row["place"] for row in table] == list(range(1, len(table) + 1))
     assert {"reward", "lr", "noise", "run"} <= set(table[0])
