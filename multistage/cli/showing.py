@@ -52,7 +52,8 @@ def status(
 
         watch_sweep(folder, console)
     else:
-        console.print(draw_state(state, folder, folder.find_driver(), write_name(folder), write_resume(folder)))
+        shown = draw_state(state, folder, folder.find_driver(), write_name(folder), write_resume(folder))
+        console.print(shown, soft_wrap=True)
         if state.page_url:
             print_page(console, state.uid)
     return 0

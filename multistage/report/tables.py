@@ -26,6 +26,9 @@ def draw_state(
         driver: The process that drives it; None where none does, so that a running sweep has lost it.
         called: The sweep as a command takes it; its folder where none is given.
         resume: The command that resumes it; the folder's own where none is given.
+
+    Returns:
+        What wraps between words, but for lines with a link or a command: printed with ``soft_wrap`` these stay whole.
     """
     table = Table()
     for column in ("stage", "search", "runs", "failed", "lost", "best", "best config"):
@@ -49,25 +52,29 @@ def draw_state(
     asked = state.pending_approval
     waits = f"Stage {asked.stage} waits for you: press Resume at {asked.url}" if asked else ""
     lines = [
-        f"{state.name}: {state.status}"
-        + (", but its driver is gone" if state.status == "running" and driver is None else "")
-        + (f" ({state.ended_because})" if state.ended_because else "")
-        + f", {state.budget_used} of {state.total_budget} runs",
-        *([f"Sweep: {now.sweep_url}"] if now and now.sweep_url else []),
-        *([f"Prefect: {state.prefect_url}"] if state.prefect_url else []),
-        *([f"Workers: {now.waiting}"] if now and now.waiting else []),
-        *describe_cost(state),
-        *([f"{waits}, or `multistage-sweep approve {called or folder.shell_path}`"] if asked else []),
+        _wrap(
+            f"{state.name}: {state.status}"
+            + (", but its driver is gone" if state.status == "running" and driver is None else "")
+            + (f" ({state.ended_because})" if state.ended_because else "")
+            + f", {state.budget_used} of {state.total_budget} runs"
+        ),
+        *([Text(f"Sweep: {now.sweep_url}")] if now and now.sweep_url else []),
+        *([Text(f"Prefect: {state.prefect_url}")] if state.prefect_url else []),
+        *([_wrap(f"Workers: {now.waiting}")] if now and now.waiting else []),
+        *map(_wrap, describe_cost(state)),
+        *([Text(f"{waits}, or `multistage-sweep approve {called or folder.shell_path}`")] if asked else []),
     ]
-    ends = [
-        f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}",
-        f"Recommended: {format_config(state.recommended.config)}, {describe_recommendation(state)}"
-        if state.recommended
-        else f"Resume with: {resume or folder.resume_command}"
-        if state.status != "running" or driver is None
-        else "",
-    ]
-    return Group(*(Text(line) for line in lines), table, *(Text(line) for line in ends if line))
+    ends = [_wrap(f"Best metric: {format_number(state.best_metric)} with {format_config(state.best_config)}")]
+    if state.recommended:
+        described = describe_recommendation(state)
+        ends.append(_wrap(f"Recommended: {format_config(state.recommended.config)}, {described}"))
+    elif state.status != "running" or driver is None:
+        ends.append(Text(f"Resume with: {resume or folder.resume_command}"))
+    return Group(*lines, table, *ends)
+
+
+def _wrap(line: str) -> Text:
+    return Text(line, no_wrap=False, overflow="fold")
 
 
 def draw_sweeps(sweeps: Sequence[tuple[SweepFolder, State | FolderError]], runs_dirs: Sequence[Path]) -> Table | Text:

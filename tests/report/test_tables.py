@@ -84,6 +84,19 @@ def test_commands_in_banner_and_state_name_the_sweep_so_that_it_is_found() -> No
     assert "`multistage-sweep approve mine`" in show(draw_state(asked, folder, 1, "mine"))
 
 
+def test_links_and_commands_stay_whole_in_a_narrow_terminal_and_sentences_break_between_words() -> None:
+    link = f"http://127.0.0.1:44059/flow-runs/flow-run/{'0' * 40}"
+    state = make_state(1, status="stopped", prefect_url=link, ended_because=" ".join(["long"] * 20))
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(draw_state(state, SweepFolder(Path("/far/away" * 9)), None), soft_wrap=True)
+    lines = captured.get().splitlines()
+    assert f"Prefect: {link}" in lines
+    assert f"Resume with: {SweepFolder(Path('/far/away' * 9)).resume_command}" in lines
+    assert lines[0].rstrip().endswith("long")
+    assert len(lines[0]) <= 80
+
+
 def test_the_banner_of_a_single_sweep_knows_no_stages() -> None:
     single = finish()
     banner = format_banner(single.model_copy(update={"plan": single.plan[:1], "best_stage": 1}), Path("s"))
